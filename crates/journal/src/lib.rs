@@ -1,0 +1,1 @@
+//! Journal records, their packing, LSNs and the bounded backlog of one shard.

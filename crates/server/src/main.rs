@@ -1,0 +1,2 @@
+//! The `damselfly` server binary.
+fn main() {}

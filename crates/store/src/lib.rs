@@ -1,0 +1,1 @@
+//! Values, the bucket-versioned table, databases and expiry of one shard; no commands, no wire.
