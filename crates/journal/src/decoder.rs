@@ -6,7 +6,7 @@ use crate::{
     error::JournalError,
     frame::{Frame, FrameRules, Framed, Framer},
     record::{ArgList, Record, RecordLimits, StreamLevel},
-    wire::{CHECK_BYTES, MAX_UINT_BYTES, OP_LSN, OP_TXN},
+    wire::{CHECK_BYTES, OP_CHECK, OP_LSN, OP_TXN},
     writer::CHECK_INTERVAL_BYTES,
 };
 
@@ -145,12 +145,7 @@ impl RecordDecoder {
         }
         let offset = self.base + self.buf.len() as u64;
         if self.buffered() > 0 {
-            let missing = self.needed.saturating_sub(self.buf.len()).max(1) as u64;
-            return Err(JournalError::Truncated {
-                missing,
-                unit: "bytes",
-                offset,
-            });
+            return Err(self.truncated(offset));
         }
         match self.open_txn {
             Some(txn) => Err(JournalError::Truncated {
@@ -159,6 +154,26 @@ impl RecordDecoder {
                 offset,
             }),
             None => Ok(()),
+        }
+    }
+
+    fn truncated(&self, offset: u64) -> JournalError {
+        let (needed, at) = self
+            .ahead
+            .as_ref()
+            .map_or((self.needed, self.at), |ahead| (ahead.needed, ahead.at));
+        if at == self.buf.len() {
+            return JournalError::Truncated {
+                missing: CHECK_BYTES as u64,
+                unit: "bytes of a CHECK",
+                offset,
+            };
+        }
+        let missing = needed.saturating_sub(self.buf.len()).max(1) as u64;
+        JournalError::Truncated {
+            missing,
+            unit: "bytes",
+            offset,
         }
     }
 
@@ -300,22 +315,19 @@ impl RecordDecoder {
 /// A buffer larger than this is given back when it is not in use.
 const RETAINED_BYTES: usize = 1 << 20;
 
-/// In a checked stream, what may stand beside one record between two CHECKs: the records gathered with it, and framing.
-const UNCHECKED_SLACK_BYTES: u64 = (CHECK_INTERVAL_BYTES + CHECK_BYTES + 8 * MAX_UINT_BYTES) as u64;
-
 impl Ahead {
     /// Frames records up to the next CHECK and verifies it. Stops there, so that errors behind it come only when their
     /// turn has come.
     fn search(&mut self, buf: &[u8], base: u64, rules: &FrameRules) -> Result<usize, JournalError> {
         while self.at < buf.len() {
             let offset = base + self.at as u64;
+            self.check_due(buf[self.at], base)?;
             let framed = self.framer.frame(&buf[self.at..], offset, rules);
             match framed.map_err(|cause| JournalError::Unverified {
                 cause: Box::new(cause),
             })? {
                 Framed::NeedsAtLeast(len) => {
                     self.needed = self.at + len;
-                    self.bounded(self.needed, base, rules)?;
                     return Ok(self.verified);
                 }
                 Framed::Complete { frame, len } => {
@@ -327,27 +339,24 @@ impl Ahead {
                         self.verified = self.at;
                         return Ok(self.verified);
                     }
-                    self.bounded(self.at, base, rules)?;
                 }
             }
         }
         Ok(self.verified)
     }
 
-    fn bounded(&self, end: usize, base: u64, rules: &FrameRules) -> Result<(), JournalError> {
-        let limit = rules
-            .limits
-            .max_record_bytes
-            .saturating_add(UNCHECKED_SLACK_BYTES);
-        let got = (end - self.verified) as u64;
-        if got > limit {
-            return Err(JournalError::CheckOverdue {
-                limit,
-                got,
-                offset: base + self.verified as u64,
-            });
+    /// A record begins within the interval: a writer puts a CHECK before one that would pass it.
+    fn check_due(&self, opcode: u8, base: u64) -> Result<(), JournalError> {
+        let got = self.at - self.verified;
+        if got <= CHECK_INTERVAL_BYTES || opcode == OP_CHECK {
+            return Ok(());
         }
-        Ok(())
+        let offset = base + self.verified as u64;
+        Err(JournalError::CheckOverdue {
+            limit: CHECK_INTERVAL_BYTES as u64,
+            got: got as u64,
+            offset,
+        })
     }
 }
 

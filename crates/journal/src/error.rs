@@ -127,12 +127,12 @@ pub enum JournalError {
         /// Where the CHECK begins.
         offset: u64,
     },
-    /// No CHECK within the bytes that one gathered write may have.
+    /// A record begins farther from the last CHECK than a gathered write may be long.
     #[error("{got} bytes without CHECK at byte {offset}: expected one within {limit}")]
     CheckOverdue {
-        /// The limit.
+        /// The limit, [`CHECK_INTERVAL_BYTES`](crate::CHECK_INTERVAL_BYTES).
         limit: u64,
-        /// How many bytes have arrived.
+        /// How many bytes there are.
         got: u64,
         /// Where the bytes begin.
         offset: u64,
@@ -149,7 +149,7 @@ pub enum JournalError {
     Truncated {
         /// At least this many are missing.
         missing: u64,
-        /// What is missing: `bytes`, `records of a transaction`, or `CHECK`.
+        /// What is missing: `bytes`, `bytes of a CHECK`, or `records of a transaction`.
         unit: &'static str,
         /// Where the end came.
         offset: u64,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     error::JournalError,
     lsn::Lsn,
-    record::{RecordLimits, StreamLevel, shard_count},
+    record::{RecordLimits, StreamLevel},
     wire::{
         self, BadPrefix, CHECK_BYTES, MAX_SHARDS, OP_CHECK, OP_COMMAND, OP_EXPIRED, OP_LSN,
         OP_PING, OP_SELECT, OP_TXN,
@@ -106,7 +106,7 @@ impl Framer {
             OP_LSN => fields.complete(|[lsn]| Ok(Frame::Lsn(Lsn(lsn)))),
             OP_COMMAND | OP_EXPIRED => match fields.integers::<4>()? {
                 Ok(head) => {
-                    let partial = PartialCommand::new(head, fields.at, offset, &rules.limits)?;
+                    let partial = PartialCommand::new(head, fields.at, offset, rules)?;
                     self.strings(partial, buf, offset, rules)
                 }
                 Err(missing) => Ok(missing),
@@ -180,9 +180,10 @@ impl PartialCommand {
         head: [u64; 4],
         at: usize,
         offset: u64,
-        limits: &RecordLimits,
+        rules: &FrameRules,
     ) -> Result<PartialCommand, JournalError> {
         let [txid, shards, count, total] = head;
+        let limits = &rules.limits;
         if count > limits.max_strings {
             return Err(JournalError::TooManyStrings {
                 limit: limits.max_strings,
@@ -195,12 +196,11 @@ impl PartialCommand {
         }
         let bytes = total.saturating_add(count).saturating_add(at as u64);
         within(bytes, offset, limits)?;
-        // What a reference peer writes there means nothing, so nothing is demanded of it but a bound.
-        let shards = shard_count(shards.max(1)).ok_or(JournalError::BadShardCount {
-            limit: MAX_SHARDS,
-            got: shards,
-            offset,
-        })?;
+        let shards = match rules.level {
+            // What a reference peer writes there means nothing.
+            StreamLevel::Reference => 1,
+            StreamLevel::Extended => checked_shards(shards, offset)?,
+        };
         Ok(PartialCommand {
             txid,
             shards,
@@ -272,16 +272,23 @@ fn check(buf: &[u8]) -> Framed {
     }
 }
 
+fn checked_shards(count: u64, offset: u64) -> Result<u16, JournalError> {
+    let shards = u16::try_from(count)
+        .ok()
+        .filter(|n| (1..=MAX_SHARDS).contains(n));
+    shards.ok_or(JournalError::BadShardCount {
+        limit: MAX_SHARDS,
+        got: count,
+        offset,
+    })
+}
+
 fn txn(
     [txid, shards, records]: [u64; 3],
     offset: u64,
     limits: &RecordLimits,
 ) -> Result<Frame, JournalError> {
-    let shards = shard_count(shards).ok_or(JournalError::BadShardCount {
-        limit: MAX_SHARDS,
-        got: shards,
-        offset,
-    })?;
+    let shards = checked_shards(shards, offset)?;
     if !(1..=limits.max_txn_records).contains(&records) {
         return Err(JournalError::BadTxnLength {
             limit: limits.max_txn_records,

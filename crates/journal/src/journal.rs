@@ -258,3 +258,187 @@ impl fmt::Debug for Journal {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn journal(max_bytes: usize) -> Journal {
+        let mut journal = Journal::new(JournalOptions {
+            backlog_max_bytes: max_bytes,
+            pinned_max_bytes: 2 * max_bytes,
+            ..JournalOptions::default()
+        });
+        journal.keep_backlog(true);
+        journal
+    }
+
+    fn append(journal: &mut Journal, records: usize, now_ms: u64) -> Rc<Run> {
+        let mut builder = RunBuilder::new(0, 1);
+        for _ in 0..records {
+            builder.command(0, &[b"SET", b"key", &[b'v'; 100]]);
+        }
+        journal.append(&mut builder, now_ms)
+    }
+
+    fn lsns(journal: &Journal, from: Lsn) -> Option<Vec<u64>> {
+        let runs = journal.read_from(from)?;
+        Some(runs.map(|run| run.first_lsn().0).collect())
+    }
+
+    struct Seen(Rc<RefCell<Vec<Rc<Run>>>>);
+
+    impl Consumer for Seen {
+        fn on_run(&mut self, run: &Rc<Run>) {
+            self.0.borrow_mut().push(run.clone());
+        }
+
+        fn is_over_budget(&self) -> bool {
+            self.0.borrow().len() > 1
+        }
+    }
+
+    #[test]
+    fn every_record_takes_an_lsn_and_every_run_is_found_by_each_of_its_lsns() {
+        let mut journal = journal(1 << 20);
+        for records in [1, 3, 2] {
+            append(&mut journal, records, 0);
+        }
+        assert_eq!(journal.next_lsn(), Lsn(7));
+        let expected = [None, Some(1), Some(2), Some(2), Some(2), Some(5), Some(5)];
+        for (lsn, first) in expected.into_iter().enumerate() {
+            let found = lsns(&journal, Lsn(lsn as u64)).map(|runs| runs[0]);
+            assert_eq!(found, first, "LSN {lsn}");
+        }
+        assert_eq!(lsns(&journal, Lsn(7)), Some(vec![]));
+        assert_eq!(lsns(&journal, Lsn(8)), None);
+        let borders: Vec<_> = (0..9)
+            .filter(|&lsn| journal.contains_border(Lsn(lsn)))
+            .collect();
+        assert_eq!(borders, [1, 2, 5, 7]);
+    }
+
+    #[test]
+    fn the_backlog_keeps_the_newest_within_its_bytes() {
+        let max_bytes = 4096;
+        let mut journal = journal(max_bytes);
+        for i in 0..100 {
+            append(&mut journal, 1, i);
+            assert!(journal.backlog_bytes() <= max_bytes);
+        }
+        let kept = lsns(&journal, journal.first_lsn()).expect("it begins there");
+        assert!((10..40).contains(&kept.len()), "{kept:?}");
+        assert_eq!(*kept.last().expect("not empty"), 100);
+        assert!(!journal.contains(Lsn(journal.first_lsn().0 - 1)));
+        append(&mut journal, 1000, 0);
+        assert_eq!(
+            journal.backlog_bytes(),
+            0,
+            "a run larger than the bound is not kept"
+        );
+        assert_eq!(journal.first_lsn(), journal.next_lsn());
+    }
+
+    #[test]
+    fn the_backlog_forgets_by_age_when_asked() {
+        let mut journal = journal(1 << 20);
+        journal.set_options(JournalOptions {
+            backlog_max_ms: Some(50),
+            ..JournalOptions::default()
+        });
+        for now in [0, 10, 60, 61] {
+            append(&mut journal, 1, now);
+        }
+        assert_eq!(
+            journal.first_lsn(),
+            Lsn(3),
+            "0 is older than 50 ms at 61; so is 10"
+        );
+        journal.trim(111);
+        assert_eq!(journal.first_lsn(), Lsn(4));
+        journal.trim(200);
+        assert_eq!((journal.first_lsn(), journal.backlog_bytes()), (Lsn(5), 0));
+    }
+
+    #[test]
+    fn a_pin_holds_up_to_its_own_bound() {
+        let mut journal = journal(4096);
+        append(&mut journal, 1, 0);
+        let pin = journal.pin(Lsn(1)).expect("it is there");
+        assert_eq!(journal.pin(Lsn(3)), None);
+        while journal.backlog_bytes() < 7000 {
+            append(&mut journal, 1, 0);
+        }
+        assert!(journal.contains(Lsn(1)) && journal.is_pinned(pin));
+        for _ in 0..20 {
+            append(&mut journal, 1, 0);
+            assert!(journal.backlog_bytes() <= 8192);
+        }
+        assert!(!journal.contains(Lsn(1)) && !journal.is_pinned(pin) && !journal.unpin(pin));
+        let pin = journal
+            .pin(journal.next_lsn())
+            .expect("the next one is contained");
+        assert!(journal.unpin(pin));
+        append(&mut journal, 1, 0);
+        assert!(
+            journal.backlog_bytes() <= 4096,
+            "what only the pin held is gone"
+        );
+    }
+
+    #[test]
+    fn consumers_share_the_run_and_are_needed_for_activity() {
+        let mut journal = Journal::new(JournalOptions::default());
+        assert!(!journal.is_active());
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let id = journal.add_consumer(Box::new(Seen(seen.clone())));
+        assert!(journal.is_active() && !journal.is_over_budget());
+        let run = append(&mut journal, 2, 0);
+        journal.ping(0);
+        assert!(Rc::ptr_eq(&run, &seen.borrow()[0]));
+        assert!(journal.is_over_budget());
+        assert!(journal.remove_consumer(id).is_some());
+        assert!(journal.remove_consumer(id).is_none() && !journal.is_active());
+        append(&mut journal, 1, 0);
+        assert_eq!(seen.borrow().len(), 2);
+        assert_eq!(journal.backlog_bytes(), 0, "no backlog was asked for");
+    }
+
+    #[test]
+    fn a_relay_keeps_the_primarys_lsns_or_refuses() {
+        let mut journal = journal(1 << 20);
+        journal.start_at(Lsn(500));
+        let mut builder = RunBuilder::new(9, 2);
+        builder.command(1, &[b"DEL", b"a"]).ping();
+        let gap = JournalError::LsnGap {
+            expected: Lsn(500),
+            got: Lsn(501),
+        };
+        assert_eq!(journal.append_relayed(&mut builder, Lsn(501), 0), Err(gap));
+        assert_eq!(builder.len(), 2, "still there");
+        let run = journal
+            .append_relayed(&mut builder, Lsn(500), 0)
+            .expect("the next one");
+        assert!(builder.is_empty());
+        assert_eq!((run.first_lsn(), run.next_lsn()), (Lsn(500), Lsn(502)));
+        let pings: Vec<_> = run
+            .entries()
+            .map(|entry| (entry.lsn.0, entry.is_ping()))
+            .collect();
+        assert_eq!(pings, [(500, false), (501, true)]);
+    }
+
+    #[test]
+    fn what_was_not_recorded_cannot_be_resumed_over() {
+        let mut journal = journal(1 << 20);
+        append(&mut journal, 1, 0);
+        let resume_at = journal.next_lsn();
+        journal.skip(1);
+        assert!(!journal.contains(resume_at) && journal.contains(Lsn(3)));
+        append(&mut journal, 1, 0);
+        journal.clear();
+        assert!(!journal.contains(Lsn(3)) && journal.contains(Lsn(4)));
+    }
+}

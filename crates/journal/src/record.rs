@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use crate::{
-    lsn::Lsn,
-    wire::{self, MAX_SHARDS},
-};
+use crate::{lsn::Lsn, wire};
 
 /// Which records a stream has: the extension level of the greeting (PROTOCOL section 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,7 +62,7 @@ pub enum Record<'a> {
     Command {
         /// The transaction; 0: none.
         txid: u64,
-        /// How many shards the transaction touches. Not to be trusted at level 0.
+        /// How many shards the transaction touches; always 1 at level 0, where the field means nothing.
         shards: u16,
         /// The command's name and its arguments, at least one string.
         args: ArgList<'a>,
@@ -181,10 +178,3 @@ impl<'a> Iterator for ArgIter<'a> {
 }
 
 impl ExactSizeIterator for ArgIter<'_> {}
-
-/// Checks a shard count: 1 to [`MAX_SHARDS`].
-pub(crate) fn shard_count(value: u64) -> Option<u16> {
-    u16::try_from(value)
-        .ok()
-        .filter(|n| (1..=MAX_SHARDS).contains(n))
-}
