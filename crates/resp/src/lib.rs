@@ -27,9 +27,12 @@
 //! # Ok::<(), damselfly_resp::ProtocolError>(())
 //! ```
 
+mod big;
 mod command;
 mod error;
+mod float;
 mod inline;
+mod long_double;
 mod number;
 mod reply;
 mod reply_decoder;
@@ -38,6 +41,7 @@ mod request;
 
 pub use command::encode_command;
 pub use error::ProtocolError;
+pub use long_double::{LongDouble, format_long_double};
 pub use number::{format_double, parse_f64, parse_f64_lenient, parse_i64};
 pub use reply::Reply;
 pub use reply_decoder::{ReplyDecoder, ReplyLimits};
