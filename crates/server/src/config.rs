@@ -1,0 +1,316 @@
+//! What the server is told at its start: one plain struct, however it was filled.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::flags::FlagError;
+
+/// The most shards (and flows of a replication link) that the wire allows.
+pub const MAX_SHARDS: usize = 1024;
+
+/// The backlog's size when neither it nor `maxmemory` is set, in bytes.
+const DEFAULT_BACKLOG_BYTES: u64 = 64 << 20;
+
+/// The least size of a backlog derived from `maxmemory`, in bytes.
+const MIN_BACKLOG_BYTES: u64 = 1 << 20;
+
+/// The configuration of one server. [`Config::default`] holds the defaults of the flags.
+///
+/// Fields are named as the flags are; a field whose name has no unit says it in its text.
+/// Zero means "choose for me" or "off" where the text says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// TCP port; 0 = no TCP, -1 = a free port, chosen by the system and printed.
+    pub port: i32,
+    /// Addresses or names to listen on; empty = all interfaces, IPv4 and IPv6.
+    pub bind: Vec<String>,
+    /// OS threads that carry connections and shards; 0 = one a core.
+    pub proactor_threads: usize,
+    /// Shards, 1 to the number of threads; 0 = one a thread.
+    pub num_shards: usize,
+    /// Number of databases that SELECT reaches.
+    pub dbnum: u16,
+    /// Limit of used memory in bytes; 0 = none.
+    pub maxmemory: u64,
+    /// The primary to follow from the start.
+    pub replicaof: Option<Endpoint>,
+    /// How long a link may move no byte before it counts as broken, in ms.
+    pub replication_timeout_ms: u64,
+    /// Interval between a replica's acknowledgements, in ms.
+    pub replication_acks_interval_ms: u64,
+    /// Bytes of stream that may wait for one flow's socket before writers wait.
+    pub replication_stream_output_limit: u64,
+    /// Bytes that the backlogs of all shards keep together; 0 = see [`Config::backlog_bytes`].
+    pub shard_repl_backlog_max_bytes: u64,
+    /// Age in ms at which records leave the backlog; 0 = bytes alone decide.
+    pub shard_repl_backlog_time_ms: u64,
+    /// Time for connecting to a primary and greeting it, in ms.
+    pub master_connect_timeout_ms: u64,
+    /// Time for each attempt to connect again after a link broke, in ms.
+    pub master_reconnect_timeout_ms: u64,
+    /// Whether a replica offers its LSNs, so that the primary may continue where the link broke.
+    pub replica_partial_sync: bool,
+    /// The address that a replica announces; empty = the one its primary sees.
+    pub replica_announce_ip: String,
+    /// The port that a replica announces; 0 = the port it listens on.
+    pub announce_port: u16,
+    /// What a failover monitor reads to choose among replicas; 0 = never choose this one.
+    pub replica_priority: u32,
+    /// Whether INFO replication speaks as Valkey and Redis do where Dragonfly differs.
+    pub info_replication_valkey_compatible: bool,
+    /// User that authenticates to the primary; empty = the default user.
+    pub masteruser: String,
+    /// Password that authenticates to the primary; empty = none.
+    pub masterauth: String,
+    /// Most client connections at a time.
+    pub maxclients: u32,
+    /// Idle time in seconds after which a client is disconnected; 0 = never.
+    pub timeout: u32,
+    /// Idle time in seconds after which TCP keepalive probes start; 0 = never.
+    pub tcp_keepalive: u32,
+    /// Whether small replies leave at once (TCP_NODELAY).
+    pub tcp_nodelay: bool,
+    /// Connections that wait in the kernel for being accepted.
+    pub tcp_backlog: u32,
+    /// Longest time in ms for which sent data may stay unacknowledged; 0 = the system's default.
+    pub tcp_user_timeout: u32,
+    /// Longest argument of a request, in bytes.
+    pub max_bulk_len: u64,
+    /// Most arguments of a request.
+    pub max_multi_bulk_len: u64,
+    /// Directory for snapshots; empty = the working directory.
+    pub dir: PathBuf,
+    /// File name of snapshots; `{timestamp}` stands for the time.
+    pub dbfilename: String,
+    /// What a full sync does with a value of an unknown type.
+    pub rdb_unknown_types: UnknownTypes,
+    /// File that receives the process id; empty = none.
+    pub pidfile: PathBuf,
+    /// Least severe messages that are logged: 0 = info, 1 = warnings, 2 = errors, 3 = nothing.
+    pub minloglevel: u8,
+    /// More messages than info: 1 = debug, 2 or more = trace.
+    pub verbosity: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            port: 6379,
+            bind: Vec::new(),
+            proactor_threads: 0,
+            num_shards: 0,
+            dbnum: 16,
+            maxmemory: 0,
+            replicaof: None,
+            replication_timeout_ms: 30_000,
+            replication_acks_interval_ms: 1_000,
+            replication_stream_output_limit: 1 << 20,
+            shard_repl_backlog_max_bytes: 0,
+            shard_repl_backlog_time_ms: 0,
+            master_connect_timeout_ms: 20_000,
+            master_reconnect_timeout_ms: 1_000,
+            replica_partial_sync: true,
+            replica_announce_ip: String::new(),
+            announce_port: 0,
+            replica_priority: 100,
+            info_replication_valkey_compatible: true,
+            masteruser: String::new(),
+            masterauth: String::new(),
+            maxclients: 64_000,
+            timeout: 0,
+            tcp_keepalive: 300,
+            tcp_nodelay: true,
+            tcp_backlog: 256,
+            tcp_user_timeout: 0,
+            max_bulk_len: 512 << 20,
+            max_multi_bulk_len: 1 << 20,
+            dir: PathBuf::new(),
+            dbfilename: "dump-{timestamp}".to_owned(),
+            rdb_unknown_types: UnknownTypes::Error,
+            pidfile: PathBuf::new(),
+            minloglevel: 0,
+            verbosity: 0,
+        }
+    }
+}
+
+impl Config {
+    /// Number of threads, with 0 resolved to the cores that this process may use.
+    pub fn threads(&self) -> usize {
+        match self.proactor_threads {
+            0 => std::thread::available_parallelism()
+                .map_or(1, |cores| cores.get())
+                .min(MAX_SHARDS),
+            count => count,
+        }
+    }
+
+    /// Number of shards, with 0 resolved to the number of threads.
+    pub fn shards(&self) -> usize {
+        match self.num_shards {
+            0 => self.threads(),
+            count => count,
+        }
+    }
+
+    /// Bytes that the backlogs of all shards keep together: what was asked for, or half a percent
+    /// of `maxmemory`, or 64 MiB.
+    pub fn backlog_bytes(&self) -> u64 {
+        match (self.shard_repl_backlog_max_bytes, self.maxmemory) {
+            (0, 0) => DEFAULT_BACKLOG_BYTES,
+            (0, maxmemory) => (maxmemory / 200).max(MIN_BACKLOG_BYTES),
+            (bytes, _) => bytes,
+        }
+    }
+
+    /// The directory for snapshots, with empty resolved to the working directory.
+    pub fn data_dir(&self) -> PathBuf {
+        if self.dir.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            self.dir.clone()
+        }
+    }
+
+    /// Checks what one field alone can't tell.
+    ///
+    /// # Errors
+    /// [`FlagError::Conflict`] when there are more shards than threads.
+    pub fn validate(&self) -> Result<(), FlagError> {
+        let (shards, threads) = (self.shards(), self.threads());
+        if shards > threads {
+            return Err(FlagError::Conflict(format!(
+                "--num_shards={shards} is more than the {threads} threads of --proactor_threads; every shard needs a thread"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What to do with a value whose type this version does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnknownTypes {
+    /// End the load with an error that names the type.
+    #[default]
+    Error,
+    /// Count the value, list its key, go on.
+    Skip,
+}
+
+/// A host and port to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    /// Takes `host:port`, `[IPv6]:port` and `host port`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let (host, port) = text
+            .split_once(char::is_whitespace)
+            .or_else(|| text.rsplit_once(':'))
+            .ok_or("expected host:port or [IPv6]:port")?;
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        if bare.is_none() && host.contains(':') && !text.contains(char::is_whitespace) {
+            return Err("an IPv6 address goes in brackets: [::1]:6379".to_owned());
+        }
+        let port = match port.trim().parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            _ => return Err(format!("'{}' is no port (1 to 65535)", port.trim())),
+        };
+        match bare.unwrap_or(host) {
+            "" => Err("the host is empty".to_owned()),
+            host => Ok(Endpoint {
+                host: host.to_owned(),
+                port,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// `host:port`, with brackets around an IPv6 address.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(out, "[{}]:{}", self.host, self.port),
+            false => write!(out, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str) -> Result<(String, u16), String> {
+        text.parse::<Endpoint>()
+            .map(|found| (found.host, found.port))
+    }
+
+    #[test]
+    fn endpoints_take_the_three_spellings() {
+        assert_eq!(endpoint("localhost:6379"), Ok(("localhost".into(), 6379)));
+        assert_eq!(endpoint("[::1]:7000"), Ok(("::1".into(), 7000)));
+        assert_eq!(endpoint("10.0.0.1 7000"), Ok(("10.0.0.1".into(), 7000)));
+        assert_eq!(endpoint("::1 7000"), Ok(("::1".into(), 7000)));
+    }
+
+    #[test]
+    fn endpoints_say_what_is_wrong() {
+        for bad in [
+            "",
+            "host",
+            "host:",
+            "host:0",
+            "host:70000",
+            ":6379",
+            "::1:7000",
+            "host:x",
+        ] {
+            assert!(endpoint(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn endpoints_print_as_they_are_read() {
+        for text in ["localhost:6379", "[::1]:7000"] {
+            assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn zero_shards_follow_the_threads() {
+        let config = Config {
+            proactor_threads: 3,
+            ..Config::default()
+        };
+        assert_eq!(config.shards(), 3);
+        assert!(config.validate().is_ok());
+        let config = Config {
+            num_shards: 4,
+            ..config
+        };
+        assert!(matches!(config.validate(), Err(FlagError::Conflict(_))));
+    }
+
+    #[test]
+    fn the_backlog_follows_maxmemory_until_it_is_set() {
+        let mut config = Config::default();
+        assert_eq!(config.backlog_bytes(), 64 << 20);
+        config.maxmemory = 4_000 << 20;
+        assert_eq!(config.backlog_bytes(), 20 << 20);
+        config.maxmemory = 1 << 20;
+        assert_eq!(config.backlog_bytes(), 1 << 20);
+        config.shard_repl_backlog_max_bytes = 5;
+        assert_eq!(config.backlog_bytes(), 5);
+    }
+}

@@ -1,0 +1,358 @@
+//! The flags that mean something here: one row each. The command line, the environment, flag
+//! files, `--help`, CONFIG GET and CONFIG SET all derive from these rows.
+//!
+//! Names, meanings and defaults are Dragonfly's (its documentation, "Server Configuration Flags");
+//! the names in `redis` are Redis 7.0's for the same thing.
+
+use super::value::{Kind, Value};
+use crate::config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+
+/// When a flag may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Only at the start; CONFIG SET answers "can't set immutable config".
+    Startup,
+    /// Only at the start, because a client could do harm with it; "can't set protected config".
+    Protected,
+    /// By CONFIG SET too.
+    Runtime,
+}
+
+/// A flag.
+pub struct Flag {
+    /// Dragonfly's name, with underscores.
+    pub name: &'static str,
+    /// What the value is called in the help: a unit where it has one.
+    pub unit: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// When it may change.
+    pub change: Change,
+    /// Redis's names for it, each with the number of the flag's units in one of Redis's.
+    pub redis: &'static [(&'static str, i64)],
+    /// One sentence for the help.
+    pub help: &'static str,
+    /// Reads it out of a configuration.
+    pub get: fn(&Config) -> Value,
+    /// Writes it into a configuration; the error says what was expected.
+    pub set: fn(&mut Config, &Value) -> Result<(), String>,
+}
+
+const INT_MAX: i64 = i32::MAX as i64;
+const U32_MAX: i64 = u32::MAX as i64;
+const fn int(min: i64, max: i64) -> Kind {
+    Kind::Int { min, max }
+}
+
+/// A getter and a setter of a number whose field has the type given.
+macro_rules! number {
+    ($field:ident: $type:ty) => {
+        (
+            (|config| Value::Int(config.$field as i64)) as fn(&Config) -> Value,
+            (|config, value| {
+                config.$field = <$type>::try_from(value.number()).map_err(|_| "out of range")?;
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+/// The same for an amount of memory.
+macro_rules! memory {
+    ($field:ident) => {
+        (
+            (|config| Value::Bytes(config.$field)) as fn(&Config) -> Value,
+            (|config, value| {
+                config.$field = value.bytes();
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+/// The same for a boolean.
+macro_rules! truth {
+    ($field:ident) => {
+        (
+            (|config| Value::Bool(config.$field)) as fn(&Config) -> Value,
+            (|config, value| {
+                config.$field = value.truth();
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+/// The same for a text or a path.
+macro_rules! text {
+    ($field:ident) => {
+        (
+            (|config| {
+                Value::Text(
+                    AsRef::<std::path::Path>::as_ref(&config.$field)
+                        .to_string_lossy()
+                        .into_owned(),
+                )
+            }) as fn(&Config) -> Value,
+            (|config, value| {
+                config.$field = value.text().into();
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+/// One row: name, unit, kind, change, Redis's names, accessors, help.
+macro_rules! flag {
+    ($name:literal, $unit:literal, $kind:expr, $change:ident, [$($redis:expr),*], $access:expr, $help:literal) => {
+        Flag {
+            name: $name,
+            unit: $unit,
+            kind: $kind,
+            change: Change::$change,
+            redis: &[$($redis),*],
+            help: $help,
+            get: $access.0,
+            set: $access.1,
+        }
+    };
+}
+
+type Access = (
+    fn(&Config) -> Value,
+    fn(&mut Config, &Value) -> Result<(), String>,
+);
+
+const BIND: Access = (
+    |config| Value::Text(config.bind.join(" ")),
+    |config, value| {
+        let separator = |letter: char| letter == ',' || letter.is_whitespace();
+        let hosts = value
+            .text()
+            .split(separator)
+            .filter(|host| !host.is_empty());
+        config.bind = hosts.map(str::to_owned).collect();
+        Ok(())
+    },
+);
+
+const REPLICAOF: Access = (
+    |config| {
+        let text = |primary: &Endpoint| format!("{} {}", primary.host, primary.port);
+        Value::Text(config.replicaof.as_ref().map(text).unwrap_or_default())
+    },
+    |config, value| {
+        let text = value.text().trim();
+        let nobody = text.is_empty() || text.eq_ignore_ascii_case("no one");
+        config.replicaof = if nobody {
+            None
+        } else {
+            Some(text.parse::<Endpoint>()?)
+        };
+        Ok(())
+    },
+);
+
+const REPLICAOF_V2: Access = (
+    |_| Value::Bool(true),
+    |_, value| {
+        match value.truth() {
+        true => Ok(()),
+        false => Err("there is only the new algorithm of REPLICAOF here; leave this flag out or set it to true".to_owned()),
+    }
+    },
+);
+
+const UNKNOWN_TYPES: Access = (
+    |config| {
+        let word = if config.rdb_unknown_types == UnknownTypes::Skip {
+            "skip"
+        } else {
+            "error"
+        };
+        Value::Text(word.to_owned())
+    },
+    |config, value| {
+        let skip = value.text() == "skip";
+        config.rdb_unknown_types = if skip {
+            UnknownTypes::Skip
+        } else {
+            UnknownTypes::Error
+        };
+        Ok(())
+    },
+);
+
+const DBFILENAME: Access = (
+    |config| Value::Text(config.dbfilename.clone()),
+    |config, value| {
+        if value.text().contains('/') {
+            return Err("dbfilename can't be a path, just a filename".to_owned());
+        }
+        config.dbfilename = value.text().to_owned();
+        Ok(())
+    },
+);
+
+/// All flags, in the order of the help.
+#[rustfmt::skip]
+pub static FLAGS: &[Flag] = &[
+    flag!("port", "PORT", int(-1, 65_535), Startup, [("port", 1)], number!(port: i32),
+        "TCP port; 0 = no TCP, -1 = a free port, which is printed"),
+    flag!("bind", "ADDRESSES", Kind::Text, Startup, [("bind", 1)], BIND,
+        "Addresses or names to listen on, separated by commas or blanks; empty = all interfaces"),
+    flag!("proactor_threads", "N", int(0, MAX_SHARDS as i64), Startup, [], number!(proactor_threads: usize),
+        "Threads that carry connections and shards; 0 = one a core"),
+    flag!("num_shards", "N", int(0, MAX_SHARDS as i64), Startup, [], number!(num_shards: usize),
+        "Shards, at most one a thread; 0 = one a thread"),
+    flag!("dbnum", "N", int(1, 65_535), Startup, [("databases", 1)], number!(dbnum: u16),
+        "Number of databases"),
+    flag!("maxmemory", "BYTES", Kind::Bytes, Runtime, [("maxmemory", 1)], memory!(maxmemory),
+        "Limit of used memory, such as 4GB; 0 = none"),
+    flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
+        "Most client connections at a time"),
+    flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),
+        "Disconnect a client after this idle time; 0 = never"),
+    flag!("replicaof", "HOST:PORT", Kind::Text, Startup, [("replicaof", 1), ("slaveof", 1)], REPLICAOF,
+        "Follow this primary from the start"),
+    flag!("replication_timeout", "MS", int(1, INT_MAX), Runtime, [("repl-timeout", 1_000)], number!(replication_timeout_ms: u64),
+        "How long a replication link may move no byte before it counts as broken"),
+    flag!("replication_acks_interval", "MS", int(1, INT_MAX), Runtime, [], number!(replication_acks_interval_ms: u64),
+        "Interval between a replica's acknowledgements"),
+    flag!("replication_stream_output_limit", "BYTES", Kind::Bytes, Runtime, [], memory!(replication_stream_output_limit),
+        "Bytes of stream that may wait for one flow's socket before writers wait"),
+    flag!("shard_repl_backlog_max_bytes", "BYTES", Kind::Bytes, Runtime, [("repl-backlog-size", 1)], memory!(shard_repl_backlog_max_bytes),
+        "Bytes that the replication backlogs of all shards keep; 0 = half a percent of maxmemory, or 64MiB"),
+    flag!("shard_repl_backlog_time_ms", "MS", int(0, INT_MAX), Runtime, [], number!(shard_repl_backlog_time_ms: u64),
+        "Age at which records leave the backlog; 0 = its size alone decides"),
+    flag!("master_connect_timeout_ms", "MS", int(1, INT_MAX), Runtime, [], number!(master_connect_timeout_ms: u64),
+        "Time for connecting to a primary and greeting it"),
+    flag!("master_reconnect_timeout_ms", "MS", int(1, INT_MAX), Runtime, [], number!(master_reconnect_timeout_ms: u64),
+        "Time for each attempt to connect again after a link broke"),
+    flag!("replica_partial_sync", "", Kind::Bool, Runtime, [], truth!(replica_partial_sync),
+        "Continue where a broken link ended, where the primary's backlog allows"),
+    flag!("experimental_replicaof_v2", "", Kind::Bool, Startup, [], REPLICAOF_V2,
+        "The non-blocking algorithm of REPLICAOF; there is no other"),
+    flag!("replica_announce_ip", "ADDRESS", Kind::Text, Runtime, [("replica-announce-ip", 1), ("slave-announce-ip", 1)], text!(replica_announce_ip),
+        "Address that a replica announces to its primary"),
+    flag!("announce_port", "PORT", int(0, 65_535), Runtime, [("replica-announce-port", 1), ("slave-announce-port", 1)], number!(announce_port: u16),
+        "Port that a replica announces to its primary; 0 = the port it listens on"),
+    flag!("replica_priority", "N", int(0, INT_MAX), Runtime, [("replica-priority", 1), ("slave-priority", 1)], number!(replica_priority: u32),
+        "Lower is preferred in a failover; 0 = never promoted"),
+    flag!("info_replication_valkey_compatible", "", Kind::Bool, Runtime, [], truth!(info_replication_valkey_compatible),
+        "INFO replication gives the values of Valkey where Dragonfly's differ"),
+    flag!("masteruser", "NAME", Kind::Text, Runtime, [("masteruser", 1)], text!(masteruser),
+        "User for authenticating to the primary"),
+    flag!("masterauth", "PASSWORD", Kind::Text, Runtime, [("masterauth", 1)], text!(masterauth),
+        "Password for authenticating to the primary"),
+    flag!("tcp_keepalive", "SECONDS", int(0, INT_MAX), Runtime, [("tcp-keepalive", 1)], number!(tcp_keepalive: u32),
+        "Idle time after which keepalive probes start; 0 = never"),
+    flag!("tcp_nodelay", "", Kind::Bool, Startup, [], truth!(tcp_nodelay),
+        "Send small replies at once"),
+    flag!("tcp_backlog", "N", int(1, 65_535), Startup, [("tcp-backlog", 1)], number!(tcp_backlog: u32),
+        "Connections that may wait for being accepted"),
+    flag!("tcp_user_timeout", "MS", int(0, INT_MAX), Runtime, [], number!(tcp_user_timeout: u32),
+        "Longest time that sent data may stay unacknowledged; 0 = the system's default"),
+    flag!("max_bulk_len", "BYTES", Kind::Bytes, Startup, [("proto-max-bulk-len", 1)], memory!(max_bulk_len),
+        "Longest argument of a request"),
+    flag!("max_multi_bulk_len", "N", int(1, INT_MAX), Startup, [], number!(max_multi_bulk_len: u64),
+        "Most arguments of a request"),
+    flag!("dir", "PATH", Kind::Text, Protected, [("dir", 1)], text!(dir),
+        "Directory for snapshots; empty = the working directory"),
+    flag!("dbfilename", "NAME", Kind::Text, Protected, [("dbfilename", 1)], DBFILENAME,
+        "File name of snapshots"),
+    flag!("rdb_unknown_types", "WORD", Kind::Choice(&["error", "skip"]), Runtime, [], UNKNOWN_TYPES,
+        "What a full sync does with a value of an unknown type: error = end it, skip = count it and list its key"),
+    flag!("pidfile", "PATH", Kind::Text, Startup, [("pidfile", 1)], text!(pidfile),
+        "File that receives the process id"),
+    flag!("minloglevel", "N", int(0, 3), Startup, [], number!(minloglevel: u8),
+        "Least severe messages that are logged: 0 = info, 1 = warnings, 2 = errors, 3 = none"),
+    flag!("v", "N", int(0, 9), Startup, [], number!(verbosity: u8),
+        "More messages than info: 1 = debug, 2 = trace"),
+];
+
+/// The row of a flag, by its name with underscores.
+pub fn find(name: &str) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| flag.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_written_with_underscores() {
+        let mut seen = HashSet::new();
+        for flag in FLAGS {
+            assert!(seen.insert(flag.name), "{} stands twice", flag.name);
+            assert!(
+                flag.name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+            );
+            assert!(
+                !flag.help.ends_with('.') && !flag.help.is_empty(),
+                "{}",
+                flag.name
+            );
+            assert_eq!(
+                flag.unit.is_empty(),
+                flag.kind == Kind::Bool,
+                "{} needs a unit or has one too many",
+                flag.name
+            );
+        }
+        let names: Vec<_> = FLAGS
+            .iter()
+            .flat_map(|flag| flag.redis)
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(
+            names.len(),
+            names.iter().collect::<HashSet<_>>().len(),
+            "a name of Redis stands twice"
+        );
+    }
+
+    #[test]
+    fn every_default_passes_its_own_parser_and_comes_back() {
+        for flag in FLAGS {
+            let mut config = Config::default();
+            let shown = (flag.get)(&config).to_string();
+            let value = flag
+                .kind
+                .parse_flag(&shown)
+                .unwrap_or_else(|error| panic!("{}={shown}: {error}", flag.name));
+            (flag.set)(&mut config, &value)
+                .unwrap_or_else(|error| panic!("{}={shown}: {error}", flag.name));
+            assert_eq!(
+                config,
+                Config::default(),
+                "{} changed by its default",
+                flag.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_flag_but_the_fixed_one_changes_the_configuration() {
+        for flag in FLAGS
+            .iter()
+            .filter(|flag| flag.name != "experimental_replicaof_v2")
+        {
+            let mut config = Config::default();
+            let other = match (flag.get)(&config) {
+                Value::Bool(truth) => Value::Bool(!truth),
+                Value::Int(number) => Value::Int(number + 1),
+                Value::Bytes(bytes) => Value::Bytes(bytes + 1),
+                Value::Text(_) if flag.name == "replicaof" => Value::Text("h 1".into()),
+                Value::Text(_) if flag.name == "rdb_unknown_types" => Value::Text("skip".into()),
+                Value::Text(text) => Value::Text(text + "x"),
+            };
+            (flag.set)(&mut config, &other).unwrap();
+            assert_ne!(config, Config::default(), "{}", flag.name);
+            assert_eq!((flag.get)(&config), other, "{}", flag.name);
+        }
+    }
+}
