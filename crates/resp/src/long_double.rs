@@ -387,6 +387,9 @@ mod tests {
         assert_eq!(printed(LongDouble::from(0.1)), "0.10000000000000001");
         assert_eq!(printed(LongDouble::from(-2.5)), "-2.5");
         assert_eq!(printed(LongDouble::from(5e-324)), "0");
-        assert_eq!(printed(LongDouble::from(f64::MAX)), format!("{:.0}", f64::MAX));
+        assert_eq!(
+            printed(LongDouble::from(f64::MAX)),
+            format!("{:.0}", f64::MAX)
+        );
     }
 }

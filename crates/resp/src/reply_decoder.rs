@@ -1,7 +1,7 @@
 //! Replies as a client reads them: replica links, tools, tests.
 
 use crate::error::ProtocolError;
-use crate::number::{parse_f64_lenient, parse_i64};
+use crate::number::{parse_f64, parse_i64};
 use crate::reply::Reply;
 
 /// Bounds on a reply. Beyond them the decoder returns an error; it never allocates by an announced
@@ -300,7 +300,7 @@ fn parse_double(text: &[u8]) -> Option<f64> {
     if matches!(text, b"nan" | b"-nan") {
         Some(f64::NAN)
     } else {
-        parse_f64_lenient(text)
+        parse_f64(text)
     }
 }
 
