@@ -2,7 +2,8 @@
 //!
 //! The rules are those of Redis 7.0 (`networking.c`), made independent of how the network cuts the
 //! bytes: a limit on a line is a limit on the line, whatever arrived together with it. As in Redis,
-//! the two bytes after a length and after an argument are skipped, not checked.
+//! the two bytes after a length and after an argument are skipped, not checked. One difference: a NUL
+//! byte in a line is a byte like any other, while Redis finds no line end after it and waits.
 
 use std::borrow::Cow;
 
@@ -19,6 +20,8 @@ pub type ArgVec<'b> = SmallVec<[&'b [u8]; 8]>;
 const UNAUTHENTICATED_ARGS: usize = 10;
 /// Length of an argument that a client may send before it has authenticated.
 const UNAUTHENTICATED_BULK: usize = 16 * 1024;
+/// Argument offsets for which memory is kept between requests.
+const KEPT_PARTS: usize = 256;
 /// Bytes that an argument takes at least: `$0\r\n\r\n`.
 const MIN_ARG_BYTES: usize = 6;
 
@@ -111,7 +114,7 @@ impl RequestDecoder {
         self.at.missing > 0
     }
 
-    /// After `Ok(Some(_))` with empty `args`: the arguments of an inline command whose quotes had to
+    /// After `Ok(Some(_))` with empty `args`, until the next call: the arguments of an inline command whose quotes had to
     /// be resolved, so that they are not in the input. `None`: it was a blank request, to be skipped.
     pub fn take_unescaped(&mut self) -> Option<Vec<Vec<u8>>> {
         self.unescaped.take()
@@ -134,6 +137,9 @@ impl RequestDecoder {
         args: &mut ArgVec<'b>,
     ) -> Result<Option<usize>, ProtocolError> {
         args.clear();
+        if self.unescaped.is_some() {
+            self.unescaped = None;
+        }
         let result = match buf.first() {
             Some(b'*') if self.at.missing == 0 => self.decode_fresh(buf, args),
             Some(b'*') => self.decode_resumed(buf, args),
@@ -239,8 +245,8 @@ impl RequestDecoder {
 
     fn reset(&mut self) {
         self.at = Cursor::default();
-        self.parts = Vec::new();
-        self.unescaped = None;
+        self.parts.clear();
+        self.parts.shrink_to(KEPT_PARTS);
     }
 
     /// Reads `*count`. A count below 1 is a blank request: no arguments are left to read.
