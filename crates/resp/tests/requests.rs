@@ -207,7 +207,10 @@ fn unescaped_arguments_last_until_the_next_call() {
     let mut decoder = RequestDecoder::default();
     let mut args = ArgVec::new();
     assert_eq!(decoder.decode(b"\"\\x41\"\n", &mut args), Ok(Some(7)));
-    assert_eq!((args.len(), decoder.take_unescaped()), (0, Some(words(&[b"A"]))));
+    assert_eq!(
+        (args.len(), decoder.take_unescaped()),
+        (0, Some(words(&[b"A"])))
+    );
     assert_eq!(decoder.decode(b"\"\\x41\"\n", &mut args), Ok(Some(7)));
     assert_eq!(decoder.decode(b"*0\r\n", &mut args), Ok(Some(4)));
     assert_eq!((args.len(), decoder.take_unescaped()), (0, None));
