@@ -1,0 +1,376 @@
+//! Values: which encoding a value gets, and its bytes.
+
+use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
+use crate::number::{canonical_int, exact_int, score_text};
+use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
+use crate::wire::{KEY_MC_FLAGS, KEY_STICKY, NODE_PACKED, NODE_PLAIN, opcode, type_byte};
+
+/// Collections of at most so many elements are packed (Redis 7.0's default limits).
+const MAX_PACKED_ITEMS: usize = 128;
+/// … if no element is longer.
+const MAX_PACKED_BYTES: usize = 64;
+/// Integer sets of at most so many members are intsets.
+const MAX_INTSET: usize = 512;
+/// A list node is closed when it would grow over this.
+const MAX_NODE_BYTES: usize = 8192;
+/// Room that an element takes in a node besides its bytes, at most.
+const ELEMENT_OVERHEAD: usize = 11;
+
+/// Who reads what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Shard flows: listpack types 16, 17, 18; no conversion at either end. Also DUMP.
+    Flow,
+    /// Files and PSYNC: what Redis 6.2 (RDB version 9) can read: ziplists, intsets, quicklists of ziplists, plain types.
+    Redis62,
+}
+
+/// What stands before a value: the key and its properties.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct EntryMeta<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Absolute expiry, Unix milliseconds.
+    pub expire_ms: Option<i64>,
+    /// Never to be evicted.
+    pub sticky: bool,
+    /// Memcache flags.
+    pub mc_flags: Option<u32>,
+}
+
+impl<'a> EntryMeta<'a> {
+    /// A key without further properties.
+    pub fn new(key: &'a [u8]) -> EntryMeta<'a> {
+        EntryMeta {
+            key,
+            ..EntryMeta::default()
+        }
+    }
+
+    /// The same with an expiry.
+    pub fn expiring(self, expire_ms: Option<i64>) -> EntryMeta<'a> {
+        EntryMeta { expire_ms, ..self }
+    }
+}
+
+/// What a value is written behind.
+#[derive(Debug, Clone, Copy)]
+pub enum Head<'a> {
+    /// Expiry, properties, type, key: an entry of a stream.
+    Entry(&'a EntryMeta<'a>),
+    /// The type byte only: a DUMP payload.
+    Bare,
+}
+
+impl Head<'_> {
+    /// Appends the head for a value of `type_byte`.
+    #[inline]
+    pub fn put(&self, out: &mut Vec<u8>, type_byte: u8) {
+        let Head::Entry(meta) = self else {
+            out.push(type_byte);
+            return;
+        };
+        if let Some(expire_ms) = meta.expire_ms {
+            out.push(opcode::EXPIRE_MS);
+            out.extend_from_slice(&expire_ms.to_le_bytes());
+        }
+        if meta.sticky || meta.mc_flags.is_some() {
+            put_properties(out, meta);
+        }
+        out.push(type_byte);
+        put_string(out, meta.key);
+    }
+}
+
+fn put_properties(out: &mut Vec<u8>, meta: &EntryMeta<'_>) {
+    let mask = if meta.sticky { KEY_STICKY } else { 0 }
+        | if meta.mc_flags.is_some() {
+            KEY_MC_FLAGS
+        } else {
+            0
+        };
+    out.push(opcode::KEY_PROPERTIES);
+    out.extend_from_slice(&mask.to_le_bytes());
+    if let Some(flags) = meta.mc_flags {
+        out.extend_from_slice(&flags.to_le_bytes());
+    }
+}
+
+/// Writes values. Keeps scratch memory between values; one per stream.
+#[derive(Debug)]
+pub struct Encoder {
+    profile: Profile,
+    scratch: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder for readers of `profile`.
+    pub fn new(profile: Profile) -> Encoder {
+        Encoder {
+            profile,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// For whom it writes.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Writes a string.
+    #[inline]
+    pub fn string(&mut self, out: &mut Vec<u8>, head: Head<'_>, value: &[u8]) {
+        head.put(out, type_byte::STRING);
+        put_string(out, value);
+    }
+
+    /// Writes the string that is the decimal of `value`.
+    pub fn int(&mut self, out: &mut Vec<u8>, head: Head<'_>, value: i64) {
+        head.put(out, type_byte::STRING);
+        put_int(out, value);
+    }
+
+    /// Writes a list in nodes of about 8 KiB.
+    pub fn list<T: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        items: impl Iterator<Item = T>,
+    ) {
+        self.scratch.clear();
+        let nodes = match self.profile {
+            Profile::Flow => list_nodes(&mut self.scratch, items, put_listpack_node),
+            Profile::Redis62 => list_nodes(&mut self.scratch, items, put_ziplist_node),
+        };
+        let kind = match self.profile {
+            Profile::Flow => type_byte::LIST_QUICKLIST_2,
+            Profile::Redis62 => type_byte::LIST_QUICKLIST,
+        };
+        head.put(out, kind);
+        put_len(out, nodes);
+        out.extend_from_slice(&self.scratch);
+    }
+
+    /// Writes a set of `len` members.
+    pub fn set<T: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        len: usize,
+        members: impl Iterator<Item = T> + Clone,
+    ) {
+        if let Some(sorted) = integers(len, members.clone()) {
+            self.scratch.clear();
+            put_intset(&mut self.scratch, &sorted);
+            head.put(out, type_byte::SET_INTSET);
+            return put_raw_string(out, &self.scratch);
+        }
+        head.put(out, type_byte::SET);
+        put_len(out, len as u64);
+        members.for_each(|member| put_string(out, member.as_ref()));
+    }
+
+    /// Writes a hash of `len` fields.
+    pub fn hash<F: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        len: usize,
+        pairs: impl Iterator<Item = (F, V)> + Clone,
+    ) {
+        if len <= MAX_PACKED_ITEMS && self.pack_hash(pairs.clone()) {
+            let flow = self.profile == Profile::Flow;
+            head.put(
+                out,
+                if flow {
+                    type_byte::HASH_LISTPACK
+                } else {
+                    type_byte::HASH_ZIPLIST
+                },
+            );
+            return put_raw_string(out, &self.scratch);
+        }
+        head.put(out, type_byte::HASH);
+        put_len(out, len as u64);
+        for (field, value) in pairs {
+            put_string(out, field.as_ref());
+            put_string(out, value.as_ref());
+        }
+    }
+
+    /// Writes a sorted set of `len` members, which come in ascending order of (score, member).
+    pub fn zset<T: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        len: usize,
+        members: impl Iterator<Item = (T, f64)> + Clone,
+    ) {
+        if len <= MAX_PACKED_ITEMS && self.pack_zset(members.clone()) {
+            let flow = self.profile == Profile::Flow;
+            head.put(
+                out,
+                if flow {
+                    type_byte::ZSET_LISTPACK
+                } else {
+                    type_byte::ZSET_ZIPLIST
+                },
+            );
+            return put_raw_string(out, &self.scratch);
+        }
+        head.put(out, type_byte::ZSET);
+        put_len(out, len as u64);
+        for (member, score) in members {
+            put_string(out, member.as_ref());
+            put_f64(out, score);
+        }
+    }
+
+    /// Packs into `scratch`; false if an element is too long.
+    fn pack_hash<F: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        pairs: impl Iterator<Item = (F, V)>,
+    ) -> bool {
+        let mut pack = Pack::begin(self.profile, &mut self.scratch);
+        for (field, value) in pairs {
+            if !pack.push(field.as_ref()) || !pack.push(value.as_ref()) {
+                return false;
+            }
+        }
+        pack.end();
+        true
+    }
+
+    fn pack_zset<T: AsRef<[u8]>>(&mut self, members: impl Iterator<Item = (T, f64)>) -> bool {
+        let mut pack = Pack::begin(self.profile, &mut self.scratch);
+        for (member, score) in members {
+            if !pack.push(member.as_ref()) {
+                return false;
+            }
+            pack.push_score(score);
+        }
+        pack.end();
+        true
+    }
+}
+
+/// A listpack or a ziplist in the making.
+enum Pack<'a> {
+    Listpack(ListpackWriter<'a>),
+    Ziplist(ZiplistWriter<'a>),
+}
+
+impl<'a> Pack<'a> {
+    fn begin(profile: Profile, scratch: &'a mut Vec<u8>) -> Pack<'a> {
+        scratch.clear();
+        match profile {
+            Profile::Flow => Pack::Listpack(ListpackWriter::begin(scratch)),
+            Profile::Redis62 => Pack::Ziplist(ZiplistWriter::begin(scratch)),
+        }
+    }
+
+    fn push(&mut self, element: &[u8]) -> bool {
+        if element.len() > MAX_PACKED_BYTES {
+            return false;
+        }
+        match self {
+            Pack::Listpack(writer) => writer.push(element),
+            Pack::Ziplist(writer) => writer.push(element),
+        }
+        true
+    }
+
+    fn push_score(&mut self, score: f64) {
+        match (exact_int(score), self) {
+            (Some(value), Pack::Listpack(writer)) => writer.push_int(value),
+            (Some(value), Pack::Ziplist(writer)) => writer.push_int(value),
+            (None, pack) => {
+                pack.push(score_text(&mut zmij::Buffer::new(), score));
+            }
+        }
+    }
+
+    fn end(self) {
+        match self {
+            Pack::Listpack(writer) => writer.end(),
+            Pack::Ziplist(writer) => writer.end(),
+        }
+    }
+}
+
+/// The sorted integers of a set that may be an intset.
+fn integers<T: AsRef<[u8]>>(len: usize, members: impl Iterator<Item = T>) -> Option<Vec<i64>> {
+    if len > MAX_INTSET {
+        return None;
+    }
+    let mut sorted = Vec::new();
+    for member in members {
+        sorted.push(canonical_int(member.as_ref())?);
+    }
+    sorted.sort_unstable();
+    Some(sorted)
+}
+
+/// Cuts `items` into nodes of at most [`MAX_NODE_BYTES`] (or one element) and returns how many.
+fn list_nodes<T: AsRef<[u8]>>(
+    out: &mut Vec<u8>,
+    items: impl Iterator<Item = T>,
+    put_node: fn(&mut Vec<u8>, &mut Node<T>),
+) -> u64 {
+    let mut node = Node {
+        items: Vec::new(),
+        bytes: 0,
+    };
+    let mut nodes = 0;
+    for item in items {
+        let bytes = item.as_ref().len() + ELEMENT_OVERHEAD;
+        if !node.items.is_empty() && node.bytes + bytes > MAX_NODE_BYTES {
+            put_node(out, &mut node);
+            nodes += 1;
+        }
+        node.bytes += bytes;
+        node.items.push(item);
+    }
+    if !node.items.is_empty() {
+        put_node(out, &mut node);
+        nodes += 1;
+    }
+    nodes
+}
+
+struct Node<T> {
+    items: Vec<T>,
+    bytes: usize,
+}
+
+fn put_listpack_node<T: AsRef<[u8]>>(out: &mut Vec<u8>, node: &mut Node<T>) {
+    if let [only] = &node.items[..]
+        && node.bytes > MAX_NODE_BYTES
+    {
+        put_len(out, NODE_PLAIN);
+        put_raw_string(out, only.as_ref());
+    } else {
+        put_len(out, NODE_PACKED);
+        let mut blob = Vec::with_capacity(node.bytes + 8);
+        let mut writer = ListpackWriter::begin(&mut blob);
+        node.items
+            .iter()
+            .for_each(|item| writer.push(item.as_ref()));
+        writer.end();
+        put_raw_string(out, &blob);
+    }
+    node.items.clear();
+    node.bytes = 0;
+}
+
+fn put_ziplist_node<T: AsRef<[u8]>>(out: &mut Vec<u8>, node: &mut Node<T>) {
+    let mut blob = Vec::with_capacity(node.bytes + 12);
+    let mut writer = ZiplistWriter::begin(&mut blob);
+    node.items
+        .iter()
+        .for_each(|item| writer.push(item.as_ref()));
+    writer.end();
+    put_raw_string(out, &blob);
+    node.items.clear();
+    node.bytes = 0;
+}
