@@ -1,0 +1,244 @@
+//! A database of a shard, and the views of its entries and buckets that are lent out.
+
+use crate::UnixMs;
+use crate::compact::Key;
+use crate::memory::MemoryByKind;
+use crate::observers::CutVersion;
+use crate::table::{Bits, Location, Place, Plan, Segment, Slot, Table, TableId};
+use crate::value::{Kind, Value};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
+/// The number of a database, as SELECT takes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DbIndex(pub u16);
+
+/// A table and what its keys and values use.
+pub(crate) struct Db {
+    pub(crate) table: Table,
+    /// Without [`MemoryByKind::table`], which the table knows.
+    usage: MemoryByKind,
+}
+
+impl Db {
+    pub(crate) fn new(id: TableId) -> Db {
+        Db {
+            table: Table::new(id),
+            usage: MemoryByKind::default(),
+        }
+    }
+
+    pub(crate) fn memory(&self) -> MemoryByKind {
+        MemoryByKind {
+            table: self.table.bytes(),
+            ..self.usage
+        }
+    }
+
+    pub(crate) fn entry(&self, location: Location) -> EntryRef<'_> {
+        EntryRef::new(self.table.segment(location.segment), location.place)
+    }
+
+    pub(crate) fn entry_mut(&mut self, location: Location) -> EntryMut<'_> {
+        let expire_at = self.table.expiry(location);
+        let Slot { key, value } = self.table.slot_mut(location);
+        EntryMut {
+            kind: value.kind(),
+            heap_size: value.heap_size(),
+            key,
+            value,
+            expire_at,
+            usage: &mut self.usage,
+        }
+    }
+
+    /// Carries out a plan, not [`Plan::Grow`], with a new entry.
+    #[inline]
+    pub(crate) fn put(&mut self, segment: usize, plan: Plan, hash: u64, entry: Slot) -> Location {
+        self.usage.add_value(&entry.value);
+        self.usage.keys += entry.key.heap_size();
+        self.table.put(segment, plan, hash, entry)
+    }
+
+    #[inline]
+    pub(crate) fn replace(&mut self, location: Location, value: Value) -> Value {
+        let slot = self.table.slot_mut(location);
+        self.usage.subtract_value(&slot.value);
+        self.usage.add_value(&value);
+        std::mem::replace(&mut slot.value, value)
+    }
+
+    pub(crate) fn take(&mut self, location: Location, hash: u64) -> (Value, Option<UnixMs>) {
+        let (Slot { key, value }, expire_at) = self.table.take(location, hash);
+        self.usage.subtract_value(&value);
+        self.usage.keys -= key.heap_size();
+        (value, expire_at)
+    }
+}
+
+/// An entry to read. Expired entries are entries too: time is the caller's.
+#[derive(Clone, Copy)]
+pub struct EntryRef<'a> {
+    key: &'a Key,
+    value: &'a Value,
+    expire_at: Option<UnixMs>,
+}
+
+impl<'a> EntryRef<'a> {
+    #[inline]
+    fn new(segment: &'a Segment, place: Place) -> EntryRef<'a> {
+        let Slot { key, value } = segment.slot(place);
+        EntryRef {
+            key,
+            value,
+            expire_at: segment.expiry(place),
+        }
+    }
+
+    /// The key's bytes.
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        self.key.as_bytes()
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// When it expires, in milliseconds since the Unix epoch; none if never.
+    #[inline]
+    pub fn expire_at(&self) -> Option<UnixMs> {
+        self.expire_at
+    }
+}
+
+impl fmt::Debug for EntryRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} = {:?} expires {:?}",
+            self.key, self.value, self.expire_at
+        )
+    }
+}
+
+/// An entry to change: the observers have seen its bucket. Dereferences to the value; what the change did to the memory
+/// is accounted for when this is dropped.
+pub struct EntryMut<'a> {
+    key: &'a Key,
+    value: &'a mut Value,
+    expire_at: Option<UnixMs>,
+    usage: &'a mut MemoryByKind,
+    kind: Kind,
+    heap_size: usize,
+}
+
+impl EntryMut<'_> {
+    /// The key's bytes.
+    pub fn key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
+    /// The value.
+    pub fn value(&self) -> &Value {
+        self.value
+    }
+
+    /// When it expires, in milliseconds since the Unix epoch; none if never. To change it: [`crate::Shard::set_expiry`].
+    pub fn expire_at(&self) -> Option<UnixMs> {
+        self.expire_at
+    }
+}
+
+impl Deref for EntryMut<'_> {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        self.value
+    }
+}
+
+impl DerefMut for EntryMut<'_> {
+    fn deref_mut(&mut self) -> &mut Value {
+        self.value
+    }
+}
+
+impl Drop for EntryMut<'_> {
+    fn drop(&mut self) {
+        self.usage.subtract(self.kind, self.heap_size);
+        self.usage.add_value(self.value);
+    }
+}
+
+/// Names a physical bucket. Good until the next change of its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BucketId {
+    pub(crate) db: DbIndex,
+    pub(crate) segment: usize,
+    pub(crate) bucket: usize,
+}
+
+impl BucketId {
+    /// The database it stands in.
+    pub fn db(&self) -> DbIndex {
+        self.db
+    }
+}
+
+/// A physical bucket to read: at most 16 entries.
+#[derive(Clone, Copy)]
+pub struct BucketView<'a> {
+    id: BucketId,
+    table: TableId,
+    segment: &'a Segment,
+}
+
+impl<'a> BucketView<'a> {
+    pub(crate) fn new(db: DbIndex, table: &'a Table, id: BucketId) -> BucketView<'a> {
+        BucketView {
+            id: BucketId { db, ..id },
+            table: table.id(),
+            segment: table.segment(id.segment),
+        }
+    }
+
+    /// The database.
+    pub fn db(&self) -> DbIndex {
+        self.id.db
+    }
+
+    /// The table, whichever database it is.
+    pub fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// The bucket's name, for [`crate::Shard::serialize_bucket`].
+    pub fn id(&self) -> BucketId {
+        self.id
+    }
+
+    /// The newest cut that the bucket has been served for: observers with a newer one have not seen it.
+    pub fn version(&self) -> CutVersion {
+        CutVersion(self.segment.version(self.id.bucket))
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> usize {
+        self.segment.index(self.id.bucket).len()
+    }
+
+    /// Whether it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its entries, expired ones included.
+    pub fn entries(&self) -> impl Iterator<Item = EntryRef<'a>> + use<'a> {
+        let (segment, bucket) = (self.segment, self.id.bucket);
+        Bits(segment.index(bucket).used)
+            .map(move |slot| EntryRef::new(segment, Place { bucket, slot }))
+    }
+}
