@@ -1,0 +1,153 @@
+//! What a data set provides so that it can be replicated.
+//!
+//! A data set is anything whose changes can be written as commands (lists of byte strings): the engine's shards, or a
+//! plain map of some service. It implements the primary's traits, the replica's traits, or both.
+//!
+//! Nothing here is called from two threads at once. [`PrimaryDataSet`] and [`ReplicaDataSet`] are handles: cloned and
+//! sent to the threads that own the shards. What they create there ([`PrimaryShard`], [`ReplicaFlowSink`]) stays on
+//! that thread. A data set in one thread runs everything there.
+//!
+//! No future of these traits is dropped before it ends, except when its thread's runtime ends.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use damselfly_journal::{Journal, Lsn};
+use damselfly_snapshot::Event;
+
+use crate::{
+    error::DataError,
+    ids::{LsnVector, ReplId},
+    lineage::Lineage,
+    part::TransactionPart,
+    primary::{FlowHandle, FlowTable},
+};
+
+/// Work for another thread: called there once, and the future it gives is run there to its end (`spawn_local`).
+pub type ThreadJob = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// What is to be done on every shard at one point of the transaction order. Called with the shard's index, on its thread.
+pub type ShardAction<S> = Arc<dyn Fn(usize, &S) + Send + Sync>;
+
+/// A data set that replicas can follow.
+///
+/// # Contract
+/// * Every change is appended to the journal of its shard while that [is active](Journal::is_active), in the same
+///   step as the change itself; a transaction of several records or shards is one run per shard, and runs of several
+///   shards stand in ascending txid order on each.
+/// * While a snapshot runs, what stood at its cut under a key is written to its [`FlowHandle`] before the record of
+///   the key's first change is appended.
+/// * Before a transaction changes anything it waits until no flow of its shards is over its budget
+///   ([`FlowTable::is_over_budget`]).
+pub trait PrimaryDataSet: Clone + Send + 'static {
+    /// One shard, on its own thread.
+    type Shard: PrimaryShard;
+
+    /// How many shards there are: the number of flows, 1 to 1,024. Never changes.
+    fn shard_count(&self) -> usize;
+
+    /// Which sequence of records the journals hold now.
+    fn lineage(&self) -> Lineage;
+
+    /// Whether replicas may begin now; `Err` has the error reply that they get instead, such as `LOADING …`.
+    fn readiness(&self) -> Result<(), String>;
+
+    /// The shard `index`. Called on its own thread only, within a job of [`run_on_shard`](Self::run_on_shard) or where the flow was handed over.
+    fn shard(&self, index: usize) -> Self::Shard;
+
+    /// Runs a job on the thread that owns shard `index`.
+    fn run_on_shard(&self, index: usize, job: ThreadJob);
+
+    /// Calls `action` once on every shard, at one point of the transaction order (a global transaction without effects).
+    fn on_every_shard(&self, action: ShardAction<Self::Shard>) -> impl Future<Output = Result<(), DataError>>;
+}
+
+/// One shard of a [`PrimaryDataSet`], on its own thread.
+pub trait PrimaryShard: 'static {
+    /// A running snapshot.
+    type Snapshot: ShardSnapshot;
+
+    /// Lends the journal.
+    fn with_journal<R>(&self, use_it: impl FnOnce(&mut Journal) -> R) -> R;
+
+    /// The flows that leave this shard.
+    fn flows(&self) -> &FlowTable<Self::Snapshot>;
+
+    /// Begins a snapshot whose cut is this very moment, and whose items go to `flow`. Called within [`PrimaryDataSet::on_every_shard`]; must not wait.
+    fn begin_snapshot(&self, flow: FlowHandle) -> Self::Snapshot;
+}
+
+/// A running snapshot of one shard. Dropping it ends it, whether it was complete or not.
+pub trait ShardSnapshot: 'static {
+    /// Writes the next slice of what stood at the cut (about 100 µs of work) to the flow, with
+    /// [`FlowHandle::write_snapshot`]. Called when the flow has room; it may overshoot by one bucket.
+    /// `Ok(true)` when everything has been written.
+    fn step(&mut self) -> impl Future<Output = Result<bool, DataError>>;
+}
+
+/// The other end of a replica link, as its greeting told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Host and port as they were asked for.
+    pub address: String,
+    /// The primary's own replication id.
+    pub replid: ReplId,
+    /// The sequence of records that it writes or relays: what an LSN vector belongs to.
+    pub history: ReplId,
+    /// Its number of shards.
+    pub flows: usize,
+    /// Its protocol version as numbered on the wire.
+    pub version: u64,
+    /// Its extension level; 0 is Dragonfly.
+    pub level: u8,
+}
+
+/// A data set that can follow a primary.
+///
+/// A link calls, in this order: `begin_full_sync` (unless the sync is partial), then for each flow `load_flow`,
+/// then `enter_stable`, and at its end `link_ended`. A link that ends may be followed by another one.
+pub trait ReplicaDataSet: Clone + Send + 'static {
+    /// What takes the items and records of one flow, on the flow's thread.
+    type Flow: ReplicaFlowSink;
+
+    /// Runs a job on the thread that shall own `flow` of `flows` (with equal shard counts: the thread of that shard).
+    fn run_on_flow(&self, flow: usize, flows: usize, job: ThreadJob);
+
+    /// The sink of one flow; called on the flow's thread.
+    fn open_flow(&self, flow: usize, upstream: &Upstream) -> Self::Flow;
+
+    /// A full sync has been granted: discards all data, draws a new replication id, clears the journals and ends the
+    /// links of one's own replicas; from here to [`enter_stable`](Self::enter_stable) the data set is loading.
+    fn begin_full_sync(&self, upstream: &Upstream) -> impl Future<Output = Result<(), DataError>>;
+
+    /// Everything that stood at the cut, and what came with it, is loaded, or partial sync was granted. `lsns` is the next
+    /// LSN of each flow. No record has been applied yet after that point. See [`Lineage::stable_entered`].
+    fn enter_stable(&self, upstream: &Upstream, full: bool, lsns: &[Lsn]) -> impl Future<Output = Result<(), DataError>>;
+
+    /// Executes one transaction over several flows, so that no reader sees one part without the others. Parts are
+    /// ordered by flow, each with the flow's index. All of them are executed when it returns.
+    fn apply_transaction(&self, parts: Vec<(usize, TransactionPart)>) -> impl Future<Output = Result<(), DataError>>;
+
+    /// Executes a global command once; `parts` are its equal records, one per flow (relays note all of them).
+    fn apply_global(&self, parts: Vec<(usize, TransactionPart)>) -> impl Future<Output = Result<(), DataError>>;
+
+    /// The link ended and its flows have stopped; `vector` is what was executed, if the data set had reached stable sync.
+    fn link_ended(&self, vector: Option<&LsnVector>) -> impl Future<Output = ()>;
+}
+
+/// Takes what comes over one flow. Lives on the flow's thread.
+pub trait ReplicaFlowSink: 'static {
+    /// Takes one event of the full-sync stream: everything but journal blobs, cut, offset and end. It must not wait:
+    /// what belongs to other threads is collected, and sent in [`settle`](Self::settle).
+    ///
+    /// # Errors
+    /// What the data set has no place for.
+    fn load(&mut self, event: &Event<'_>) -> Result<(), DataError>;
+
+    /// Called after every piece of input (at most some 64 KiB) and before a record is applied: waits until what `load`
+    /// collected is where it belongs.
+    fn settle(&mut self) -> impl Future<Output = Result<(), DataError>>;
+
+    /// Executes one part on this flow alone: a record of the full sync, or of stable sync ([`TransactionPart::first_lsn`] is there).
+    /// It ignores the clock: what is expired stays until its DEL comes.
+    fn apply(&mut self, part: &TransactionPart) -> impl Future<Output = Result<(), DataError>>;
+}
