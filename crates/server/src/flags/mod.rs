@@ -374,7 +374,11 @@ mod tests {
         let help = show(&["--port=1", "-h"]);
         for flag in FLAGS {
             let no = if flag.kind == Kind::Bool { "[no]" } else { "" };
-            assert!(help.contains(&format!("--{no}{}", flag.name)), "{}", flag.name);
+            assert!(
+                help.contains(&format!("--{no}{}", flag.name)),
+                "{}",
+                flag.name
+            );
         }
         assert!(!help.contains("--cache_mode") && show(&["--helpfull"]).contains("--cache_mode"));
         let filtered = show(&["--help=backlog"]);

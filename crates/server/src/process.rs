@@ -1,0 +1,121 @@
+//! The binary's life: flags, logs, pid file, signals.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::builder::{Server, StartError};
+use crate::config::Config;
+use crate::flags::{Parsed, parse_process};
+use crate::logging;
+
+/// Runs the server that the command line asks for, until SIGTERM, SIGINT or SHUTDOWN.
+/// `start` makes a server of a configuration.
+pub fn run(start: impl FnOnce(Config) -> Result<Server, StartError>) -> ExitCode {
+    let (config, ignored) = match parse_process() {
+        Ok(Parsed::Run { config, ignored }) => (*config, ignored),
+        Ok(Parsed::Show(text)) => {
+            print(&text);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("damselfly: {error}\nTry --help.");
+            return ExitCode::from(2);
+        }
+    };
+    logging::init(&config);
+    for flag in ignored {
+        tracing::warn!("--{flag} means nothing to this server; it is ignored");
+    }
+    match serve(config, start) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("damselfly: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(
+    config: Config,
+    start: impl FnOnce(Config) -> Result<Server, StartError>,
+) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let _guard = runtime.enter();
+    // Before the server runs, so that no signal finds the default action.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let _pid_file = PidFile::write(&config.pidfile)?;
+    let server = start(config)?;
+    for address in server.addresses() {
+        print(&format!("listening on {address}\n"));
+    }
+    let stop = server.stop_token();
+    runtime.block_on(async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
+            () = stop.cancelled() => {}
+        }
+    });
+    server.shutdown();
+    tracing::info!("bye");
+    Ok(())
+}
+
+/// Prints at once; a reader that is gone is no reason to end a server.
+fn print(text: &str) {
+    let mut output = std::io::stdout();
+    let _ = output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush());
+}
+
+/// The file with the process id; removed when the server ends.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: &Path) -> std::io::Result<Option<PidFile>> {
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let named = |error: std::io::Error| {
+            std::io::Error::new(
+                error.kind(),
+                format!("pid file {}: {error}", path.display()),
+            )
+        };
+        std::fs::write(path, format!("{}\n", std::process::id())).map_err(named)?;
+        Ok(Some(PidFile(path.to_owned())))
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_file_comes_and_goes() {
+        let path = std::env::temp_dir().join(format!("damselfly-pid-{}", std::process::id()));
+        let file = PidFile::write(&path).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap().trim(),
+            std::process::id().to_string()
+        );
+        drop(file);
+        assert!(!path.exists());
+        assert!(PidFile::write(Path::new("")).unwrap().is_none());
+        let error = PidFile::write(Path::new("/no/such/dir/pid")).err().unwrap();
+        assert!(error.to_string().contains("/no/such/dir/pid"));
+    }
+}
