@@ -177,6 +177,28 @@ impl RunBuilder {
         self
     }
 
+    /// Moves what was added into transaction `txid` over `shards` shards: for effects that were encoded before it was
+    /// known how many shards have any.
+    pub fn retag(&mut self, txid: u64, shards: u16) {
+        let head = 1 + uint_len(self.txid) + uint_len(self.shards as u64);
+        let old = std::mem::take(&mut self.bytes);
+        (self.txid, self.shards) = (txid, shards.max(1));
+        let mut start = 0;
+        for entry in &mut self.entries {
+            let payload = &old[start..entry.end];
+            start = entry.end;
+            if payload == [OP_PING] {
+                self.bytes.push(OP_PING);
+            } else {
+                self.bytes.push(OP_COMMAND);
+                put_uint(&mut self.bytes, txid);
+                put_uint(&mut self.bytes, self.shards as u64);
+                self.bytes.extend_from_slice(&payload[head..]);
+            }
+            entry.end = self.bytes.len();
+        }
+    }
+
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -223,5 +245,24 @@ impl RunBuilder {
         };
         self.clear();
         run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retagged_records_are_those_of_the_other_transaction() {
+        let fill = |builder: &mut RunBuilder| {
+            builder.command(0, &[b"SET", b"k", &[7; 100]]).ping();
+            builder.command(9, &[b"DEL", b"k"]).extended_only();
+        };
+        let mut retagged = RunBuilder::new(0, 1);
+        fill(&mut retagged);
+        retagged.retag(70_000, 1000);
+        let mut direct = RunBuilder::new(70_000, 1000);
+        fill(&mut direct);
+        assert_eq!(retagged.take(Lsn(5)), direct.take(Lsn(5)));
     }
 }
