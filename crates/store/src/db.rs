@@ -29,10 +29,7 @@ impl Db {
     }
 
     pub(crate) fn memory(&self) -> MemoryByKind {
-        MemoryByKind {
-            table: self.table.bytes(),
-            ..self.usage
-        }
+        self.usage.with_table(self.table.bytes())
     }
 
     pub(crate) fn entry(&self, location: Location) -> EntryRef<'_> {

@@ -32,6 +32,10 @@ impl MemoryByKind {
         self.keys + self.table + self.kinds.iter().map(|kind| kind.bytes).sum::<usize>()
     }
 
+    pub(crate) fn with_table(self, table: usize) -> MemoryByKind {
+        MemoryByKind { table, ..self }
+    }
+
     #[inline]
     pub(crate) fn add_value(&mut self, value: &Value) {
         self.add(value.kind(), value.heap_size());

@@ -14,8 +14,8 @@ pub struct ObserverId(u64);
 /// Sees every bucket once before its first change after the observer was registered. Snapshots are observers.
 pub trait Observer {
     /// The bucket as it was at the observer's cut. It is about to change, or the walk came to it
-    /// ([`crate::Shard::serialize_bucket`]). Called at most once for a bucket with entries that stood at the cut,
-    /// and never for one that holds only newer entries.
+    /// ([`crate::Shard::serialize_bucket`]). Called at most once for a bucket, never for an empty one,
+    /// and never for one that got its entries after the cut.
     fn before_change(&mut self, bucket: &BucketView<'_>);
 }
 

@@ -358,7 +358,7 @@ impl Shard {
                     bucket,
                 },
             );
-            if view.version().0 < self.observers.newest() {
+            if view.version().0 < self.observers.newest() && !view.is_empty() {
                 visit(view);
             }
         };

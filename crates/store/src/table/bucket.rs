@@ -140,7 +140,6 @@ impl BucketIndex {
 }
 
 /// What changes and snapshots read of a bucket.
-#[derive(Default)]
 pub(crate) struct BucketCold {
     /// The newest cut that this bucket has been served for, or that is older than everything in it.
     pub(crate) version: u64,
@@ -149,6 +148,13 @@ pub(crate) struct BucketCold {
 }
 
 impl BucketCold {
+    pub(crate) fn new(version: u64) -> BucketCold {
+        BucketCold {
+            version,
+            expiry: None,
+        }
+    }
+
     /// Heap bytes of an array of expiry times.
     pub(crate) const EXPIRY_BYTES: usize = size_of::<[UnixMs; SLOTS]>();
 

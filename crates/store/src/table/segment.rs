@@ -91,10 +91,7 @@ impl Segment {
 
     fn with_buckets(start: u64, depth: u32, shape: Shape, stamp: Stamp) -> Segment {
         let buckets = shape.homes + shape.stash;
-        let cold = |_| BucketCold {
-            version: stamp.version,
-            ..BucketCold::default()
-        };
+        let cold = |_| BucketCold::new(stamp.version);
         Segment {
             start,
             depth,
