@@ -324,3 +324,6 @@ impl<'a, const LINKED: bool> Iterator for Iter<'a, LINKED> {
         (self.left, Some(self.left))
     }
 }
+
+#[cfg(test)]
+mod tests;

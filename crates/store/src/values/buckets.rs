@@ -365,3 +365,6 @@ impl<'a, T> Iterator for Iter<'a, T> {
         (self.left, Some(self.left))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,25 +5,8 @@ use std::sync::OnceLock;
 
 use foldhash::quality::FixedState;
 
-/// The bytes of an element of a large form.
-pub(super) type Elem = Box<[u8]>;
-
-/// The element of `bytes`.
-pub(super) fn elem(bytes: &[u8]) -> Elem {
-    bytes.into()
-}
-
-/// The bytes of `elem`.
-#[inline]
-pub(super) fn bytes(elem: &Elem) -> &[u8] {
-    elem
-}
-
-/// What `elem` owns on the heap.
-#[inline]
-pub(super) fn heap(elem: &Elem) -> usize {
-    elem.len()
-}
+/// The bytes of an element of a large form: up to 16 of them in place.
+pub(super) type Elem = crate::compact::Key;
 
 static SEED: OnceLock<FixedState> = OnceLock::new();
 
@@ -36,10 +19,12 @@ pub fn seed_hashing(seed: u64) -> bool {
 /// The hash of an element, seeded at random per process.
 #[inline]
 pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let state = SEED.get_or_init(|| {
-        FixedState::with_seed(foldhash::quality::RandomState::default().hash_one(0u64))
-    });
-    let mut hasher = state.build_hasher();
+    let mut hasher = SEED.get_or_init(random_state).build_hasher();
     hasher.write(bytes);
     hasher.finish()
+}
+
+#[cold]
+fn random_state() -> FixedState {
+    FixedState::with_seed(foldhash::quality::RandomState::default().hash_one(0u64))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::buckets::{self, Buckets};
-use super::elem::{self, Elem, elem};
+use super::elem::{self, Elem};
 use super::limits::Limits;
 use crate::packed::{self, Encoder, Item, MAX_ENTRIES, Packed};
 
@@ -35,20 +35,20 @@ struct Pair {
 
 impl Pair {
     fn heap(&self) -> usize {
-        elem::heap(&self.field) + elem::heap(&self.value)
+        self.field.heap_size() + self.value.heap_size()
     }
 
     fn as_bytes(&self) -> (&[u8], &[u8]) {
-        (elem::bytes(&self.field), elem::bytes(&self.value))
+        (self.field.as_bytes(), self.value.as_bytes())
     }
 
     fn is(&self, field: &[u8]) -> bool {
-        elem::bytes(&self.field) == field
+        self.field.as_bytes() == field
     }
 }
 
 fn rehash(pair: &Pair) -> u64 {
-    elem::hash(elem::bytes(&pair.field))
+    elem::hash(pair.field.as_bytes())
 }
 
 impl Large {
@@ -59,14 +59,14 @@ impl Large {
     fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
         let hash = elem::hash(field);
         if let Some(pair) = self.pairs.find_mut(hash, |pair| pair.is(field)) {
-            self.elem_bytes -= elem::heap(&pair.value);
-            pair.value = elem(value);
-            self.elem_bytes += elem::heap(&pair.value);
+            self.elem_bytes -= pair.value.heap_size();
+            pair.value = Elem::new(value);
+            self.elem_bytes += pair.value.heap_size();
             return false;
         }
         let pair = Pair {
-            field: elem(field),
-            value: elem(value),
+            field: Elem::new(field),
+            value: Elem::new(value),
         };
         self.elem_bytes += pair.heap();
         self.pairs.insert_new(hash, pair, rehash);
@@ -135,7 +135,7 @@ impl Hash {
             Form::Packed(packed) => packed.find(field, 2).map(|at| packed.item(packed.next(at))),
             Form::Large(large) => large
                 .get(field)
-                .map(|pair| Item::borrowed(elem::bytes(&pair.value))),
+                .map(|pair| Item::borrowed(pair.value.as_bytes())),
         }
     }
 
@@ -312,3 +312,6 @@ impl<'a> Iterator for HashIter<'a> {
 }
 
 impl ExactSizeIterator for HashIter<'_> {}
+
+#[cfg(test)]
+mod tests;

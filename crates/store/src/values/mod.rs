@@ -24,6 +24,8 @@ mod limits;
 mod list;
 mod segvec;
 mod set;
+#[cfg(test)]
+mod test_kit;
 mod zset;
 
 pub use crate::packed::Item;

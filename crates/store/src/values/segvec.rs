@@ -45,11 +45,12 @@ impl<T> SegVec<T> {
         let item = last.pop();
         if last.is_empty() {
             self.segments.pop();
+            shrink(&mut self.segments);
+        }
+        if let [first] = &mut self.segments[..] {
+            shrink(first);
         }
         self.len -= 1;
-        if self.segments.len() * 4 < self.segments.capacity() {
-            self.segments.shrink_to(self.segments.len() * 2);
-        }
         item
     }
 
@@ -61,6 +62,13 @@ impl<T> SegVec<T> {
         } else {
             std::mem::replace(&mut self[index], last)
         }
+    }
+}
+
+/// Gives back what is more than four times what is needed.
+fn shrink<T>(vec: &mut Vec<T>) {
+    if vec.len() * 4 < vec.capacity() {
+        vec.shrink_to(vec.len() * 2);
     }
 }
 

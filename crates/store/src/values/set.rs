@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::buckets::{self, Buckets};
-use super::elem::{self, Elem, elem};
+use super::elem::{self, Elem};
 use super::intset::IntSet;
 use super::limits::Limits;
 use crate::packed::{self, Encoder, Item, MAX_ENTRIES, Packed, canonical_int};
@@ -30,7 +30,7 @@ struct Large {
 }
 
 fn rehash(member: &Elem) -> u64 {
-    elem::hash(elem::bytes(member))
+    elem::hash(member.as_bytes())
 }
 
 impl Large {
@@ -43,7 +43,7 @@ impl Large {
 
     fn contains(&self, member: &[u8]) -> bool {
         self.members
-            .find(elem::hash(member), |other| elem::bytes(other) == member)
+            .find(elem::hash(member), |other| other.as_bytes() == member)
             .is_some()
     }
 
@@ -51,13 +51,13 @@ impl Large {
         let hash = elem::hash(member);
         if self
             .members
-            .find(hash, |other| elem::bytes(other) == member)
+            .find(hash, |other| other.as_bytes() == member)
             .is_some()
         {
             return false;
         }
-        let member = elem(member);
-        self.elem_bytes += elem::heap(&member);
+        let member = Elem::new(member);
+        self.elem_bytes += member.heap_size();
         self.members.insert_new(hash, member, rehash);
         true
     }
@@ -65,10 +65,10 @@ impl Large {
     fn remove(&mut self, member: &[u8]) -> bool {
         let removed = self.members.remove(
             elem::hash(member),
-            |other| elem::bytes(other) == member,
+            |other| other.as_bytes() == member,
             rehash,
         );
-        self.elem_bytes -= removed.as_ref().map_or(0, elem::heap);
+        self.elem_bytes -= removed.as_ref().map_or(0, Elem::heap_size);
         removed.is_some()
     }
 }
@@ -226,7 +226,7 @@ impl Set {
         match &self.0 {
             Form::Large(large) => large
                 .members
-                .scan(cursor, &mut |member| visit(elem::bytes(member))),
+                .scan(cursor, &mut |member| visit(member.as_bytes())),
             _ => {
                 self.iter().for_each(|member| visit(&member));
                 0
@@ -242,7 +242,7 @@ impl Set {
         Some(match &self.0 {
             Form::Ints(ints) => Item::from_int(ints.get(super::below(rng, ints.len()))),
             Form::Packed(packed) => packed.item(packed.seek(super::below(rng, packed.len()))),
-            Form::Large(large) => Item::borrowed(elem::bytes(large.members.random(rng)?)),
+            Form::Large(large) => Item::borrowed(large.members.random(rng)?.as_bytes()),
         })
     }
 
@@ -266,8 +266,8 @@ impl Set {
             }
             Form::Large(large) => {
                 let member = large.members.pop_random(rng, rehash)?;
-                large.elem_bytes -= elem::heap(&member);
-                Some(elem::bytes(&member).to_vec())
+                large.elem_bytes -= member.heap_size();
+                Some(member.as_bytes().to_vec())
             }
         }
     }
@@ -300,7 +300,7 @@ impl Set {
             Form::Packed(packed) => packed.chunk(cursor, 1, &mut |at| count(&packed.item(at))),
             Form::Large(large) => large
                 .members
-                .chunk(cursor, &mut |member| count(elem::bytes(member))),
+                .chunk(cursor, &mut |member| count(member.as_bytes())),
         }
     }
 
@@ -311,7 +311,7 @@ impl Set {
                 let elem_bytes = &mut large.elem_bytes;
                 large
                     .members
-                    .free_slice(max_items, |member| *elem_bytes -= elem::heap(member));
+                    .free_slice(max_items, |member| *elem_bytes -= member.heap_size());
             }
             _ => *self = Set::new(),
         }
@@ -341,9 +341,7 @@ impl<'a> Iterator for SetIter<'a> {
             }
             FormIter::Ints(..) => None,
             FormIter::Packed(iter) => iter.next(),
-            FormIter::Large(iter) => iter
-                .next()
-                .map(|member| Item::borrowed(elem::bytes(member))),
+            FormIter::Large(iter) => iter.next().map(|member| Item::borrowed(member.as_bytes())),
         }
     }
 
@@ -357,3 +355,6 @@ impl<'a> Iterator for SetIter<'a> {
 }
 
 impl ExactSizeIterator for SetIter<'_> {}
+
+#[cfg(test)]
+mod tests;

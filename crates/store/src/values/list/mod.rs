@@ -283,3 +283,6 @@ fn remove_equal(blob: &mut Blob, encoder: &Encoder<true>, max: usize, from_back:
     }
     found.len()
 }
+
+#[cfg(test)]
+mod tests;

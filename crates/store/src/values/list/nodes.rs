@@ -296,3 +296,24 @@ impl Nodes {
         }
     }
 }
+
+#[cfg(test)]
+impl Nodes {
+    /// Checks the sums against a walk.
+    pub(super) fn audit(&self) {
+        assert!(self.nodes.len() > 1);
+        assert!(
+            self.nodes
+                .iter()
+                .all(|node| node.entries > 0 && node.len() == node.blob.iter().count())
+        );
+        assert_eq!(self.len, self.nodes.iter().map(Node::len).sum::<usize>());
+        assert_eq!(
+            self.blob_bytes,
+            self.nodes
+                .iter()
+                .map(|node| node.blob.heap_size())
+                .sum::<usize>()
+        );
+    }
+}

@@ -52,7 +52,7 @@ impl Members {
 
     #[inline]
     pub(super) fn name(&self, id: u32) -> &[u8] {
-        elem::bytes(&self.slots[id as usize].name)
+        self.slots[id as usize].name.as_bytes()
     }
 
     pub(super) fn score(&self, id: u32) -> f64 {
@@ -67,8 +67,8 @@ impl Members {
     pub(super) fn push(&mut self, name: &[u8], score: f64) -> u32 {
         let id = u32::try_from(self.len())
             .expect("a sorted set of one shard has less than 2^32 members");
-        let name = elem::elem(name);
-        self.elem_bytes += elem::heap(&name);
+        let name = Elem::new(name);
+        self.elem_bytes += name.heap_size();
         self.slots.push(Member { name, score });
         id
     }
@@ -76,7 +76,7 @@ impl Members {
     /// Removes member `id`; the last one takes its number.
     pub(super) fn swap_remove(&mut self, id: u32) {
         let removed = self.slots.swap_remove(id as usize);
-        self.elem_bytes -= elem::heap(&removed.name);
+        self.elem_bytes -= removed.name.heap_size();
     }
 
     /// The number of the last member, in a set that is not empty.
@@ -105,4 +105,13 @@ impl Members {
 #[inline]
 pub(super) fn compare_scores(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or(Ordering::Equal)
+}
+
+#[cfg(test)]
+impl Members {
+    /// Checks the sum of what names own.
+    pub(super) fn audit(&self) {
+        let names = (0..self.len()).map(|id| self.slots[id].name.heap_size());
+        assert_eq!(self.elem_bytes, names.sum::<usize>());
+    }
 }

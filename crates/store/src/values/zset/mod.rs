@@ -353,3 +353,6 @@ fn insert_packed(packed: &mut Packed<false>, member: &[u8], score: f64) {
         .map_or(packed.end(), |(at, _)| at);
     packed.insert(at, &Encoder::of(member).score(score));
 }
+
+#[cfg(test)]
+mod tests;

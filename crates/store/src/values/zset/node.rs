@@ -343,3 +343,34 @@ fn join_with_next(children: &mut Vec<Child>, at: usize, sizes: &mut Sizes) -> bo
     }
     true
 }
+
+#[cfg(test)]
+impl Node {
+    /// Checks what is below; returns the number of members and the depth.
+    pub(super) fn audit(&self, sizes: &mut Sizes) -> (usize, usize) {
+        let children = match self {
+            Node::Leaf(leaf) => {
+                sizes.leaves += 1;
+                assert!(leaf.scores[..leaf.len].is_sorted());
+                return (leaf.len, 0);
+            }
+            Node::Inner(children) => children,
+        };
+        sizes.inners += 1;
+        assert_eq!(children.capacity(), FANOUT);
+        let below: Vec<(usize, usize)> = children
+            .iter()
+            .map(|child| child.node.audit(sizes))
+            .collect();
+        for (child, (count, _)) in children.iter().zip(&below) {
+            let least = child.node.least();
+            assert_eq!(
+                (child.count, child.least.id, child.least.score),
+                (*count, least.id, least.score)
+            );
+            assert!(*count > 0);
+        }
+        assert!(below.iter().all(|(_, depth)| *depth == below[0].1));
+        (below.iter().map(|(count, _)| count).sum(), below[0].1 + 1)
+    }
+}

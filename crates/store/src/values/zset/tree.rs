@@ -190,3 +190,13 @@ impl Iterator for Iter<'_> {
         Some(ranked)
     }
 }
+
+#[cfg(test)]
+impl Tree {
+    /// Checks every count and every bound.
+    pub(super) fn audit(&self) {
+        let mut sizes = Sizes::default();
+        assert_eq!(self.root.audit(&mut sizes).0, self.len);
+        assert_eq!(sizes, self.sizes);
+    }
+}
