@@ -71,21 +71,16 @@ impl Observers {
         if version >= self.newest() {
             return;
         }
-        let view = BucketView::new(
+        let id = BucketId {
             db,
-            table,
-            BucketId {
-                db,
-                segment,
-                bucket,
-            },
-        );
-        for registered in self
-            .registered
-            .iter_mut()
-            .filter(|registered| registered.cut.0 > version)
-        {
-            registered.observer.before_change(&view);
+            segment,
+            bucket,
+        };
+        let view = BucketView::new(db, table, id);
+        let registered = self.registered.iter_mut();
+        let unserved = registered.filter(|registered| registered.cut.0 > version);
+        if !view.is_empty() {
+            unserved.for_each(|registered| registered.observer.before_change(&view));
         }
         table.set_version(segment, bucket, self.last_cut);
     }
