@@ -1,0 +1,337 @@
+//! Round trips through encoder and decoder in random pieces, and inputs that lie.
+
+mod support;
+
+use damselfly_snapshot::wire::{opcode, type_byte};
+use damselfly_snapshot::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use support::{Model, decode, pieces};
+
+type Bytes = Vec<u8>;
+
+fn element() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        4 => proptest::collection::vec(any::<u8>(), 0..20),
+        2 => any::<i64>().prop_map(|i| i.to_string().into_bytes()),
+        2 => (-300i64..300).prop_map(|i| i.to_string().into_bytes()),
+        1 => proptest::collection::vec(any::<u8>(), 60..70),
+        1 => (0usize..100_000, any::<u8>()).prop_map(|(len, byte)| vec![byte; len]),
+    ]
+}
+
+fn model() -> impl Strategy<Value = Model> {
+    let score = any::<f64>().prop_filter("a score is a number", |score| !score.is_nan());
+    let score = prop_oneof![
+        score,
+        (-1000i32..1000).prop_map(f64::from),
+        Just(f64::INFINITY),
+        Just(-0.0)
+    ];
+    let ints = proptest::collection::btree_set(
+        (-70_000i64..70_000).prop_map(|i| i.to_string().into_bytes()),
+        1..50,
+    );
+    prop_oneof![
+        element().prop_map(Model::Str),
+        proptest::collection::vec(element(), 1..40).prop_map(Model::List),
+        proptest::collection::btree_set(element(), 1..40).prop_map(Model::Set),
+        ints.prop_map(Model::Set),
+        proptest::collection::btree_map(element(), element(), 1..40).prop_map(Model::Hash),
+        proptest::collection::btree_map(element(), score, 1..40).prop_map(Model::ZSet),
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Item {
+    value: Model,
+    expire_ms: Option<i64>,
+    sticky: bool,
+    mc_flags: Option<u32>,
+}
+
+fn item() -> impl Strategy<Value = Item> {
+    (
+        model(),
+        any::<Option<i64>>(),
+        any::<bool>(),
+        any::<Option<u32>>(),
+    )
+        .prop_map(|(value, expire_ms, sticky, mc_flags)| Item {
+            value,
+            expire_ms,
+            sticky,
+            mc_flags,
+        })
+}
+
+fn encode(encoder: &mut Encoder, out: &mut Bytes, key: &[u8], item: &Item) {
+    let meta = EntryMeta {
+        key,
+        expire_ms: item.expire_ms,
+        sticky: item.sticky,
+        mc_flags: item.mc_flags,
+    };
+    let head = Head::Entry(&meta);
+    match &item.value {
+        Model::Str(text) => encoder.string(out, head, text),
+        Model::List(items) => encoder.list(out, head, items.iter()),
+        Model::Set(members) => encoder.set(out, head, members.len(), members.iter()),
+        Model::Hash(fields) => encoder.hash(out, head, fields.len(), fields.iter()),
+        Model::ZSet(members) => encoder.zset(
+            out,
+            head,
+            members.len(),
+            members.iter().map(|(member, score)| (member, *score)),
+        ),
+        Model::Opaque(_) => unreachable!("not generated"),
+    }
+}
+
+fn chunk_up(out: &mut Bytes, ids: &[(u32, Bytes)], mut size: impl FnMut() -> usize) {
+    let mut rest: Vec<(u32, &[u8])> = ids.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
+    while !rest.is_empty() {
+        let at = size() % rest.len();
+        let (id, bytes) = rest[at];
+        let (now, later) = bytes.split_at(size().min(bytes.len()));
+        put_chunk(out, id, now);
+        put_journal_blob(out, b"x");
+        rest[at].1 = later;
+        rest.retain(|(_, bytes)| !bytes.is_empty());
+    }
+}
+
+/// A stream with every entry once; `form` decides about blobs and chunks.
+fn stream(items: &[Item], profile: Profile, form: u8, seed: u64) -> Bytes {
+    let mut writer = RdbWriter::new();
+    let mut encoder = Encoder::new(profile);
+    writer.header(&[(b"redis-ver", b"6.2.11"), (b"shard-id", b"1")]);
+    writer.select(3);
+    let mut entries = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let mut entry = Vec::new();
+        encode(
+            &mut encoder,
+            &mut entry,
+            format!("key:{index}").as_bytes(),
+            item,
+        );
+        entries.push((index as u32 + 1, entry));
+    }
+    let mut body = Vec::new();
+    match form % 2 {
+        0 => entries
+            .iter()
+            .for_each(|(_, entry)| body.extend_from_slice(entry)),
+        _ => chunk_up(&mut body, &entries, pieces(seed, 5000)),
+    }
+    match form / 2 {
+        0 => writer.buffer().extend_from_slice(&body),
+        1 if lz4_blob(writer.buffer(), &body) => {}
+        1 => writer.buffer().extend_from_slice(&body),
+        _ => {
+            let frame = zstd::bulk::compress(&body, 1).unwrap();
+            put_blob(writer.buffer(), opcode::ZSTD_BLOB, &frame);
+        }
+    }
+    put_cut(writer.buffer());
+    put_journal_offset(writer.buffer(), 77);
+    let mut out = writer.take();
+    writer.end();
+    writer.token(&[b'a'; 40]);
+    writer.take_into(&mut out);
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_is_written_is_read(
+        items in proptest::collection::vec(item(), 0..12),
+        flow in any::<bool>(),
+        form in 0u8..6,
+        seed in any::<u64>(),
+    ) {
+        let profile = if flow { Profile::Flow } else { Profile::Redis62 };
+        let bytes = stream(&items, profile, form, seed);
+        let (collected, rest) = decode(&bytes, pieces(seed, 20_000)).unwrap();
+        prop_assert_eq!(&rest, &vec![b'a'; 40]);
+        prop_assert_eq!((collected.eof, collected.offset, collected.cuts), (Some(Checksum::Verified), Some(77), 1));
+        prop_assert_eq!(collected.entries.len(), items.len());
+        for (index, item) in items.iter().enumerate() {
+            let entry = &collected.entries[&(3, format!("key:{index}").into_bytes())];
+            prop_assert_eq!(&entry.value, &item.value);
+            prop_assert_eq!((entry.expire_ms, entry.sticky, entry.mc_flags), (item.expire_ms, item.sticky, item.mc_flags));
+            prop_assert!(flow || entry.type_byte <= type_byte::LIST_QUICKLIST);
+        }
+    }
+
+    #[test]
+    fn damaged_streams_never_panic(
+        items in proptest::collection::vec(item(), 1..5),
+        form in 0u8..6,
+        seed in any::<u64>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut bytes = stream(&items, Profile::Flow, form, seed);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let mut decoder = RdbDecoder::default();
+        decoder.feed(&bytes);
+        while let Ok(Some(_)) = decoder.next() {}
+    }
+
+    #[test]
+    fn any_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut decoder = RdbDecoder::default();
+        decoder.feed(b"REDIS0009");
+        decoder.feed(&bytes);
+        while let Ok(Some(_)) = decoder.next() {}
+    }
+}
+
+fn fails(body: &[u8]) -> RdbError {
+    let mut bytes = b"REDIS0009".to_vec();
+    bytes.extend_from_slice(body);
+    match decode(&bytes, || usize::MAX) {
+        Err(error) => error,
+        Ok((collected, _)) => panic!("no error, {collected:?}"),
+    }
+}
+
+#[test]
+fn errors_are_named_with_their_place() {
+    let at = |offset| At {
+        offset,
+        inner: None,
+    };
+    let error = fails(b"\x07\x03key");
+    let expected = RdbError::UnsupportedType {
+        at: at(9),
+        got: 7,
+        name: "module",
+        key: b"key".to_vec(),
+    };
+    assert_eq!(error, expected);
+    assert_eq!(
+        fails(b"\x64"),
+        RdbError::UnknownOpcode {
+            at: at(9),
+            got: 100
+        }
+    );
+    assert!(matches!(
+        fails(b"\x00\x03key\x81\x7f\xff\xff\xff\xff\xff\xff\xff"),
+        RdbError::TooLarge { .. }
+    ));
+    assert!(matches!(
+        fails(b"\x00\x81\xff\xff\xff\xff\xff\xff\xff\xff"),
+        RdbError::TooLarge { .. }
+    ));
+    assert!(matches!(
+        fails(b"\xe0\0\0\0\0\x01\0\0\0"),
+        RdbError::Unexpected { .. }
+    ));
+    assert!(matches!(
+        fails(b"\xe0\x01\0\0\0\0\0\0\0"),
+        RdbError::Unexpected { .. }
+    ));
+    let open = b"\xe0\x01\0\0\0\x01\0\0\0\x00\xc8\0\0\0\0\0\0\0\0";
+    assert_eq!(fails(open), RdbError::OpenChunk { at: at(28), id: 1 });
+    let trailing = b"\xe0\x01\0\0\0\x06\0\0\0\x00\x01k\x01v!";
+    assert!(matches!(fails(trailing), RdbError::Trailing { got: 1, .. }));
+    assert!(matches!(
+        fails(b"\xff\x01\0\0\0\0\0\0\0"),
+        RdbError::BadChecksum { expected: 1, .. }
+    ));
+    assert!(matches!(
+        fails(b"\xc9\x03abc"),
+        RdbError::Compression { codec: "zstd", .. }
+    ));
+    assert!(matches!(
+        fails(b"\xca\x03abc"),
+        RdbError::Compression { codec: "lz4", .. }
+    ));
+    assert!(matches!(
+        fails(b"\x10\x01k\x03abc"),
+        RdbError::Malformed {
+            what: "listpack",
+            ..
+        }
+    ));
+    let version = decode(b"REDIS0099", || 9).unwrap_err();
+    assert!(
+        matches!(version, RdbError::BadVersion { got: 99, .. }),
+        "{version}"
+    );
+    assert!(matches!(
+        decode(b"+CONTINUE", || 1).unwrap_err(),
+        RdbError::BadMagic { .. }
+    ));
+}
+
+#[test]
+fn a_blob_that_is_cut_or_nested_or_too_large_is_refused() {
+    let blob = |content: &[u8]| {
+        let mut out = Vec::new();
+        put_blob(
+            &mut out,
+            opcode::ZSTD_BLOB,
+            &zstd::bulk::compress(content, 1).unwrap(),
+        );
+        out
+    };
+    assert!(matches!(
+        fails(&blob(b"\x00\x03ke")),
+        RdbError::Truncated { .. }
+    ));
+    assert!(matches!(
+        fails(&blob(&blob(b"\x00\x01k\x01v"))),
+        RdbError::UnknownOpcode { got: 201, .. }
+    ));
+    let mut decoder = RdbDecoder::new(Limits {
+        max_blob_content: 1000,
+        ..Limits::default()
+    });
+    decoder.feed(b"REDIS0009");
+    decoder.feed(&blob(&[0; 1001]));
+    decoder.next().unwrap();
+    assert!(matches!(
+        decoder.next().unwrap_err(),
+        RdbError::TooLarge {
+            got: 1001,
+            limit: 1000,
+            ..
+        }
+    ));
+    assert!(decoder.next().is_err(), "an error is final");
+}
+
+/// A long string comes in parts, and feeding it in small pieces costs no more than its length.
+#[test]
+fn long_strings_come_in_parts_and_elements_whole() {
+    let text: Bytes = (0..3_000_000u32).map(|i| i as u8).collect();
+    let item = |value| Item {
+        value,
+        expire_ms: None,
+        sticky: false,
+        mc_flags: None,
+    };
+    let set = Model::Set(BTreeSet::from([text.clone()]));
+    let hash = Model::Hash(BTreeMap::from([(b"field".to_vec(), text.clone())]));
+    let bytes = stream(
+        &[item(Model::Str(text.clone())), item(set), item(hash)],
+        Profile::Flow,
+        0,
+        1,
+    );
+    let (collected, _) = decode(&bytes, || 100).unwrap();
+    assert!(collected.events > 100, "{}", collected.events);
+    assert_eq!(
+        collected.entries[&(3, b"key:0".to_vec())].value,
+        Model::Str(text)
+    );
+}
