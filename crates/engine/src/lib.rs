@@ -1,1 +1,28 @@
 //! Shard threads, the command table, transactions and blocking over the store, journal and snapshots.
+//!
+//! What it is: a running data set. [`Engine::start`] starts one thread per shard; a [`Session`] on one of
+//! the threads runs commands without a socket. What it is not: it opens no listener and reads no
+//! configuration (that is `damselfly-server`), and knows no byte of the wire (`damselfly-resp`, `-snapshot`,
+//! `-journal`, `-replication`).
+//!
+//! The layers, from the inside: [`core`] is one shard, synchronous and free of any runtime; [`thread`] and
+//! [`mesh`] put it on a thread and let threads talk; [`coordinator`] runs transactions over several shards;
+//! [`session`] is a client.
+
+pub mod command;
+pub mod context;
+pub mod coordinator;
+pub mod core;
+pub mod engine;
+pub mod families;
+pub mod keyspace;
+pub mod mesh;
+pub mod session;
+pub mod thread;
+pub mod watch;
+
+pub use command::{Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread};
+pub use context::{ReadContext, RewriteContext, WriteContext};
+pub use engine::{Engine, EngineOptions, Role, RunningEngine};
+pub use keyspace::EventClass;
+pub use session::{Begun, Pipeline, Session};

@@ -1,0 +1,60 @@
+//! Errors of commands, with the texts that clients of Redis know.
+
+use std::borrow::Cow;
+
+/// Why a command was refused. The text is what goes to the client, code word first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The key holds another type.
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    /// An argument is no 64-bit integer.
+    #[error("ERR value is not an integer or out of range")]
+    NotInteger,
+    /// An argument is no float.
+    #[error("ERR value is not a valid float")]
+    NotFloat,
+    /// The options do not fit together.
+    #[error("ERR syntax error")]
+    Syntax,
+    /// The key does not exist where it must.
+    #[error("ERR no such key")]
+    NoSuchKey,
+    /// An index outside the value.
+    #[error("ERR index out of range")]
+    IndexOutOfRange,
+    /// An increment would overflow.
+    #[error("ERR increment or decrement would overflow")]
+    Overflow,
+    /// A database number outside `dbnum`.
+    #[error("ERR DB index is out of range")]
+    DbIndex,
+    /// An integer argument outside its range.
+    #[error("ERR value is out of range, must be positive")]
+    NotPositive,
+    /// The string would pass `proto-max-bulk-len`.
+    #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
+    StringTooLong,
+    /// An expiry that can't be represented.
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(String),
+    /// Wrong number of arguments.
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    Arity(String),
+    /// Anything else: the whole text, with its code word.
+    #[error("{0}")]
+    Text(Cow<'static, str>),
+}
+
+impl CommandError {
+    /// An error of a fixed text (with its code word, `"ERR …"`).
+    pub const fn text(text: &'static str) -> CommandError {
+        CommandError::Text(Cow::Borrowed(text))
+    }
+
+    /// An error of a composed text (with its code word).
+    pub fn owned(text: String) -> CommandError {
+        CommandError::Text(Cow::Owned(text))
+    }
+}

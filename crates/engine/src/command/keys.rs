@@ -1,0 +1,108 @@
+//! Where the keys of a command stand among its arguments.
+
+use super::CommandError;
+use smallvec::SmallVec;
+
+/// Positions of keys in an argument list.
+pub type KeyPositions = SmallVec<[u32; 4]>;
+
+/// Key specification, as data.
+#[derive(Clone, Copy)]
+pub enum Keys {
+    /// No keys.
+    None,
+    /// `first..=last` in steps; a negative `last` counts from the end (-1 is the last argument).
+    Range {
+        /// Index of the first key.
+        first: u8,
+        /// Index of the last key, or from the end.
+        last: i8,
+        /// Distance between keys.
+        step: u8,
+    },
+    /// A number of keys at `count`, the keys from `first` on; and, where `extra` is not 0, one more key there (a destination).
+    Counted {
+        /// Index of the argument that says how many keys follow.
+        count: u8,
+        /// Index of the first key.
+        first: u8,
+        /// Index of one more key, or 0.
+        extra: u8,
+    },
+    /// A function of the arguments.
+    Custom(fn(&[&[u8]]) -> Result<KeyPositions, CommandError>),
+}
+
+impl Keys {
+    /// One key, the first argument.
+    pub const ONE: Keys = Keys::Range { first: 1, last: 1, step: 1 };
+    /// Two keys, the first and the second argument.
+    pub const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+    /// Every argument is a key.
+    pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+    /// Keys and values in turn.
+    pub const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
+
+    /// The positions of the keys of this command line.
+    ///
+    /// # Errors
+    /// The arguments don't have the shape that the specification reads (a count that is no number, or too large).
+    pub fn positions(&self, args: &[&[u8]]) -> Result<KeyPositions, CommandError> {
+        match *self {
+            Keys::None => Ok(KeyPositions::new()),
+            Keys::Range { first, last, step } => Ok(range(args.len(), first, last, step)),
+            Keys::Counted { count, first, extra } => counted(args, count, first, extra),
+            Keys::Custom(find) => find(args),
+        }
+    }
+
+    /// The only key, where the specification is one key at a fixed place.
+    pub fn single<'a>(&self, args: &[&'a [u8]]) -> Option<&'a [u8]> {
+        match *self {
+            Keys::Range { first: 1, last: 1, .. } => args.get(1).copied(),
+            _ => None,
+        }
+    }
+
+    /// `(first, last, step)` as `COMMAND INFO` shows them.
+    pub fn legacy_range(&self) -> (i64, i64, i64) {
+        match *self {
+            Keys::None | Keys::Custom(_) => (0, 0, 0),
+            Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
+            Keys::Counted { extra: 0, .. } => (0, 0, 0),
+            Keys::Counted { extra, .. } => (extra.into(), extra.into(), 1),
+        }
+    }
+
+    /// Whether the positions depend on the arguments in a way that `COMMAND INFO` can't express.
+    pub fn is_movable(&self) -> bool {
+        matches!(self, Keys::Counted { .. } | Keys::Custom(_))
+    }
+
+    /// Distance between two keys where the command is split by key.
+    pub fn step(&self) -> usize {
+        match *self {
+            Keys::Range { step, .. } => step.into(),
+            _ => 1,
+        }
+    }
+}
+
+fn range(len: usize, first: u8, last: i8, step: u8) -> KeyPositions {
+    let last = if last < 0 { len as i64 + i64::from(last) } else { i64::from(last) };
+    (i64::from(first)..=last.min(len as i64 - 1)).step_by(step.max(1).into()).map(|at| at as u32).collect()
+}
+
+fn counted(args: &[&[u8]], count: u8, first: u8, extra: u8) -> Result<KeyPositions, CommandError> {
+    let number = args.get(usize::from(count)).ok_or(CommandError::Syntax)?;
+    let number = damselfly_resp::parse_i64(number).ok_or(CommandError::NotInteger)?;
+    let available = args.len().saturating_sub(first.into());
+    let mut found = KeyPositions::new();
+    if extra != 0 {
+        found.push(extra.into());
+    }
+    if number > 0 && number as u64 <= available as u64 {
+        found.extend((0..number as u32).map(|at| at + u32::from(first)));
+    }
+    Ok(found)
+}

@@ -1,0 +1,248 @@
+//! The command table: one [`Command`] row per command; everything else that is
+//! known of a command derives from its row.
+
+mod error;
+mod keys;
+mod table;
+
+pub use error::CommandError;
+pub use keys::{KeyPositions, Keys};
+pub use table::CommandTable;
+
+use crate::context::{ReadContext, RewriteContext, WriteContext};
+use crate::session::{AsyncHandler, SessionHandler};
+use damselfly_resp::ReplyWriter;
+
+/// What a handler returns; the reply itself has been written to the writer.
+pub type CommandResult = Result<(), CommandError>;
+
+/// A handler that only reads.
+pub type ReadHandler = fn(&mut ReadContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
+/// A handler whose command line is its own effect.
+pub type WriteHandler = fn(&mut WriteContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
+/// A handler that says what its effects are.
+pub type RewriteHandler = fn(&mut RewriteContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
+
+/// The kind of a command. It fixes mutability and journalling, so that the two can't disagree.
+#[derive(Clone, Copy)]
+pub enum Handler {
+    /// Never journalled.
+    Read(ReadHandler),
+    /// Journalled as it came, when it changed something.
+    Write(WriteHandler),
+    /// Journalled as the effects that the handler returns.
+    Rewrite(RewriteHandler),
+    /// Touches every shard in one transaction, ordered against everything; journalled on all of them as it came.
+    Global(WriteHandler),
+    /// Runs on the connection, at once.
+    Session(SessionHandler),
+    /// Runs on the connection and may wait for others.
+    Async(AsyncHandler),
+}
+
+/// How a command runs when its keys live on several shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// The values of all keys are gathered, the handler runs on them as if they were one shard, and what changed goes back.
+    Gather,
+    /// Every shard runs the command with its own keys; the replies are merged.
+    Split(Merge),
+    /// Every shard runs the command as it stands (no keys); the replies are merged.
+    All(Merge),
+}
+
+/// How the replies of the shards become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// Integers are added.
+    Sum,
+    /// All answer the same; one stands for all.
+    Same,
+    /// Arrays, one element for each key, are laid out in the order of the keys.
+    ByKey,
+    /// Arrays are appended to each other.
+    Append,
+}
+
+/// Family of a command, as `COMMAND DOCS` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// Strings and numbers.
+    String,
+    /// Lists.
+    List,
+    /// Hashes.
+    Hash,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Keys of any type.
+    Generic,
+    /// Connections.
+    Connection,
+    /// Administration.
+    Server,
+    /// MULTI and its companions.
+    Transactions,
+    /// Replication between servers.
+    Replication,
+}
+
+impl Group {
+    /// The name in `COMMAND DOCS`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::String => "string",
+            Group::List => "list",
+            Group::Hash => "hash",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Generic => "generic",
+            Group::Connection => "connection",
+            Group::Server | Group::Replication => "server",
+            Group::Transactions => "transactions",
+        }
+    }
+
+    /// The ACL category of the family's data type, if it is one.
+    pub const fn category(self) -> Option<&'static str> {
+        match self {
+            Group::String => Some("@string"),
+            Group::List => Some("@list"),
+            Group::Hash => Some("@hash"),
+            Group::Set => Some("@set"),
+            Group::SortedSet => Some("@sortedset"),
+            Group::Generic => Some("@keyspace"),
+            Group::Connection => Some("@connection"),
+            Group::Transactions => Some("@transaction"),
+            Group::Server | Group::Replication => None,
+        }
+    }
+}
+
+/// What can't be derived from the kind of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u16);
+
+impl Flags {
+    /// Takes constant or logarithmic time.
+    pub const FAST: Flags = Flags(1);
+    /// May grow memory: refused over `maxmemory`.
+    pub const DENY_OOM: Flags = Flags(2);
+    /// For administrators.
+    pub const ADMIN: Flags = Flags(4);
+    /// Not allowed in scripts.
+    pub const NO_SCRIPT: Flags = Flags(8);
+    /// Answers while the data set is being loaded.
+    pub const LOADING: Flags = Flags(16);
+    /// Answers on a replica that has lost its primary, when stale reads are refused.
+    pub const STALE: Flags = Flags(32);
+    /// Not allowed, or not queued, inside MULTI.
+    pub const NO_MULTI: Flags = Flags(64);
+    /// Needs no authentication.
+    pub const NO_AUTH: Flags = Flags(128);
+    /// Not counted in the slow log and MONITOR.
+    pub const SKIP_MONITOR: Flags = Flags(256);
+    /// Dangerous to run without thought (ACL category).
+    pub const DANGEROUS: Flags = Flags(512);
+    /// Runs at once inside MULTI instead of being queued.
+    pub const UNQUEUED: Flags = Flags(1024);
+    /// Only the server's own replication sends it: not for clients.
+    pub const INTERNAL: Flags = Flags(2048);
+
+    /// Whether all of `other` are set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets.
+    pub const fn or(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+}
+
+/// One row of the command table.
+pub struct Command {
+    /// Name in lower case; a subcommand's is its own word.
+    pub name: &'static str,
+    /// Number of arguments with the command; negative: at least so many.
+    pub arity: i16,
+    /// Where the keys stand.
+    pub keys: Keys,
+    /// What the kind does not say.
+    pub flags: Flags,
+    /// Family.
+    pub group: Group,
+    /// Redis version that has it first.
+    pub since: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// What runs.
+    pub handler: Handler,
+    /// How it runs over several shards.
+    pub spread: Spread,
+    /// Subcommands, if it is a container.
+    pub subcommands: &'static [Command],
+}
+
+impl Command {
+    /// A row with the usual defaults.
+    pub const fn new(
+        name: &'static str,
+        arity: i16,
+        keys: Keys,
+        group: Group,
+        since: &'static str,
+        handler: Handler,
+        summary: &'static str,
+    ) -> Command {
+        Command {
+            name,
+            arity,
+            keys,
+            flags: Flags(0),
+            group,
+            since,
+            summary,
+            handler,
+            spread: Spread::Gather,
+            subcommands: &[],
+        }
+    }
+
+    /// With these flags as well.
+    pub const fn with(mut self, flags: Flags) -> Command {
+        self.flags = self.flags.or(flags);
+        self
+    }
+
+    /// With another way over several shards.
+    pub const fn spread(mut self, spread: Spread) -> Command {
+        self.spread = spread;
+        self
+    }
+
+    /// A container of subcommands.
+    pub const fn container(mut self, subcommands: &'static [Command]) -> Command {
+        self.subcommands = subcommands;
+        self
+    }
+
+    /// Whether it can change data.
+    pub fn is_write(&self) -> bool {
+        matches!(self.handler, Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_))
+    }
+
+    /// Whether it runs on shards at all.
+    pub fn is_data(&self) -> bool {
+        !matches!(self.handler, Handler::Session(_) | Handler::Async(_))
+    }
+
+    /// Whether `count` arguments (with the command itself) fit the arity.
+    pub fn accepts(&self, count: usize) -> bool {
+        let count = count as i64;
+        let arity = i64::from(self.arity);
+        if arity >= 0 { count == arity } else { count >= -arity }
+    }
+}

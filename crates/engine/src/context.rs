@@ -1,0 +1,303 @@
+//! What a handler may do with the keyspace; the kind of the handler decides which context it gets.
+
+use crate::command::CommandError;
+use crate::keyspace::{EventClass, Keyspace};
+use damselfly_journal::{Journal, RunBuilder};
+use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::{DbIndex, EntryMut, EntryRef, StrValue, UnixMs, Value};
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+/// A data type that a command can ask for by type: WRONGTYPE otherwise.
+pub trait Typed: Sized {
+    /// The value as this type.
+    fn of(value: &Value) -> Option<&Self>;
+    /// The value as this type, to be changed.
+    fn of_mut(value: &mut Value) -> Option<&mut Self>;
+    /// An empty value of this type.
+    fn empty() -> Value;
+}
+
+macro_rules! typed {
+    ($type:ty, $variant:ident, $empty:expr) => {
+        impl Typed for $type {
+            fn of(value: &Value) -> Option<&Self> {
+                if let Value::$variant(inner) = value { Some(inner) } else { None }
+            }
+            fn of_mut(value: &mut Value) -> Option<&mut Self> {
+                if let Value::$variant(inner) = value { Some(inner) } else { None }
+            }
+            fn empty() -> Value {
+                Value::$variant($empty)
+            }
+        }
+    };
+}
+typed!(StrValue, Str, StrValue::new(b""));
+typed!(List, List, Box::new(List::new()));
+typed!(Hash, Hash, Box::new(Hash::new()));
+typed!(Set, Set, Box::new(Set::new()));
+typed!(ZSet, ZSet, Box::new(ZSet::new()));
+
+/// An entry of a known type, open for change.
+pub struct TypedMut<'a, T> {
+    entry: EntryMut<'a>,
+    of: PhantomData<T>,
+}
+
+impl<T: Typed> Deref for TypedMut<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        T::of(&self.entry).expect("the type was checked when the guard was made")
+    }
+}
+
+impl<T: Typed> DerefMut for TypedMut<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        T::of_mut(&mut self.entry).expect("the type was checked when the guard was made")
+    }
+}
+
+/// The keyspace for a handler that only reads.
+pub struct ReadContext<'a> {
+    pub(crate) space: &'a Keyspace,
+    /// The database of the connection.
+    pub db: DbIndex,
+}
+
+impl<'a> ReadContext<'a> {
+    /// The live entry of the key; counted as a hit or a miss.
+    pub fn entry(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let found = self.space.live(self.db, key);
+        self.space.count_lookup(found.is_some());
+        found
+    }
+
+    /// The live value of the key, as one type. Absent is `None`, another type an error.
+    pub fn typed<T: Typed + 'a>(&self, key: &[u8]) -> Result<Option<&'a T>, CommandError> {
+        match self.entry(key) {
+            None => Ok(None),
+            Some(entry) => T::of(entry.value()).map(Some).ok_or(CommandError::WrongType),
+        }
+    }
+
+    /// The shard's data, for handlers that look at more than keys.
+    pub fn space(&self) -> &'a Keyspace {
+        self.space
+    }
+
+    /// The time, in Unix milliseconds.
+    pub fn now(&self) -> UnixMs {
+        self.space.now
+    }
+
+    /// A random number for choices.
+    pub fn random(&self) -> u64 {
+        self.space.random()
+    }
+}
+
+/// The keyspace for a handler whose command line is its own effect.
+pub struct WriteContext<'a> {
+    pub(crate) space: &'a mut Keyspace,
+    /// The database of the connection.
+    pub db: DbIndex,
+    pub(crate) changes: u32,
+    pub(crate) effects: &'a mut Effects,
+}
+
+impl WriteContext<'_> {
+    /// The entry of the key. (An expired one has been deleted before the handler runs.)
+    pub fn entry(&self, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.space.store.get(self.db, key)
+    }
+
+    /// Whether the key exists.
+    pub fn exists(&self, key: &[u8]) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// The value of the key as one type. Absent is `None`, another type an error.
+    pub fn typed<T: Typed>(&self, key: &[u8]) -> Result<Option<&T>, CommandError> {
+        match self.space.store.get(self.db, key) {
+            None => Ok(None),
+            Some(entry) => T::of(entry.value()).map(Some).ok_or(CommandError::WrongType),
+        }
+    }
+
+    /// The value of the key as one type, to be changed. The handler calls [`WriteContext::modified`] if it did.
+    pub fn typed_mut<T: Typed>(&mut self, key: &[u8]) -> Result<Option<TypedMut<'_, T>>, CommandError> {
+        match self.space.store.get_mut(self.db, key) {
+            None => Ok(None),
+            Some(entry) if T::of(&entry).is_none() => Err(CommandError::WrongType),
+            Some(entry) => Ok(Some(TypedMut { entry, of: PhantomData })),
+        }
+    }
+
+    /// Like [`WriteContext::typed_mut`], with an empty value put there if the key is absent: for handlers that are sure to fill it.
+    pub fn typed_or_create<T: Typed>(&mut self, key: &[u8]) -> Result<TypedMut<'_, T>, CommandError> {
+        if !self.exists(key) {
+            self.space.store.insert(self.db, key, T::empty(), None);
+        }
+        Ok(self.typed_mut(key)?.expect("present, or put there above"))
+    }
+
+    /// Puts a value there, whatever was there before, with exactly this expiry.
+    pub fn put(&mut self, key: &[u8], value: Value, expire_at: Option<UnixMs>) {
+        self.put_in(self.db, key, value, expire_at);
+    }
+
+    /// [`WriteContext::put`] in another database.
+    pub fn put_in(&mut self, db: DbIndex, key: &[u8], value: Value, expire_at: Option<UnixMs>) {
+        if let Some(old) = self.space.store.insert(db, key, value, expire_at) {
+            self.space.discard(old);
+        }
+    }
+
+    /// Puts a value there and keeps the key's expiry, if it has one.
+    pub fn put_keeping_expiry(&mut self, key: &[u8], value: Value) {
+        let expire_at = self.expire_at(key);
+        self.put(key, value, expire_at);
+    }
+
+    /// Deletes the key. Whether it was there.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.take(key).map(|(value, _)| self.space.discard(value)).is_some()
+    }
+
+    /// Takes the key out, with its value and expiry.
+    pub fn take(&mut self, key: &[u8]) -> Option<(Value, Option<UnixMs>)> {
+        self.space.store.remove(self.db, key)
+    }
+
+    /// Deletes the key if it is an empty collection (after a removal of elements), with the event for it.
+    pub fn remove_if_empty(&mut self, key: &[u8]) -> bool {
+        let empty = self.entry(key).is_some_and(|entry| entry.value().is_empty_collection());
+        if empty {
+            self.remove(key);
+            self.modified(EventClass::Generic, "del", key);
+        }
+        empty
+    }
+
+    /// When the key expires.
+    pub fn expire_at(&self, key: &[u8]) -> Option<UnixMs> {
+        self.entry(key)?.expire_at()
+    }
+
+    /// Sets or clears the key's expiry. Whether the key is there.
+    pub fn set_expiry(&mut self, key: &[u8], expire_at: Option<UnixMs>) -> bool {
+        self.space.store.set_expiry(self.db, key, expire_at)
+    }
+
+    /// To be called once after every change of a key, with Redis's name of the event.
+    pub fn modified(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
+        self.modified_in(self.db, class, event, key);
+    }
+
+    /// [`WriteContext::modified`] in another database.
+    pub fn modified_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &[u8]) {
+        let _ = (class, event);
+        self.changes += 1;
+        self.space.note_change(db, key);
+    }
+
+    /// The shard's data, for handlers that look at more than keys.
+    pub fn space(&mut self) -> &mut Keyspace {
+        self.space
+    }
+
+    /// The time, in Unix milliseconds.
+    pub fn now(&self) -> UnixMs {
+        self.space.now
+    }
+
+    /// A random number for choices.
+    pub fn random(&self) -> u64 {
+        self.space.random()
+    }
+}
+
+/// The keyspace for a handler that says itself what its effects are.
+pub struct RewriteContext<'a>(pub(crate) WriteContext<'a>);
+
+impl RewriteContext<'_> {
+    /// Records one effect: a command line that a replica replays in place of the command. Call it only for real changes.
+    pub fn effect(&mut self, args: &[&[u8]]) {
+        let db = self.0.db;
+        self.0.effects.push(db, args);
+    }
+
+    /// [`RewriteContext::effect`] in another database.
+    pub fn effect_in(&mut self, db: DbIndex, args: &[&[u8]]) {
+        self.0.effects.push(db, args);
+    }
+
+    /// Whether anybody needs the effects; building costly ones can be left out otherwise.
+    pub fn wants_effects(&self) -> bool {
+        self.0.effects.wanted
+    }
+}
+
+impl<'a> Deref for RewriteContext<'a> {
+    type Target = WriteContext<'a>;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for RewriteContext<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+/// The effects of one transaction's part on one shard, in order, until they are journalled in one run.
+pub struct Effects {
+    wanted: bool,
+    unrecorded: u64,
+    run: RunBuilder,
+}
+
+impl Effects {
+    /// A collector; where nobody wants effects it only counts them.
+    pub fn new(wanted: bool) -> Effects {
+        Effects { wanted, unrecorded: 0, run: RunBuilder::new(0, 1) }
+    }
+
+    /// Adds one.
+    pub fn push(&mut self, db: DbIndex, args: &[&[u8]]) {
+        if self.wanted {
+            self.run.command(db.0, args);
+        } else {
+            self.unrecorded += 1;
+        }
+    }
+
+    /// Whether effects are recorded at all.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Whether nothing has an effect so far.
+    pub fn is_empty(&self) -> bool {
+        self.run.is_empty() && self.unrecorded == 0
+    }
+
+    /// Whether there are records to journal.
+    pub(crate) fn has_records(&self) -> bool {
+        !self.run.is_empty()
+    }
+
+    /// Appends everything to the journal as one run of transaction `txid` (0: none) over `shards` shards.
+    pub(crate) fn journal(&mut self, journal: &mut Journal, txid: u64, shards: u16, now_ms: u64) {
+        if self.has_records() {
+            if txid != 0 {
+                self.run.retag(txid, shards);
+            }
+            journal.append(&mut self.run, now_ms);
+        } else if self.unrecorded > 0 {
+            journal.skip(self.unrecorded);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The coordinator's end of a transaction over several shards, and of a cut.
+
+use crate::context::Effects;
+use crate::core::{CutAction, Hop, HopReply, KeyLock, ShardCore, TxId, TxShared, TxSpec};
+use crate::thread::{Pending, Thread, join};
+use damselfly_store::DbIndex;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What a transaction wants of a shard.
+#[derive(Debug, Clone, Default)]
+pub struct ShardPlan {
+    /// The shard.
+    pub shard: usize,
+    /// Its keys there.
+    pub locks: Vec<KeyLock>,
+    /// Whether it writes there.
+    pub writes: bool,
+}
+
+/// A transaction that has been scheduled and prepared on all its shards: it can be applied.
+///
+/// Dropped, it is concluded with what it has done.
+pub struct Transaction {
+    thread: Rc<Thread>,
+    shared: Arc<TxShared>,
+    shards: Vec<usize>,
+    with_effects: RefCell<BTreeSet<usize>>,
+}
+
+impl Transaction {
+    /// Schedules a transaction on these shards and waits for its turn.
+    pub async fn begin(thread: &Rc<Thread>, plans: Vec<ShardPlan>, global: bool) -> Transaction {
+        loop {
+            let shared = Arc::new(TxShared::new(TxId(thread.engine.mesh.next_txid())));
+            if try_schedule(thread, &plans, global, &shared).await {
+                let shards = plans.iter().map(|plan| plan.shard).collect();
+                shared.commit();
+                return Transaction { thread: thread.clone(), shared, shards, with_effects: RefCell::default() };
+            }
+        }
+    }
+
+    /// A transaction over all keys of all shards.
+    pub async fn begin_global(thread: &Rc<Thread>, writes: bool) -> Transaction {
+        let shards = thread.engine.mesh.shards();
+        let plans = (0..shards).map(|shard| ShardPlan { shard, locks: Vec::new(), writes }).collect();
+        Transaction::begin(thread, plans, true).await
+    }
+
+    /// Its id.
+    pub fn id(&self) -> TxId {
+        self.shared.id
+    }
+
+    /// Visits a shard. The visit is on its way when this returns, so several can run at once.
+    /// `writes` are the keys it may change there.
+    pub fn hop<R: Send + 'static>(
+        &self,
+        shard: usize,
+        writes: Vec<(DbIndex, Vec<u8>)>,
+        run: impl FnOnce(&mut ShardCore, &mut Effects) -> R + Send + 'static,
+    ) -> PendingHop<'_, R> {
+        let id = self.shared.id;
+        let pending = self.thread.call(shard, move |thread, answer| {
+            let hop = Hop {
+                writes,
+                run: Box::new(move |core, effects| Box::new(run(core, effects))),
+                reply: Box::new(move |reply| answer.send(reply)),
+            };
+            thread.with_core(|core| core.hop(id, hop));
+        });
+        PendingHop { transaction: self, shard, pending, of: std::marker::PhantomData }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let touched = self.with_effects.borrow().len() as u16;
+        let id = self.shared.id;
+        for &shard in &self.shards {
+            on_core(&self.thread, shard, move |core| core.conclude(id, touched));
+        }
+    }
+}
+
+/// A visit that is on its way.
+pub struct PendingHop<'t, R> {
+    transaction: &'t Transaction,
+    shard: usize,
+    pending: Pending<HopReply>,
+    of: std::marker::PhantomData<R>,
+}
+
+impl<R: 'static> PendingHop<'_, R> {
+    /// Its answer.
+    pub async fn answer(self) -> R {
+        let reply = self.pending.await;
+        if reply.has_effects {
+            self.transaction.with_effects.borrow_mut().insert(self.shard);
+        }
+        *reply.result.downcast().expect("a hop's answer has the hop's type")
+    }
+}
+
+/// Runs `work` on a shard without waiting for it: in place if the shard is this thread's.
+fn on_core(thread: &Rc<Thread>, shard: usize, work: impl FnOnce(&mut ShardCore) + Send + 'static) {
+    if thread.owns(shard) {
+        thread.with_core(work);
+    } else {
+        thread.engine.mesh.run_on(shard, Box::new(move |thread| thread.with_core(work)));
+    }
+}
+
+async fn try_schedule(thread: &Rc<Thread>, plans: &[ShardPlan], global: bool, shared: &Arc<TxShared>) -> bool {
+    let mut accepted = Vec::with_capacity(plans.len());
+    let mut ready = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let (tell_ready, is_ready) = thread.answer::<()>();
+        let (shared, locks, writes) = (shared.clone(), plan.locks.clone(), plan.writes);
+        accepted.push(thread.call(plan.shard, move |thread, answer| {
+            let spec = TxSpec { shared, locks, global, writes };
+            let accepted = thread.with_core(|core| core.schedule(spec, Box::new(move || tell_ready.send(()))));
+            answer.send(accepted);
+        }));
+        ready.push(is_ready);
+    }
+    if join(accepted).await.into_iter().all(|accepted| accepted) {
+        join(ready).await;
+        return true;
+    }
+    let id = shared.id;
+    for plan in plans {
+        on_core(thread, plan.shard, move |core| core.cancel(id));
+    }
+    false
+}
+
+/// Runs an action on every shard at one point of the transaction order.
+///
+/// Cuts are ordered among each other here; commands meanwhile wait for no more than the
+/// messages of the cut and for transactions that are already being applied.
+pub async fn cut(thread: &Rc<Thread>, mut action: impl FnMut(usize) -> CutAction) {
+    let engine = thread.engine.clone();
+    let _one_at_a_time = engine.cuts.lock().await;
+    let shards = engine.mesh.shards();
+    let frozen: Vec<_> = (0..shards)
+        .map(|shard| thread.call(shard, |thread, answer| answer.send(thread.with_core(ShardCore::freeze))))
+        .collect();
+    let queued = join(frozen).await;
+    let before: BTreeSet<TxId> =
+        queued.into_iter().flatten().filter(|tx| tx.is_committed()).map(|tx| tx.id).collect();
+    let before: Vec<TxId> = before.into_iter().collect();
+    let done: Vec<_> = (0..shards)
+        .map(|shard| {
+            let (before, action) = (before.clone(), action(shard));
+            thread.call(shard, move |thread, answer| {
+                let action: CutAction = Box::new(move |core| {
+                    action(core);
+                    answer.send(());
+                });
+                thread.with_core(|core| core.cut(&before, action));
+            })
+        })
+        .collect();
+    join(done).await;
+}

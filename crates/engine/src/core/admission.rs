@@ -1,0 +1,48 @@
+//! May this command run now? The preparation of DESIGN 6, which changes nothing.
+
+use super::freeze::Freeze;
+use super::{LockMode, ShardCore, Step, key_hash};
+use crate::command::KeyPositions;
+use damselfly_store::{DbIndex, Intent};
+
+impl ShardCore {
+    /// Whether nothing at all could make a command wait: the fast path.
+    fn is_calm(&self) -> bool {
+        self.gate.is_open()
+            && self.barriers.is_empty()
+            && self.locks.is_empty()
+            && self.parked.is_empty()
+            && matches!(self.freeze, Freeze::None)
+    }
+
+    /// Whether a command on these keys, outside of any transaction, may run now.
+    pub(super) fn admits(&self, db: DbIndex, args: &[&[u8]], keys: &KeyPositions, write: bool) -> Step {
+        if self.is_calm() {
+            return Step::Done;
+        }
+        let mode = if write { LockMode::Exclusive } else { LockMode::Shared };
+        let held = !matches!(self.freeze, Freeze::None)
+            || (keys.is_empty() && self.locks.is_global())
+            || (write && !self.gate.is_open());
+        let waits = held
+            || keys.iter().any(|at| {
+                let key = args[*at as usize];
+                let hash = key_hash(key);
+                self.locks.conflicts(hash, mode) || self.parked.waits_for(hash) || (write && self.is_blocked(db, key))
+            });
+        if waits { Step::Parked } else { Step::Done }
+    }
+
+    /// Whether a snapshot has to serialize a big value before this key may change.
+    pub(super) fn is_blocked(&self, db: DbIndex, key: &[u8]) -> bool {
+        if self.barriers.is_empty() {
+            return false;
+        }
+        let mut blocked = false;
+        let intent = if self.space.store.get(db, key).is_some() { Intent::Update } else { Intent::Insert };
+        self.space.store.prepare(db, key, intent, &mut |bucket| {
+            blocked |= self.barriers.iter().any(|(_, barrier)| barrier.blocks(&bucket));
+        });
+        blocked
+    }
+}

@@ -1,0 +1,161 @@
+//! Running a command on the keyspace, and journalling what it did.
+
+use super::{ShardCore, Step};
+use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions};
+use crate::context::{Effects, ReadContext, RewriteContext, WriteContext};
+use crate::keyspace::{EventClass, Keyspace};
+use damselfly_resp::ReplyWriter;
+use damselfly_store::{DbIndex};
+
+impl ShardCore {
+    /// Tries a command whose keys all live here, and journals it. The reply goes to `out` when it is done.
+    pub fn try_command(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        out: &mut ReplyWriter<'_>,
+    ) -> Step {
+        if self.admits(db, args, keys, row.is_write()) == Step::Parked {
+            return Step::Parked;
+        }
+        self.run_admitted(row, db, args, keys, out);
+        Step::Done
+    }
+
+    /// Runs an admitted command as a transaction of its own.
+    pub(super) fn run_admitted(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        out: &mut ReplyWriter<'_>,
+    ) {
+        if !row.is_write() {
+            self.commands_run += 1;
+            return reply(read(&self.space, row, db, args, out), out);
+        }
+        let mut effects = Effects::new(self.journal.is_active());
+        reply(self.write(row, db, args, keys, &mut effects, out), out);
+        self.journal_alone(effects);
+    }
+
+    /// Runs a command inside a transaction: its effects are collected, not yet journalled.
+    pub(crate) fn run_in_transaction(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        effects: &mut Effects,
+        out: &mut ReplyWriter<'_>,
+    ) {
+        let result = if row.is_write() {
+            self.write(row, db, args, keys, effects, out)
+        } else {
+            self.commands_run += 1;
+            read(&self.space, row, db, args, out)
+        };
+        reply(result, out);
+    }
+
+    fn write(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        effects: &mut Effects,
+        out: &mut ReplyWriter<'_>,
+    ) -> CommandResult {
+        self.commands_run += 1;
+        if row.flags.has(crate::command::Flags::DENY_OOM) && self.is_out_of_memory() {
+            return Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."));
+        }
+        for at in keys {
+            self.expire_before_write(db, args[*at as usize], effects);
+        }
+        write(&mut self.space, row, db, args, effects, out)
+    }
+
+    fn is_out_of_memory(&self) -> bool {
+        self.max_memory != 0 && self.space.store.used_memory() > self.max_memory
+    }
+
+    /// A write that meets an expired key deletes it first, with its own record.
+    fn expire_before_write(&mut self, db: DbIndex, key: &[u8], effects: &mut Effects) {
+        if !self.is_replica
+            && self.space.store.get(db, key).is_some_and(|entry| self.space.has_passed(entry.expire_at()))
+        {
+            delete_expired(&mut self.space, db, key, effects);
+        }
+    }
+
+    /// Journals the effects of a command that touched only this shard.
+    pub(super) fn journal_alone(&mut self, effects: Effects) {
+        self.journal_effects(effects, 0, 1);
+    }
+
+    /// Appends one contiguous run of records.
+    pub(super) fn journal_effects(&mut self, mut effects: Effects, txid: u64, shards: u16) {
+        effects.journal(&mut self.journal, txid, shards, self.space.now.unsigned_abs());
+    }
+}
+
+/// Deletes a key whose time has come, as an effect.
+pub(crate) fn delete_expired(space: &mut Keyspace, db: DbIndex, key: &[u8], effects: &mut Effects) {
+    if let Some((value, _)) = space.store.remove(db, key) {
+        space.discard(value);
+        space.count_expired();
+        space.note_change(db, key);
+        effects.push(db, &[b"DEL", key]);
+        let _ = EventClass::Expired;
+    }
+}
+
+/// Runs a read handler.
+pub(crate) fn read(
+    space: &Keyspace,
+    row: &'static Command,
+    db: DbIndex,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    match row.handler {
+        Handler::Read(handler) => handler(&mut ReadContext { space, db }, args, out),
+        _ => Err(CommandError::text("ERR the command does not run on a shard")),
+    }
+}
+
+/// Runs a writing handler and collects its effects.
+pub(crate) fn write(
+    space: &mut Keyspace,
+    row: &'static Command,
+    db: DbIndex,
+    args: &[&[u8]],
+    effects: &mut Effects,
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    let mut context = WriteContext { space, db, changes: 0, effects };
+    match row.handler {
+        Handler::Write(handler) | Handler::Global(handler) => {
+            let result = handler(&mut context, args, out);
+            if context.changes > 0 {
+                effects.push(db, args);
+            }
+            result
+        }
+        Handler::Rewrite(handler) => handler(&mut RewriteContext(context), args, out),
+        _ => Err(CommandError::text("ERR the command does not run on a shard")),
+    }
+}
+
+/// An error becomes the reply; anything else has been written by the handler.
+pub(crate) fn reply(result: CommandResult, out: &mut ReplyWriter<'_>) {
+    if let Err(error) = result {
+        out.error(&error.to_string());
+    }
+}
+

@@ -1,0 +1,221 @@
+//! Work that may be parked: batches of commands from other threads or from a
+//! connection that could not go on in place.
+
+use super::{ShardCore, Step};
+use crate::command::{Command, KeyPositions};
+use crate::context::Effects;
+use damselfly_resp::{ArgVec, Proto, ReplyWriter};
+use damselfly_store::DbIndex;
+use hashbrown::HashMap;
+use std::collections::VecDeque;
+
+/// Work for a shard that can be tried again.
+pub trait Job {
+    /// Tries to go on. Called again from where it stopped after it was parked.
+    fn step(&mut self, core: &mut ShardCore) -> Step;
+    /// Hashes of the keys that later work must not overtake it on.
+    fn keys(&self, visit: &mut dyn FnMut(u64));
+}
+
+/// One command of a batch: where its arguments stand in the batch's bytes.
+pub struct BatchCommand {
+    /// Its row.
+    pub row: &'static Command,
+    /// Its database.
+    pub db: DbIndex,
+    /// Number of arguments.
+    pub args: u32,
+    /// Positions of its keys.
+    pub keys: KeyPositions,
+}
+
+/// Consecutive commands of one pipeline that all go to one shard.
+pub struct CommandBatch {
+    commands: Vec<BatchCommand>,
+    ends: Vec<u32>,
+    bytes: Vec<u8>,
+    proto: Proto,
+    next: usize,
+    next_arg: usize,
+    reply: BatchReply,
+}
+
+/// The replies of a batch.
+#[derive(Default, Debug)]
+pub struct BatchReply {
+    /// All replies, one after another.
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<usize>,
+}
+
+impl CommandBatch {
+    /// An empty batch whose replies are written in this protocol.
+    pub fn new(proto: Proto) -> CommandBatch {
+        CommandBatch {
+            commands: Vec::new(),
+            ends: Vec::new(),
+            bytes: Vec::new(),
+            proto,
+            next: 0,
+            next_arg: 0,
+            reply: BatchReply::default(),
+        }
+    }
+
+    /// Adds a command; its index in the batch.
+    pub fn push(&mut self, row: &'static Command, db: DbIndex, args: &[&[u8]], keys: KeyPositions) -> usize {
+        for arg in args {
+            self.bytes.extend_from_slice(arg);
+            self.ends.push(self.bytes.len() as u32);
+        }
+        self.commands.push(BatchCommand { row, db, args: args.len() as u32, keys });
+        self.commands.len() - 1
+    }
+
+    /// Number of commands.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Bytes of all arguments.
+    pub fn arg_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The replies, when the batch is done.
+    pub fn take_reply(&mut self) -> BatchReply {
+        std::mem::take(&mut self.reply)
+    }
+
+    fn arg(&self, at: usize) -> &[u8] {
+        arg(&self.bytes, &self.ends, at)
+    }
+
+    fn args<'a>(bytes: &'a [u8], ends: &[u32], from: usize, count: u32) -> ArgVec<'a> {
+        (from..from + count as usize).map(|at| arg(bytes, ends, at)).collect()
+    }
+
+    /// Runs all commands inside a transaction.
+    pub(crate) fn run_in_transaction(&mut self, core: &mut ShardCore, effects: &mut Effects) {
+        while self.next < self.commands.len() {
+            let command = &self.commands[self.next];
+            let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
+            let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
+            core.run_in_transaction(command.row, command.db, &args, &command.keys, effects, &mut out);
+            self.reply.ends.push(self.reply.bytes.len());
+            self.next += 1;
+            self.next_arg += command.args as usize;
+        }
+    }
+
+    /// The keys of its writing commands.
+    pub(crate) fn written_keys(&self) -> Vec<(DbIndex, Vec<u8>)> {
+        let mut first = 0;
+        let mut found = Vec::new();
+        for command in &self.commands {
+            if command.row.is_write() {
+                found.extend(command.keys.iter().map(|at| (command.db, self.arg(first + *at as usize).to_vec())));
+            }
+            first += command.args as usize;
+        }
+        found
+    }
+
+    fn step_one(&mut self, core: &mut ShardCore) -> Step {
+        let command = &self.commands[self.next];
+        let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
+        let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
+        let step = core.try_command(command.row, command.db, &args, &command.keys, &mut out);
+        if step == Step::Done {
+            self.reply.ends.push(self.reply.bytes.len());
+            self.next_arg += command.args as usize;
+            self.next += 1;
+        }
+        step
+    }
+}
+
+fn arg<'a>(bytes: &'a [u8], ends: &[u32], at: usize) -> &'a [u8] {
+    let start = if at == 0 { 0 } else { ends[at - 1] as usize };
+    &bytes[start..ends[at] as usize]
+}
+
+impl Job for CommandBatch {
+    fn step(&mut self, core: &mut ShardCore) -> Step {
+        while self.next < self.commands.len() {
+            if self.step_one(core) == Step::Parked {
+                return Step::Parked;
+            }
+        }
+        Step::Done
+    }
+
+    fn keys(&self, visit: &mut dyn FnMut(u64)) {
+        if let Some(command) = self.commands.get(self.next) {
+            for at in &command.keys {
+                visit(super::key_hash(self.arg(self.next_arg + *at as usize)));
+            }
+        }
+    }
+}
+
+/// What waits, in the order of its arrival, and on which keys.
+#[derive(Default)]
+pub(super) struct ParkedQueue {
+    jobs: VecDeque<Box<dyn Job>>,
+    keys: HashMap<u64, u32, foldhash::fast::RandomState>,
+}
+
+impl ParkedQueue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether somebody already waits with this key.
+    pub(super) fn waits_for(&self, key: u64) -> bool {
+        self.keys.contains_key(&key)
+    }
+
+    fn push(&mut self, job: Box<dyn Job>) {
+        job.keys(&mut |key| *self.keys.entry(key).or_default() += 1);
+        self.jobs.push_back(job);
+    }
+}
+
+impl ShardCore {
+    /// Runs the job now, or when it can go on.
+    pub fn submit(&mut self, mut job: Box<dyn Job>) {
+        if job.step(self) == Step::Parked {
+            self.parked.push(job);
+        }
+    }
+
+    /// Tries everything that waits, in the order of arrival.
+    pub fn run_parked(&mut self) {
+        if self.parked.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.parked);
+        for job in waiting.jobs {
+            self.submit(job);
+        }
+    }
+}
+
+impl BatchReply {
+    /// The reply of the command at this index.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.bytes[start..self.ends[index]]
+    }
+}

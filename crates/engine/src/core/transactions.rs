@@ -1,0 +1,193 @@
+//! A shard's part in transactions that touch several shards.
+//!
+//! A transaction is *scheduled* on all its shards under one txid, *prepared* on
+//! each when it stands at the head of that shard's queue, then *hops* over the
+//! shards, and is *concluded*: its effects are journalled in one run, its locks
+//! released. Every shard runs them strictly in ascending txid order, which makes
+//! the journal order of PROTOCOL 4 and freedom from deadlock hold by construction:
+//! whoever waits, waits for a lower txid.
+
+use super::freeze::Freeze;
+use super::{KeyLock, ShardCore, Step};
+use crate::context::Effects;
+use damselfly_store::DbIndex;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Global id of a transaction, in the order of all that touch several shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TxId(pub u64);
+
+/// How far a transaction has come, as its coordinator decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TxState {
+    /// Nothing has been applied anywhere.
+    Preparing = 0,
+    /// It is being applied: it will be on all its shards.
+    Committed = 1,
+}
+
+/// What the shards of a transaction share. The state moves once, before the first hop is sent.
+#[derive(Debug)]
+pub struct TxShared {
+    /// Its id.
+    pub id: TxId,
+    state: AtomicU8,
+}
+
+impl TxShared {
+    /// A transaction that has not been decided.
+    pub fn new(id: TxId) -> TxShared {
+        TxShared { id, state: AtomicU8::new(TxState::Preparing as u8) }
+    }
+
+    /// The coordinator's decision.
+    pub fn commit(&self) {
+        self.state.store(TxState::Committed as u8, Ordering::Release);
+    }
+
+    /// Whether it has been decided.
+    pub fn is_committed(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TxState::Committed as u8
+    }
+}
+
+/// What a transaction wants of one shard.
+pub struct TxSpec {
+    /// The transaction.
+    pub shared: Arc<TxShared>,
+    /// Its keys here.
+    pub locks: Vec<KeyLock>,
+    /// Whether it is on all keys.
+    pub global: bool,
+    /// Whether it writes here, and so is subject to the budget of the journal's consumers.
+    pub writes: bool,
+}
+
+/// What a hop answers.
+pub struct HopReply {
+    /// The hop's own result.
+    pub result: Box<dyn Any + Send>,
+    /// Whether the transaction's part has effects to journal by now.
+    pub has_effects: bool,
+}
+
+/// The work of a hop.
+pub type HopRun = Box<dyn FnOnce(&mut ShardCore, &mut Effects) -> Box<dyn Any + Send> + Send>;
+
+/// One visit of a transaction to a shard.
+pub struct Hop {
+    /// Keys it may change: snapshots must have serialized their buckets' big values before.
+    pub writes: Vec<(DbIndex, Vec<u8>)>,
+    /// What it does.
+    pub run: HopRun,
+    /// Takes the answer.
+    pub reply: Box<dyn FnOnce(HopReply) + Send>,
+}
+
+/// A transaction as it stands in a shard's queue.
+pub(super) struct ShardTransaction {
+    spec: TxSpec,
+    effects: Effects,
+    ready: Option<Box<dyn FnOnce() + Send>>,
+    hops: VecDeque<Hop>,
+}
+
+impl ShardCore {
+    /// Puts a transaction into the queue. `false`: a later one has already begun here, so it must come back with a new id.
+    /// `ready` is called when its turn has come and nothing holds it back.
+    pub fn schedule(&mut self, spec: TxSpec, ready: Box<dyn FnOnce() + Send>) -> bool {
+        let id = spec.shared.id;
+        if id <= self.last_started {
+            return false;
+        }
+        self.locks.add(id, &spec.locks, spec.global);
+        let effects = Effects::new(self.journal.is_active());
+        self.transactions.insert(id, ShardTransaction { spec, effects, ready: Some(ready), hops: VecDeque::new() });
+        self.advance_transactions();
+        true
+    }
+
+    /// Takes a transaction back of which nothing has been applied.
+    pub fn cancel(&mut self, id: TxId) {
+        self.leave_queue(id);
+        self.advance_transactions();
+        self.run_parked();
+    }
+
+    /// Visits the shard for a transaction; the visit runs when nothing holds it back.
+    pub fn hop(&mut self, id: TxId, hop: Hop) {
+        if let Some(tx) = self.transactions.get_mut(&id) {
+            tx.hops.push_back(hop);
+        }
+        self.advance_transactions();
+    }
+
+    /// Ends the transaction here: its effects become one run of records, marked with the number of shards that have any.
+    pub fn conclude(&mut self, id: TxId, shards: u16) {
+        if let Some(tx) = self.leave_queue(id) {
+            self.journal_effects(tx.effects, id.0, shards);
+        }
+        self.after_conclusion(id);
+        self.advance_transactions();
+        self.run_parked();
+    }
+
+    /// Transactions that are in the queue.
+    pub(super) fn queued(&self) -> Vec<Arc<TxShared>> {
+        self.transactions.values().map(|tx| tx.spec.shared.clone()).collect()
+    }
+
+    fn leave_queue(&mut self, id: TxId) -> Option<ShardTransaction> {
+        let tx = self.transactions.remove(&id)?;
+        self.locks.remove(id, &tx.spec.locks);
+        Some(tx)
+    }
+
+    /// Lets the head of the queue go on as far as it can. To be called when anything changed that it may wait for.
+    pub fn advance_transactions(&mut self) {
+        while self.advance_head() == Step::Done {}
+    }
+
+    /// One step of the head. `Parked`: there is nothing that it could do now.
+    fn advance_head(&mut self) -> Step {
+        let Some((&id, head)) = self.transactions.first_key_value() else { return Step::Parked };
+        if head.ready.is_some() {
+            return self.prepare_head(id);
+        }
+        let Some(hop) = head.hops.front() else { return Step::Parked };
+        let held = !self.freeze.lets_pass(id) || hop.writes.iter().any(|(db, key)| self.is_blocked(*db, key));
+        if held {
+            return Step::Parked;
+        }
+        self.run_hop(id);
+        Step::Done
+    }
+
+    fn prepare_head(&mut self, id: TxId) -> Step {
+        let held = matches!(self.freeze, Freeze::Frozen | Freeze::Cutting { .. });
+        let head = self.transactions.get_mut(&id).expect("the head was just looked up");
+        if held || (head.spec.writes && !self.gate.is_open()) {
+            return Step::Parked;
+        }
+        let ready = head.ready.take().expect("not yet told that it is ready");
+        ready();
+        Step::Done
+    }
+
+    fn run_hop(&mut self, id: TxId) {
+        self.last_started = self.last_started.max(id);
+        let tx = self.transactions.get_mut(&id).expect("the head was just looked up");
+        let hop = tx.hops.pop_front().expect("a hop was just seen");
+        let mut effects = std::mem::replace(&mut tx.effects, Effects::new(false));
+        let result = (hop.run)(self, &mut effects);
+        let has_effects = effects.has_records();
+        if let Some(tx) = self.transactions.get_mut(&id) {
+            tx.effects = effects;
+        }
+        (hop.reply)(HopReply { result, has_effects });
+    }
+}

@@ -1,0 +1,210 @@
+//! What all threads of an engine share, and starting and stopping the threads.
+
+use crate::command::{Command, CommandTable};
+use crate::core::ShardCore;
+use crate::mesh::Mesh;
+use crate::thread::Thread;
+use damselfly_journal::JournalOptions;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often active expiry looks for keys whose time has come.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Slices of active expiry in one turn, at most.
+const EXPIRY_SLICES: usize = 40;
+
+/// Settings of an engine.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Threads; connections are spread over them.
+    pub threads: usize,
+    /// Shards, one on each of the first threads; at most `threads`.
+    pub shards: usize,
+    /// Databases.
+    pub dbnum: u16,
+    /// Limit of used memory over all shards in bytes; 0 is none.
+    pub max_memory: u64,
+    /// Bytes of journal kept for replicas that come back, over all shards.
+    pub backlog_max_bytes: u64,
+    /// Time for which journal is kept, in milliseconds; 0 leaves it to the bytes.
+    pub backlog_time_ms: u64,
+    /// Seed of hashing and random choices.
+    pub seed: u64,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions {
+            threads: 1,
+            shards: 1,
+            dbnum: 16,
+            max_memory: 0,
+            backlog_max_bytes: 64 << 20,
+            backlog_time_ms: 0,
+            seed: 0x9E37_79B9_7F4A_7C15,
+        }
+    }
+}
+
+/// What kind of node this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// Takes writes.
+    Primary = 0,
+    /// Follows a primary.
+    Replica = 1,
+}
+
+/// The shared part of an engine.
+pub struct Engine {
+    /// The threads' mailboxes.
+    pub mesh: Mesh,
+    /// The commands.
+    pub table: CommandTable,
+    /// The settings it was started with.
+    pub options: EngineOptions,
+    /// Serializes cuts.
+    pub(crate) cuts: tokio::sync::Mutex<()>,
+    role: AtomicU8,
+    loading: AtomicBool,
+    next_client: AtomicU64,
+    stop: CancellationToken,
+}
+
+impl Engine {
+    /// An engine whose threads are not running; for [`Engine::start`] and for simulators.
+    pub fn new(options: EngineOptions, commands: &[&'static [Command]]) -> Arc<Engine> {
+        let families: Vec<&'static [Command]> =
+            crate::families::ALL.iter().copied().chain(commands.iter().copied()).collect();
+        Arc::new(Engine {
+            mesh: Mesh::new(options.threads, options.shards),
+            table: CommandTable::new(&families),
+            options,
+            cuts: tokio::sync::Mutex::new(()),
+            role: AtomicU8::new(Role::Primary as u8),
+            loading: AtomicBool::new(false),
+            next_client: AtomicU64::new(1),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Starts the threads. `commands` are added to the engine's own.
+    ///
+    /// # Errors
+    /// A thread or its runtime can't be created.
+    pub fn start(options: EngineOptions, commands: &[&'static [Command]]) -> std::io::Result<RunningEngine> {
+        let engine = Engine::new(options, commands);
+        let threads = (0..engine.mesh.threads())
+            .map(|index| {
+                let engine = engine.clone();
+                let runtime = move || run_thread(index, &engine);
+                std::thread::Builder::new().name(format!("shard-{index}")).spawn(runtime)
+            })
+            .collect::<std::io::Result<Vec<_>>>()?;
+        Ok(RunningEngine { engine, threads })
+    }
+
+    /// A new shard for this engine.
+    pub fn new_shard(&self, index: usize) -> ShardCore {
+        let shards = self.mesh.shards() as u64;
+        let journal = JournalOptions {
+            backlog_max_bytes: (self.options.backlog_max_bytes / shards) as usize,
+            backlog_max_ms: (self.options.backlog_time_ms > 0).then_some(self.options.backlog_time_ms),
+            ..JournalOptions::default()
+        };
+        let seed = self.options.seed.wrapping_add((index as u64).wrapping_mul(0xA24B_AED4_963E_E407));
+        let mut core = ShardCore::new(index as u16, self.options.dbnum, seed, journal);
+        core.max_memory = (self.options.max_memory / shards) as usize;
+        core
+    }
+
+    /// What kind of node this is.
+    pub fn role(&self) -> Role {
+        if self.role.load(Ordering::Relaxed) == Role::Primary as u8 { Role::Primary } else { Role::Replica }
+    }
+
+    /// Changes the role; the shards are told by whoever changes it, at a cut.
+    pub fn set_role(&self, role: Role) {
+        self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the data set is being replaced: most commands are refused.
+    pub fn is_loading(&self) -> bool {
+        self.loading.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the data set is being replaced.
+    pub fn set_loading(&self, loading: bool) {
+        self.loading.store(loading, Ordering::Relaxed);
+    }
+
+    /// An id for a connection.
+    pub fn next_client_id(&self) -> u64 {
+        self.next_client.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Cancelled when the engine stops.
+    pub fn stop_token(&self) -> &CancellationToken {
+        &self.stop
+    }
+}
+
+/// An engine with its threads. Dropped, it stops them and waits for them.
+pub struct RunningEngine {
+    engine: Arc<Engine>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl RunningEngine {
+    /// The shared part.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// Stops the threads and waits for them.
+    pub fn stop(self) {}
+}
+
+impl Drop for RunningEngine {
+    fn drop(&mut self) {
+        self.engine.stop.cancel();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a shard thread panicked");
+            }
+        }
+    }
+}
+
+fn run_thread(index: usize, engine: &Arc<Engine>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default())
+        .expect("the operating system gives an event queue to a thread that it has just given");
+    let stop = engine.stop.clone();
+    runtime.block_on(async {
+        let thread = Thread::new(index, engine.clone());
+        tokio::task::spawn_local(thread.clone().serve_inbox());
+        tokio::task::spawn_local(expire_actively(thread));
+        stop.cancelled().await;
+    });
+}
+
+async fn expire_actively(thread: Rc<Thread>) {
+    let mut timer = tokio::time::interval(EXPIRY_INTERVAL);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        for _ in 0..EXPIRY_SLICES {
+            if thread.try_with_core(ShardCore::expire_slice).unwrap_or(0) == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        thread.clean_up();
+    }
+}

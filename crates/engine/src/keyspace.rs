@@ -1,0 +1,152 @@
+//! The data of one shard as commands see it: the store, the clock, and what a
+//! change must tell others (WATCH, statistics, values to free).
+
+use crate::watch::WatchTable;
+use damselfly_store::{DbIndex, EntryRef, Shard, ShardOptions, UnixMs, Value};
+use std::cell::Cell;
+
+/// Heap bytes from which a dropped value is freed in slices instead of at once.
+const LAZY_FREE_BYTES: usize = 16 * 1024;
+
+/// Counters of one shard's key lookups and expirations.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct KeyspaceStats {
+    /// Lookups by read commands that found a key.
+    pub hits: u64,
+    /// Lookups by read commands that found none.
+    pub misses: u64,
+    /// Keys deleted because their time had come.
+    pub expired: u64,
+}
+
+/// The kinds of keyspace events, as `notify-keyspace-events` groups them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventClass {
+    /// `$`
+    String,
+    /// `l`
+    List,
+    /// `h`
+    Hash,
+    /// `s`
+    Set,
+    /// `z`
+    SortedSet,
+    /// `g`
+    Generic,
+    /// `x`
+    Expired,
+}
+
+/// One shard's data and its surroundings.
+pub struct Keyspace {
+    /// The databases.
+    pub store: Shard,
+    /// The time that commands see, in Unix milliseconds; set by whoever drives the shard.
+    pub now: UnixMs,
+    /// Keys that connections watch.
+    pub watch: WatchTable,
+    /// Where changed keys are noted, for a run on gathered values.
+    pub(crate) noted: Option<Vec<(DbIndex, Vec<u8>)>>,
+    /// Changes since the start (`rdb_changes_since_last_save`).
+    pub changes: u64,
+    stats: Cell<KeyspaceStats>,
+    random: Cell<u64>,
+    garbage: Vec<Value>,
+}
+
+impl Keyspace {
+    /// An empty keyspace. `seed` seeds both hashing and the random choices of commands like SPOP.
+    pub fn new(dbnum: u16, seed: u64) -> Keyspace {
+        Keyspace {
+            store: Shard::new(ShardOptions { dbnum, hash_seed: seed }),
+            now: 0,
+            watch: WatchTable::default(),
+            noted: None,
+            changes: 0,
+            stats: Cell::default(),
+            random: Cell::new(seed | 1),
+            garbage: Vec::new(),
+        }
+    }
+
+    /// The next number of the shard's own generator (xorshift64*), good for choices, not for secrets.
+    pub fn random(&self) -> u64 {
+        let mut x = self.random.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        self.random.set(x);
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    /// The entry, unless it has expired.
+    pub fn live(&self, db: DbIndex, key: &[u8]) -> Option<EntryRef<'_>> {
+        self.store.get(db, key).filter(|entry| !self.has_passed(entry.expire_at()))
+    }
+
+    /// Whether this expiry lies in the past.
+    pub fn has_passed(&self, expire_at: Option<UnixMs>) -> bool {
+        expire_at.is_some_and(|at| at <= self.now)
+    }
+
+    /// Counts a lookup by a read command.
+    pub(crate) fn count_lookup(&self, found: bool) {
+        let mut stats = self.stats.get();
+        if found {
+            stats.hits += 1;
+        } else {
+            stats.misses += 1;
+        }
+        self.stats.set(stats);
+    }
+
+    pub(crate) fn count_expired(&self) {
+        let mut stats = self.stats.get();
+        stats.expired += 1;
+        self.stats.set(stats);
+    }
+
+    /// The counters so far.
+    pub fn stats(&self) -> KeyspaceStats {
+        self.stats.get()
+    }
+
+    /// Sets the counters to zero (CONFIG RESETSTAT).
+    pub fn reset_stats(&self) {
+        self.stats.set(KeyspaceStats::default());
+    }
+
+    /// Tells the surroundings that the key has changed.
+    pub(crate) fn note_change(&mut self, db: DbIndex, key: &[u8]) {
+        self.changes += 1;
+        if !self.watch.is_empty() {
+            self.watch.touch(db, key);
+        }
+        if let Some(noted) = &mut self.noted {
+            noted.push((db, key.to_vec()));
+        }
+    }
+
+    /// Takes a value that is not needed any more; a big one is freed later, in slices.
+    pub(crate) fn discard(&mut self, value: Value) {
+        if value.heap_size() >= LAZY_FREE_BYTES {
+            self.garbage.push(value);
+        }
+    }
+
+    /// Frees a slice of what was discarded. True when nothing is left.
+    pub fn free_slice(&mut self, max_items: usize) -> bool {
+        if let Some(value) = self.garbage.last_mut()
+            && value.free_slice(max_items)
+        {
+            self.garbage.pop();
+        }
+        self.garbage.is_empty()
+    }
+
+    /// Values that wait to be freed.
+    pub fn garbage_len(&self) -> usize {
+        self.garbage.len()
+    }
+}

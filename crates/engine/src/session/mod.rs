@@ -1,0 +1,231 @@
+//! A client's session: what a connection has said so far, and running its commands.
+//!
+//! A connection drives it so: [`Session::begin`] for every request it has read; where that
+//! answers [`Begun::Wait`], first [`Session::finish`], then [`Session::run_waiting`] with the
+//! same arguments; and [`Session::finish`] before it sends what the [`Pipeline`] holds.
+
+mod checks;
+mod multi;
+mod pipeline;
+mod spread;
+
+pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
+pub use pipeline::Pipeline;
+
+use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
+use crate::core::{CommandBatch, Step};
+use crate::thread::Thread;
+use crate::watch::DirtyFlag;
+use damselfly_resp::{Proto, ReplyWriter};
+use damselfly_store::DbIndex;
+use std::any::Any;
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// A handler that runs on the connection, at once.
+pub type SessionHandler = fn(&mut Session, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
+
+/// What an [`AsyncHandler`] returns.
+pub type AsyncResult<'a> = Pin<Box<dyn Future<Output = CommandResult> + 'a>>;
+
+/// A handler that runs on the connection and may wait. It appends its reply (in `session.proto`) to the buffer.
+pub type AsyncHandler = for<'a> fn(&'a mut Session, &'a [&'a [u8]], &'a mut Vec<u8>) -> AsyncResult<'a>;
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Its reply is in the pipeline, or will be when the pipeline is finished.
+    Done,
+    /// It has to wait for others: finish the pipeline, then [`Session::run_waiting`].
+    Wait,
+}
+
+/// What a connection has said so far.
+pub struct Session {
+    /// The thread that it lives on.
+    pub thread: Rc<Thread>,
+    /// Its id, as CLIENT ID gives it.
+    pub id: u64,
+    /// The selected database.
+    pub db: DbIndex,
+    /// The protocol of its replies.
+    pub proto: Proto,
+    /// Name, as CLIENT SETNAME sets it.
+    pub name: Vec<u8>,
+    /// Between MULTI and EXEC.
+    pub multi: Option<MultiState>,
+    /// Keys under WATCH.
+    pub watched: Vec<(DbIndex, Vec<u8>)>,
+    /// Raised when one of them changes.
+    pub dirty: DirtyFlag,
+    /// Whether the connection should be closed after its replies are sent.
+    pub close: bool,
+    /// Whether it comes from the server itself (a replica's link to its primary): may write on a replica.
+    pub is_internal: bool,
+    /// Shards that it has written to, for WAIT: bit *i* of word *i / 64*.
+    pub written: Vec<u64>,
+    /// Commands so far.
+    pub commands: u64,
+    /// Name of the last command.
+    pub last_command: &'static str,
+    /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
+    pub upgrade: Option<Upgrade>,
+    /// What the embedder knows of the connection.
+    pub host: Rc<dyn Any>,
+}
+
+/// Takes a connection's socket, and the bytes read from it that no command has used.
+pub type Upgrade = Box<dyn FnOnce(tokio::net::TcpStream, Vec<u8>)>;
+
+impl Session {
+    /// A session on this thread.
+    pub fn new(thread: Rc<Thread>, host: Rc<dyn Any>) -> Session {
+        let id = thread.engine.next_client_id();
+        let words = thread.engine.mesh.shards().div_ceil(64);
+        Session {
+            thread,
+            id,
+            db: DbIndex(0),
+            proto: Proto::Resp2,
+            name: Vec::new(),
+            multi: None,
+            watched: Vec::new(),
+            dirty: DirtyFlag::default(),
+            close: false,
+            is_internal: false,
+            written: vec![0; words],
+            commands: 0,
+            last_command: "NULL",
+            upgrade: None,
+            host,
+        }
+    }
+
+    /// Runs a request if it can be run without waiting, or puts it into a batch for its shard.
+    pub fn begin(&mut self, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
+        self.commands += 1;
+        let row = match self.admit(args) {
+            Ok(row) => row,
+            Err(error) => {
+                self.refuse();
+                pipeline.reply(self.proto, |out| out.error(error.to_string()));
+                return Begun::Done;
+            }
+        };
+        self.last_command = row.name;
+        if self.queues(row) {
+            return self.enqueue(row, args, pipeline);
+        }
+        match row.handler {
+            Handler::Session(handler) => self.begin_session(handler, args, pipeline),
+            Handler::Async(_) | Handler::Global(_) => Begun::Wait,
+            Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => self.begin_data(row, args, pipeline),
+        }
+    }
+
+    fn begin_session(&mut self, handler: SessionHandler, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
+        let proto = self.proto;
+        pipeline.reply(proto, |out| {
+            if let Err(error) = handler(self, args, out) {
+                out.error(error.to_string());
+            }
+        });
+        Begun::Done
+    }
+
+    fn begin_data(&mut self, row: &'static Command, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
+        if matches!(row.spread, Spread::All(_)) && self.thread.engine.mesh.shards() > 1 {
+            return Begun::Wait;
+        }
+        let keys = match row.keys.positions(args) {
+            Ok(keys) => keys,
+            Err(error) => {
+                pipeline.reply(self.proto, |out| out.error(error.to_string()));
+                return Begun::Done;
+            }
+        };
+        match self.only_shard(args, &keys) {
+            Some(shard) => self.begin_on_shard(shard, row, args, keys, pipeline),
+            None => return Begun::Wait,
+        }
+        Begun::Done
+    }
+
+    fn begin_on_shard(
+        &mut self,
+        shard: usize,
+        row: &'static Command,
+        args: &[&[u8]],
+        keys: KeyPositions,
+        pipeline: &mut Pipeline,
+    ) {
+        if row.is_write() {
+            self.note_written(shard);
+        }
+        if self.thread.owns(shard) && !pipeline.has_batch(shard) {
+            let (thread, db) = (&self.thread, self.db);
+            let step =
+                pipeline.reply(self.proto, |out| thread.with_core(|core| core.try_command(row, db, args, &keys, out)));
+            if step == Step::Done {
+                return;
+            }
+            pipeline.take_back();
+        }
+        pipeline.defer(shard, self.proto, |batch: &mut CommandBatch| batch.push(row, self.db, args, keys));
+    }
+
+    /// The only shard of these keys; `None` if there are several. Without keys it is the first.
+    pub(crate) fn only_shard(&self, args: &[&[u8]], keys: &KeyPositions) -> Option<usize> {
+        let mesh = &self.thread.engine.mesh;
+        let mut shards = keys.iter().map(|at| mesh.shard_of(args[*at as usize]));
+        let first = shards.next().unwrap_or(0);
+        shards.all(|shard| shard == first).then_some(first)
+    }
+
+    /// Sends the batches that are still here and waits for all replies.
+    pub async fn finish(&mut self, pipeline: &mut Pipeline) {
+        pipeline.finish(&self.thread).await;
+        self.thread.clean_up();
+    }
+
+    /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
+    pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
+        let result = match self.find(args) {
+            Ok(row) => self.run_row(row, args, out).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            ReplyWriter::new(out, self.proto).error(error.to_string());
+        }
+    }
+
+    /// Runs one admitted command to its end, whatever its kind, outside of any transaction.
+    async fn run_row(&mut self, row: &'static Command, args: &[&[u8]], out: &mut Vec<u8>) -> CommandResult {
+        match row.handler {
+            Handler::Async(handler) => handler(self, args, out).await,
+            Handler::Session(handler) => handler(self, args, &mut ReplyWriter::new(out, self.proto)),
+            _ => self.run_spread(row, args, out).await,
+        }
+    }
+
+    /// The connection ends: nothing of it stays behind in the shards.
+    pub async fn end(&mut self) {
+        self.multi = None;
+        self.unwatch().await;
+    }
+
+    /// Remembers that this connection wrote to the shard.
+    pub(crate) fn note_written(&mut self, shard: usize) {
+        self.written[shard / 64] |= 1 << (shard % 64);
+    }
+
+    /// Whether this connection wrote to the shard.
+    pub fn has_written(&self, shard: usize) -> bool {
+        self.written[shard / 64] & (1 << (shard % 64)) != 0
+    }
+}
+
+/// `ERR wrong number of arguments`, with the name that Redis prints.
+pub fn arity_error(name: &str) -> CommandError {
+    CommandError::Arity(name.to_owned())
+}

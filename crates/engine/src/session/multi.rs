@@ -1,0 +1,305 @@
+//! MULTI, EXEC, DISCARD, WATCH.
+
+use super::spread::is_everywhere;
+use super::{AsyncResult, Begun, Pipeline, Session};
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys, Spread};
+use crate::coordinator::{ShardPlan, Transaction};
+use crate::core::{CommandBatch, KeyLock, LockMode, key_hash};
+use crate::watch::DirtyFlag;
+use damselfly_resp::ReplyWriter;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// Commands that one transaction may queue.
+const MAX_QUEUED: usize = 1 << 20;
+/// Bytes of arguments that one transaction may queue.
+const MAX_QUEUED_BYTES: usize = 1 << 30;
+
+/// A transaction that is being queued.
+#[derive(Default)]
+pub struct MultiState {
+    queue: Vec<QueuedCommand>,
+    bytes: usize,
+    /// A command was refused: EXEC will answer EXECABORT.
+    refused: bool,
+}
+
+impl MultiState {
+    /// Number of commands queued.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// One queued command.
+pub struct QueuedCommand {
+    row: &'static Command,
+    args: Vec<Vec<u8>>,
+}
+
+impl QueuedCommand {
+    fn args(&self) -> Vec<&[u8]> {
+        self.args.iter().map(Vec::as_slice).collect()
+    }
+}
+
+impl Session {
+    /// Whether the command is put into the transaction's queue.
+    pub(super) fn queues(&self, row: &Command) -> bool {
+        self.multi.is_some() && !row.flags.has(Flags::UNQUEUED)
+    }
+
+    /// A command was refused: a transaction that is being queued is lost.
+    pub(super) fn refuse(&mut self) {
+        if let Some(multi) = &mut self.multi {
+            multi.refused = true;
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, row: &'static Command, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
+        let multi = self.multi.as_mut().expect("queued only between MULTI and EXEC");
+        multi.bytes += args.iter().map(|arg| arg.len()).sum::<usize>();
+        if multi.queue.len() >= MAX_QUEUED || multi.bytes > MAX_QUEUED_BYTES {
+            multi.refused = true;
+            pipeline.reply(self.proto, |out| out.error("ERR the transaction is too large"));
+            return Begun::Done;
+        }
+        multi.queue.push(QueuedCommand { row, args: args.iter().map(|arg| arg.to_vec()).collect() });
+        pipeline.reply(self.proto, |out| out.simple("QUEUED"));
+        Begun::Done
+    }
+
+    /// Forgets all watched keys, everywhere.
+    pub async fn unwatch(&mut self) {
+        let dirty = std::mem::take(&mut self.dirty);
+        for (db, key) in std::mem::take(&mut self.watched) {
+            let shard = self.thread.engine.mesh.shard_of(&key);
+            let dirty = dirty.clone();
+            self.thread.on_shard(shard, move |core| core.space.watch.remove(db, &key, &dirty)).await;
+        }
+    }
+
+    async fn watch(&mut self, keys: &[&[u8]]) {
+        for key in keys {
+            let id = (self.db, key.to_vec());
+            if self.watched.contains(&id) {
+                continue;
+            }
+            let (db, key) = id.clone();
+            let dirty: DirtyFlag = self.dirty.clone();
+            let shard = self.thread.engine.mesh.shard_of(&key);
+            self.thread.on_shard(shard, move |core| core.space.watch.add(db, &key, dirty)).await;
+            self.watched.push(id);
+        }
+    }
+
+    async fn exec(&mut self, out: &mut Vec<u8>) -> CommandResult {
+        let Some(multi) = self.multi.take() else { return Err(CommandError::text("ERR EXEC without MULTI")) };
+        if multi.refused {
+            self.unwatch().await;
+            return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
+        }
+        let plans = self.exec_plan(&multi.queue)?;
+        let global = multi.queue.iter().any(|queued| is_everywhere(queued.row));
+        for plan in plans.iter().filter(|plan| plan.writes) {
+            self.note_written(plan.shard);
+        }
+        let transaction = Transaction::begin(&self.thread, plans, global).await;
+        let result = self.exec_in(&transaction, &multi.queue, out).await;
+        drop(transaction);
+        self.unwatch().await;
+        result
+    }
+
+    /// The shards and locks of all queued commands, and of the watched keys.
+    fn exec_plan(&self, queue: &[QueuedCommand]) -> Result<Vec<ShardPlan>, CommandError> {
+        let mut plans = BTreeMap::new();
+        for queued in queue.iter().filter(|queued| queued.row.is_data()) {
+            // A command whose keys can't be read fails when it runs; it needs no locks.
+            let _ = self.add_to_plan(queued.row, &queued.args(), &mut plans);
+        }
+        for (_, key) in &self.watched {
+            let shard = self.thread.engine.mesh.shard_of(key);
+            let plan = plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() });
+            plan.locks.push(KeyLock { key: key_hash(key), mode: LockMode::Shared });
+        }
+        Ok(plans.into_values().collect())
+    }
+
+    async fn exec_in(
+        &mut self,
+        transaction: &Transaction,
+        queue: &[QueuedCommand],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        if self.dirty.load(Ordering::Acquire) {
+            ReplyWriter::new(out, self.proto).null_array();
+            return Ok(());
+        }
+        ReplyWriter::new(out, self.proto).array(queue.len());
+        let mut at = 0;
+        while at < queue.len() {
+            let run = self.local_run(&queue[at..]);
+            if run.is_empty() {
+                self.exec_one(transaction, &queue[at], out).await;
+                at += 1;
+            } else {
+                let end = at + run.len();
+                self.exec_run(transaction, &queue[at..end], run, out).await;
+                at = end;
+            }
+        }
+        Ok(())
+    }
+
+    /// The shards of the commands up to the first that needs more than one shard.
+    fn local_run(&self, queue: &[QueuedCommand]) -> Vec<(usize, KeyPositions)> {
+        queue.iter().map_while(|queued| self.placement(queued)).collect()
+    }
+
+    /// The only shard of a command, and its keys.
+    fn placement(&self, queued: &QueuedCommand) -> Option<(usize, KeyPositions)> {
+        if !queued.row.is_data() || is_everywhere(queued.row) {
+            return None;
+        }
+        let args = queued.args();
+        let keys = queued.row.keys.positions(&args).ok()?;
+        self.only_shard(&args, &keys).map(|shard| (shard, keys))
+    }
+
+    /// Runs consecutive commands that need one shard each: one visit to every shard, all at once.
+    async fn exec_run(
+        &self,
+        transaction: &Transaction,
+        queue: &[QueuedCommand],
+        run: Vec<(usize, KeyPositions)>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut batches: BTreeMap<usize, CommandBatch> = BTreeMap::new();
+        let mut places = Vec::with_capacity(queue.len());
+        for (queued, (shard, keys)) in queue.iter().zip(run) {
+            let batch = batches.entry(shard).or_insert_with(|| CommandBatch::new(self.proto));
+            places.push((shard, batch.push(queued.row, self.db, &queued.args(), keys)));
+        }
+        let hops: Vec<_> = batches
+            .into_iter()
+            .map(|(shard, mut batch)| {
+                let hop = transaction.hop(shard, batch.written_keys(), move |core, effects| {
+                    batch.run_in_transaction(core, effects);
+                    batch.take_reply()
+                });
+                (shard, hop)
+            })
+            .collect();
+        let mut replies = BTreeMap::new();
+        for (shard, hop) in hops {
+            replies.insert(shard, hop.answer().await);
+        }
+        for (shard, index) in places {
+            out.extend_from_slice(replies[&shard].get(index));
+        }
+    }
+
+    async fn exec_one(&mut self, transaction: &Transaction, queued: &QueuedCommand, out: &mut Vec<u8>) {
+        let args = queued.args();
+        let result = match queued.row.handler {
+            Handler::Session(handler) => handler(self, &args, &mut ReplyWriter::new(out, self.proto)),
+            Handler::Async(handler) => handler(self, &args, out).await,
+            _ => self.run_in(transaction, queued.row, &args, out).await,
+        };
+        if let Err(error) = result {
+            ReplyWriter::new(out, self.proto).error(error.to_string());
+        }
+    }
+}
+
+fn multi(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    if session.multi.is_some() {
+        return Err(CommandError::text("ERR MULTI calls can not be nested"));
+    }
+    session.multi = Some(MultiState::default());
+    out.ok();
+    Ok(())
+}
+
+fn exec<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(session.exec(out))
+}
+
+fn discard<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        if session.multi.take().is_none() {
+            return Err(CommandError::text("ERR DISCARD without MULTI"));
+        }
+        session.unwatch().await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+fn watch<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        if session.multi.is_some() {
+            return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
+        }
+        session.watch(&args[1..]).await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+fn unwatch<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        session.unwatch().await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+const CONTROL: Flags = Flags::NO_SCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST);
+
+/// The commands of transactions.
+pub static COMMANDS: &[Command] = &[
+    row("multi", 1, Handler::Session(multi), "1.2.0", "Starts a transaction."),
+    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction."),
+    row("discard", 1, Handler::Async(discard), "2.0.0", "Discards a transaction."),
+    Command::new(
+        "watch",
+        -2,
+        Keys::ALL,
+        Group::Transactions,
+        "2.2.0",
+        Handler::Async(watch),
+        "Monitors changes to keys to determine the execution of a transaction.",
+    )
+    .with(CONTROL)
+    .with(Flags::UNQUEUED)
+    .spread(Spread::Gather),
+    Command::new(
+        "unwatch",
+        1,
+        Keys::None,
+        Group::Transactions,
+        "2.2.0",
+        Handler::Async(unwatch),
+        "Forgets about watched keys of a transaction.",
+    )
+    .with(CONTROL),
+];
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    handler: Handler,
+    since: &'static str,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, Keys::None, Group::Transactions, since, handler, summary)
+        .with(CONTROL)
+        .with(Flags::UNQUEUED)
+}

@@ -1,0 +1,360 @@
+//! Commands whose keys live on several shards.
+
+use super::Session;
+use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, Spread};
+use crate::context::Effects;
+use crate::coordinator::{ShardPlan, Transaction};
+use crate::core::{KeyLock, LockMode, ShardCore, key_hash};
+use crate::keyspace::Keyspace;
+use damselfly_resp::{Proto, ReplyWriter};
+use damselfly_store::{DbIndex, UnixMs, Value};
+use std::collections::BTreeMap;
+
+/// An entry on its way between threads.
+pub(crate) type Moved = Option<(Value, Option<UnixMs>)>;
+
+impl Session {
+    /// Runs a command of several shards as one transaction.
+    pub(super) async fn run_spread(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let plans = self.plan(row, args)?;
+        let global = matches!(row.handler, crate::command::Handler::Global(_));
+        if row.is_write() {
+            plans.iter().for_each(|plan| self.note_written(plan.shard));
+        }
+        let transaction = Transaction::begin(&self.thread, plans, global).await;
+        self.run_in(&transaction, row, args, out).await
+    }
+
+    /// The shards and locks that a command needs.
+    pub(super) fn plan(&self, row: &'static Command, args: &[&[u8]]) -> Result<Vec<ShardPlan>, CommandError> {
+        let mut plans = BTreeMap::new();
+        self.add_to_plan(row, args, &mut plans)?;
+        Ok(plans.into_values().collect())
+    }
+
+    pub(super) fn add_to_plan(
+        &self,
+        row: &'static Command,
+        args: &[&[u8]],
+        plans: &mut BTreeMap<usize, ShardPlan>,
+    ) -> CommandResult {
+        let mesh = &self.thread.engine.mesh;
+        let writes = row.is_write();
+        if is_everywhere(row) {
+            for shard in 0..mesh.shards() {
+                plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() }).writes |= writes;
+            }
+        }
+        let mode = if writes { LockMode::Exclusive } else { LockMode::Shared };
+        for at in row.keys.positions(args)? {
+            let key = args[at as usize];
+            let shard = mesh.shard_of(key);
+            let plan = plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() });
+            plan.writes |= writes;
+            plan.locks.push(KeyLock { key: key_hash(key), mode });
+        }
+        if writes && row.keys.positions(args)?.is_empty() && !is_everywhere(row) {
+            plans.entry(0).or_insert_with(|| ShardPlan { shard: 0, ..ShardPlan::default() }).writes = true;
+        }
+        Ok(())
+    }
+
+    /// Runs a command of any spread inside a transaction that covers its shards.
+    pub(super) async fn run_in(
+        &self,
+        transaction: &Transaction,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        if is_everywhere(row) {
+            let merge = if let Spread::All(merge) = row.spread { merge } else { Merge::Same };
+            return self.run_everywhere(transaction, row, args, merge, out).await;
+        }
+        match row.spread {
+            Spread::Split(merge) => self.run_split(transaction, row, args, merge, out).await,
+            _ => self.run_gathered(transaction, row, args, out).await,
+        }
+    }
+
+    async fn run_everywhere(
+        &self,
+        transaction: &Transaction,
+        row: &'static Command,
+        args: &[&[u8]],
+        merge: Merge,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let parts = (0..self.thread.engine.mesh.shards())
+            .map(|shard| Part { shard, args: owned(args), keys: KeyPositions::new(), order: Vec::new() })
+            .collect();
+        self.run_parts(transaction, row, parts, merge, out).await
+    }
+
+    async fn run_split(
+        &self,
+        transaction: &Transaction,
+        row: &'static Command,
+        args: &[&[u8]],
+        merge: Merge,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let mut parts: BTreeMap<usize, Part> = BTreeMap::new();
+        for (order, at) in row.keys.positions(args)?.into_iter().enumerate() {
+            let at = at as usize;
+            let shard = self.thread.engine.mesh.shard_of(args[at]);
+            let part = parts.entry(shard).or_insert_with(|| Part::new(shard, args[0]));
+            part.order.push(order);
+            part.keys.push(part.args.len() as u32);
+            part.args.extend(args[at..(at + row.keys.step()).min(args.len())].iter().map(|arg| arg.to_vec()));
+        }
+        self.run_parts(transaction, row, parts.into_values().collect(), merge, out).await
+    }
+
+    async fn run_parts(
+        &self,
+        transaction: &Transaction,
+        row: &'static Command,
+        parts: Vec<Part>,
+        merge: Merge,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let (db, proto) = (self.db, self.proto);
+        let orders: Vec<_> = parts.iter().map(|part| part.order.clone()).collect();
+        let hops: Vec<_> = parts
+            .into_iter()
+            .map(|part| {
+                let writes = if row.is_write() { part.written(db) } else { Vec::new() };
+                transaction.hop(part.shard, writes, move |core, effects| part.run(core, effects, row, db, proto))
+            })
+            .collect();
+        let mut replies = Vec::with_capacity(hops.len());
+        for hop in hops {
+            replies.push(hop.answer().await);
+        }
+        merge_replies(merge, &replies, &orders, out, proto)
+    }
+
+    /// Brings the values of all keys here, runs the command on them, and takes back what it changed.
+    async fn run_gathered(
+        &self,
+        transaction: &Transaction,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let mut scratch = Keyspace::new(self.thread.engine.options.dbnum, self.id);
+        scratch.now = crate::thread::unix_ms();
+        scratch.noted = Some(Vec::new());
+        let keys = row.keys.positions(args)?;
+        self.gather(transaction, args, &keys, &mut scratch).await;
+        let mut reply = ReplyWriter::new(out, self.proto);
+        if !row.is_write() {
+            return crate::core::read(&scratch, row, self.db, args, &mut reply);
+        }
+        let result = crate::core::write(&mut scratch, row, self.db, args, &mut Effects::new(false), &mut reply);
+        self.take_back(transaction, scratch).await;
+        result
+    }
+
+    async fn gather(&self, transaction: &Transaction, args: &[&[u8]], keys: &KeyPositions, scratch: &mut Keyspace) {
+        let db = self.db;
+        let hops: Vec<_> = self
+            .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
+            .into_iter()
+            .map(|(shard, keys)| transaction.hop(shard, Vec::new(), move |core, _| fetch(core, db, keys)))
+            .collect();
+        for hop in hops {
+            for (key, moved) in hop.answer().await {
+                if let Some((value, expire_at)) = moved {
+                    scratch.store.insert(db, &key, value, expire_at);
+                }
+            }
+        }
+    }
+
+    async fn take_back(&self, transaction: &Transaction, mut scratch: Keyspace) {
+        let mut noted = scratch.noted.take().unwrap_or_default();
+        noted.sort();
+        noted.dedup();
+        let mut by_shard: BTreeMap<usize, Vec<(DbIndex, Vec<u8>, Moved)>> = BTreeMap::new();
+        for (db, key) in noted {
+            let moved = scratch.store.remove(db, &key);
+            by_shard.entry(self.thread.engine.mesh.shard_of(&key)).or_default().push((db, key, moved));
+        }
+        let hops: Vec<_> = by_shard
+            .into_iter()
+            .map(|(shard, entries)| {
+                let writes = entries.iter().map(|(db, key, _)| (*db, key.clone())).collect();
+                transaction.hop(shard, writes, move |core, effects| store(core, effects, entries))
+            })
+            .collect();
+        for hop in hops {
+            hop.answer().await;
+        }
+    }
+
+    fn by_shard(&self, keys: impl Iterator<Item = Vec<u8>>) -> BTreeMap<usize, Vec<Vec<u8>>> {
+        let mut shards: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
+        for key in keys {
+            shards.entry(self.thread.engine.mesh.shard_of(&key)).or_default().push(key);
+        }
+        shards
+    }
+}
+
+/// Whether the command runs on every shard.
+pub(super) fn is_everywhere(row: &Command) -> bool {
+    matches!(row.spread, Spread::All(_)) || matches!(row.handler, crate::command::Handler::Global(_))
+}
+
+fn owned(args: &[&[u8]]) -> Vec<Vec<u8>> {
+    args.iter().map(|arg| arg.to_vec()).collect()
+}
+
+/// One shard's part of a split command.
+struct Part {
+    shard: usize,
+    args: Vec<Vec<u8>>,
+    keys: KeyPositions,
+    /// Which of the command's keys these are.
+    order: Vec<usize>,
+}
+
+impl Part {
+    fn new(shard: usize, name: &[u8]) -> Part {
+        Part { shard, args: vec![name.to_vec()], keys: KeyPositions::new(), order: Vec::new() }
+    }
+
+    fn written(&self, db: DbIndex) -> Vec<(DbIndex, Vec<u8>)> {
+        self.keys.iter().map(|at| (db, self.args[*at as usize].clone())).collect()
+    }
+
+    fn run(
+        self,
+        core: &mut ShardCore,
+        effects: &mut Effects,
+        row: &'static Command,
+        db: DbIndex,
+        proto: Proto,
+    ) -> Vec<u8> {
+        let args: Vec<&[u8]> = self.args.iter().map(Vec::as_slice).collect();
+        let mut reply = Vec::new();
+        core.run_in_transaction(row, db, &args, &self.keys, effects, &mut ReplyWriter::new(&mut reply, proto));
+        reply
+    }
+}
+
+fn fetch(core: &mut ShardCore, db: DbIndex, keys: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Moved)> {
+    keys.into_iter()
+        .map(|key| {
+            let moved = core.space.live(db, &key).map(|entry| (entry.value().clone(), entry.expire_at()));
+            (key, moved)
+        })
+        .collect()
+}
+
+/// Puts entries in their place, with DEL or RESTORE as their effect.
+fn store(core: &mut ShardCore, effects: &mut Effects, entries: Vec<(DbIndex, Vec<u8>, Moved)>) {
+    for (db, key, moved) in entries {
+        match moved {
+            None => {
+                if let Some((value, _)) = core.space.store.remove(db, &key) {
+                    core.space.discard(value);
+                    effects.push(db, &[b"DEL", &key]);
+                }
+            }
+            Some((value, expire_at)) => {
+                if effects.is_wanted() {
+                    push_restore(effects, db, &key, &value, expire_at);
+                } else {
+                    effects.push(db, &[]);
+                }
+                if let Some(old) = core.space.store.insert(db, &key, value, expire_at) {
+                    core.space.discard(old);
+                }
+            }
+        }
+        core.space.note_change(db, &key);
+    }
+}
+
+/// The effect that puts a whole value in place.
+pub(crate) fn push_restore(
+    effects: &mut Effects,
+    db: DbIndex,
+    key: &[u8],
+    value: &Value,
+    expire_at: Option<UnixMs>,
+) {
+    let payload = damselfly_snapshot::dump_value(value);
+    let ttl = expire_at.unwrap_or(0).to_string();
+    effects.push(db, &[b"RESTORE", key, ttl.as_bytes(), &payload, b"REPLACE", b"ABSTTL"]);
+}
+
+/// One reply of the shards' replies.
+fn merge_replies(
+    merge: Merge,
+    replies: &[Vec<u8>],
+    orders: &[Vec<usize>],
+    out: &mut Vec<u8>,
+    proto: Proto,
+) -> CommandResult {
+    if let Some(error) = replies.iter().find(|reply| reply.first() == Some(&b'-')) {
+        out.extend_from_slice(error);
+        return Ok(());
+    }
+    let mut writer = ReplyWriter::new(out, proto);
+    match merge {
+        Merge::Same => writer.raw(replies.first().map_or(b"+OK\r\n", Vec::as_slice)),
+        Merge::Sum => writer.integer(replies.iter().filter_map(|reply| integer(reply)).sum()),
+        Merge::Append => {
+            let parts: Vec<_> = replies.iter().map(|reply| elements(reply)).collect();
+            writer.array(parts.iter().map(Vec::len).sum());
+            parts.iter().flatten().for_each(|element| writer.raw(element));
+        }
+        Merge::ByKey => {
+            let mut placed: Vec<&[u8]> = vec![b""; orders.iter().map(Vec::len).sum()];
+            for (reply, order) in replies.iter().zip(orders) {
+                for (element, at) in elements(reply).into_iter().zip(order) {
+                    placed[*at] = element;
+                }
+            }
+            writer.array(placed.len());
+            placed.iter().for_each(|element| writer.raw(element));
+        }
+    }
+    Ok(())
+}
+
+fn integer(reply: &[u8]) -> Option<i64> {
+    damselfly_resp::parse_i64(reply.strip_prefix(b":")?.strip_suffix(b"\r\n")?)
+}
+
+/// The encoded elements of an encoded array of bulk strings and nulls, as our own shards wrote it.
+fn elements(reply: &[u8]) -> Vec<&[u8]> {
+    let mut rest = &reply[line_len(reply)..];
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let head = line_len(rest);
+        let body = match rest.strip_prefix(b"$").and_then(|line| damselfly_resp::parse_i64(&line[..head - 3])) {
+            Some(len) if len >= 0 => len as usize + 2,
+            _ => 0,
+        };
+        let (element, after) = rest.split_at(head + body);
+        found.push(element);
+        rest = after;
+    }
+    found
+}
+
+fn line_len(bytes: &[u8]) -> usize {
+    bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2)
+}
+
+mod damselfly_snapshot { pub fn dump_value(_: &damselfly_store::Value) -> Vec<u8> { Vec::new() } } // SHIM
