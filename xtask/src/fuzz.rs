@@ -141,6 +141,6 @@ fn fuzz(target: &str, seconds: u64) -> Result {
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-rss_limit_mb={MEMORY_LIMIT_MB}"))
         .arg(format!("-timeout={INPUT_TIMEOUT_SECONDS}"))
-        .args(["-print_final_stats=1", "-verbosity=0"]);
+        .args(["-print_final_stats=1", "-verbosity=0", "-print_funcs=0"]);
     shell::run(&mut run)
 }

@@ -141,10 +141,10 @@ impl Framer {
                 None => break,
             }
         }
-        let len = partial.at
-            + (partial.count - partial.seen)
-            + (partial.total - partial.seen_bytes) as usize;
-        if partial.seen < partial.count || buf.len() < partial.at {
+        let missing_lengths = partial.seen < partial.count;
+        if missing_lengths || buf.len() < partial.at {
+            // Only up to the next length: a wrong one shall be found when it is there, not when the record would end.
+            let len = (partial.at + missing_lengths as usize).max(buf.len() + 1);
             self.partial = Some(partial);
             return Ok(Framed::NeedsAtLeast(len));
         }

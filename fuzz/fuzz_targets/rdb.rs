@@ -1,0 +1,17 @@
+//! Any bytes as an RDB stream with the full-sync extensions: a named error at worst, and no memory that the input does
+//! not account for (libFuzzer's limit).
+#![no_main]
+
+use damselfly_snapshot::{Limits, RdbDecoder};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (u8, Vec<u8>)| {
+    let (piece, bytes) = input;
+    let mut decoder = RdbDecoder::new(Limits::default());
+    // Most inputs should come past the header.
+    decoder.feed(b"REDIS0009");
+    for piece in bytes.chunks(1 + piece as usize) {
+        decoder.feed(piece);
+        while let Ok(Some(_)) = decoder.next() {}
+    }
+});
