@@ -26,7 +26,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "test",
-        summary: "everything but the long tests: peers, format, clippy, tests, doctests, tidy, a short simulation",
+        summary: "everything but the long tests: peers, format, clippy, tests, doctests, tidy, a short simulation; [stage…]",
         run: test::run,
     },
     Task {

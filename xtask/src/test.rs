@@ -66,12 +66,15 @@ struct Outcome {
     took: Duration,
 }
 
-/// Runs the task.
+/// Runs the task: all stages, or those named.
 pub(crate) fn run(args: &[String]) -> Result {
-    if let Some(unknown) = args.first() {
-        return Err(format!("`cargo xtask test` takes no arguments, got {unknown:?}").into());
+    let is_stage = |name: &String| STAGES.iter().any(|stage| stage.name == name);
+    if let Some(unknown) = args.iter().find(|name| !is_stage(name)) {
+        let names: Vec<_> = STAGES.iter().map(|stage| stage.name).collect();
+        return Err(format!("no stage {unknown:?}; there are: {}", names.join(", ")).into());
     }
-    let outcomes: Vec<Outcome> = STAGES.iter().map(run_stage).collect();
+    let is_asked = |stage: &&Stage| args.is_empty() || args.iter().any(|name| name == stage.name);
+    let outcomes: Vec<Outcome> = STAGES.iter().filter(is_asked).map(run_stage).collect();
     println!("\n{}", timings(&outcomes));
     let total = outcomes
         .iter()
