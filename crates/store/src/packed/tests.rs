@@ -49,7 +49,7 @@ fn scores_have_the_documented_sizes() {
     let size = |score: f64| score_entry(score).len();
     assert_eq!([0.0, 100.0, 1e15, -1.0].map(size), [1, 1, 9, 2]);
     assert_eq!(
-        [0.1, 3.14, 0.5, 1234.567, 3.14159, -0.0].map(size),
+        [0.1, 7.13, 0.5, 1234.567, 7.12345, -0.0].map(size),
         [3, 3, 5, 5, 5, 5]
     );
     assert_eq!(

@@ -154,16 +154,16 @@ impl Hash {
 
     /// As [`Hash::insert`], with other limits than Redis's defaults for the packed form.
     pub fn insert_within(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
-        if let Form::Packed(packed) = &mut self.0 {
-            if field.len().max(value.len()) <= limits.hash_max_listpack_value {
-                if let Some(at) = packed.find(field, 2) {
-                    packed.replace(packed.next(at), &Encoder::of(value));
-                    return false;
-                }
-                if packed.len() / 2 < limits.hash_max_listpack_entries.min(MAX_ENTRIES / 2) {
-                    packed.push(&Encoder::of(field).bytes(value));
-                    return true;
-                }
+        if let Form::Packed(packed) = &mut self.0
+            && field.len().max(value.len()) <= limits.hash_max_listpack_value
+        {
+            if let Some(at) = packed.find(field, 2) {
+                packed.replace(packed.next(at), &Encoder::of(value));
+                return false;
+            }
+            if packed.len() / 2 < limits.hash_max_listpack_entries.min(MAX_ENTRIES / 2) {
+                packed.push(&Encoder::of(field).bytes(value));
+                return true;
             }
         }
         self.large().insert(field, value)

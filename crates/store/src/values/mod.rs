@@ -15,6 +15,22 @@
 //! - `free_slice(max_items)`: drops about so many elements, returns true when nothing is left. It is for
 //!   values that nobody reads any more; after the first call the value may only be freed further or dropped.
 //! - `random(rng)` is fair: every element has the same chance, if all 64 bits of `rng` are.
+//!
+//! ```
+//! use damselfly_store::values::{Hash, ScoreBound, ZSet};
+//!
+//! let mut hash = Hash::new();
+//! assert!(hash.insert(b"colour", b"blue"));
+//! assert_eq!(hash.get(b"colour").as_deref(), Some(&b"blue"[..]));
+//!
+//! let mut zset = ZSet::new();
+//! for (member, score) in [(b"a", 3.0), (b"b", 1.0), (b"c", 2.0)] {
+//!     zset.insert(member, score);
+//! }
+//! let from_two = zset.lower_rank(ScoreBound::Inclusive(2.0));
+//! let members: Vec<_> = zset.iter_from_rank(from_two).map(|(member, _)| member.to_vec()).collect();
+//! assert_eq!(members, [b"c", b"a"]);
+//! ```
 
 mod buckets;
 mod elem;
@@ -36,8 +52,9 @@ pub use list::{List, ListIter};
 pub use set::{Set, SetIter};
 pub use zset::{LexBound, ScoreBound, ZSet, ZSetIter};
 
-/// A source of uniformly distributed random bits.
-pub type Rng<'a> = &'a mut dyn FnMut() -> u64;
+// A value points to one of these: a small collection is this many bytes and its blob.
+const _: () = assert!(size_of::<Hash>() == 16 && size_of::<List>() == 16);
+const _: () = assert!(size_of::<ZSet>() == 16 && size_of::<Set>() == 24);
 
 /// A number in `0..bound` from `rng`; `bound` must not be 0.
 fn below(rng: &mut dyn FnMut() -> u64, bound: usize) -> usize {

@@ -156,15 +156,15 @@ impl Set {
             }
             self.ints_to_packed(limits);
         }
-        if let Form::Packed(packed) = &mut self.0 {
-            if member.len() <= limits.set_max_listpack_value {
-                if packed.find(member, 1).is_some() {
-                    return false;
-                }
-                if packed.len() < limits.set_max_listpack_entries.min(MAX_ENTRIES) {
-                    packed.push(&Encoder::of(member));
-                    return true;
-                }
+        if let Form::Packed(packed) = &mut self.0
+            && member.len() <= limits.set_max_listpack_value
+        {
+            if packed.find(member, 1).is_some() {
+                return false;
+            }
+            if packed.len() < limits.set_max_listpack_entries.min(MAX_ENTRIES) {
+                packed.push(&Encoder::of(member));
+                return true;
             }
         }
         self.large().insert(member)

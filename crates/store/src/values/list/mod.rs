@@ -102,10 +102,10 @@ impl List {
     pub fn insert_within(&mut self, index: usize, element: &[u8], limits: &Limits) {
         assert!(index <= self.len(), "index {index} is beyond the end");
         let (encoder, max) = (Encoder::of(element), limits.list_max_node_bytes);
-        if let Form::Small(blob) = &mut self.0 {
-            if fits(blob, &encoder, max) {
-                return blob.insert(blob.seek(index), &encoder);
-            }
+        if let Form::Small(blob) = &mut self.0
+            && fits(blob, &encoder, max)
+        {
+            return blob.insert(blob.seek(index), &encoder);
         }
         self.large().insert(index, &encoder, max);
     }
@@ -123,10 +123,10 @@ impl List {
 
     /// Goes back to the small form where one blob is left.
     fn settle(&mut self) {
-        if let Form::Large(nodes) = &mut self.0 {
-            if let Some(blob) = nodes.take_only() {
-                self.0 = Form::Small(blob);
-            }
+        if let Form::Large(nodes) = &mut self.0
+            && let Some(blob) = nodes.take_only()
+        {
+            self.0 = Form::Small(blob);
         }
     }
 

@@ -267,13 +267,10 @@ impl Nodes {
         cursor: u64,
         visit: &mut dyn FnMut(Item<'_>) -> bool,
     ) -> Option<u64> {
+        let first = (cursor >> ENTRY_BITS) as usize;
         let mut entry = (cursor & ((1 << ENTRY_BITS) - 1)) as usize;
-        for (node, Node { blob, entries }) in self
-            .nodes
-            .iter()
-            .enumerate()
-            .skip((cursor >> ENTRY_BITS) as usize)
-        {
+        for node in first..self.nodes.len() {
+            let Node { blob, entries } = &self.nodes[node];
             let mut at = blob.seek(entry);
             while entry < *entries as usize {
                 let go_on = visit(blob.item(at));

@@ -107,10 +107,7 @@ fn check_reading(list: &List, model: &Model) -> Result<(), TestCaseError> {
             .eq(model.iter().rev().map(|element| &element[..]))
     );
     for index in (0..model.len()).step_by(13) {
-        prop_assert!(
-            list.get(index)
-                .is_some_and(|item| item == &model[index][..])
-        );
+        prop_assert!(list.get(index).is_some_and(|item| item == model[index][..]));
         prop_assert!(
             list.iter_from(index)
                 .eq(model.iter().skip(index).map(|element| &element[..]))

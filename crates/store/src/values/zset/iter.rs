@@ -18,7 +18,7 @@ enum Walk<'a> {
     /// The offsets of the members still to come, the next one last.
     Descending {
         packed: &'a Packed<false>,
-        offsets: Vec<u32>,
+        offsets: Vec<usize>,
     },
     Large {
         large: &'a Large,
@@ -51,7 +51,7 @@ impl<'a> ZSetIter<'a> {
                 let mut at = packed.start();
                 let mut offsets = Vec::with_capacity(count);
                 for _ in 0..count {
-                    offsets.push(at as u32);
+                    offsets.push(at);
                     at = packed.skip(at, 2);
                 }
                 Walk::Descending { packed, offsets }
@@ -78,7 +78,7 @@ impl<'a> Iterator for ZSetIter<'a> {
                 Some((packed.item(member), score_at(packed, member)))
             }
             Walk::Descending { packed, offsets } => {
-                let member = offsets.pop()? as usize;
+                let member = offsets.pop()?;
                 Some((packed.item(member), score_at(packed, member)))
             }
             Walk::Large { large, iter } => {

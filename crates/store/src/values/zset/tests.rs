@@ -201,6 +201,24 @@ fn a_tree_of_three_levels_shrinks_to_nothing() {
 }
 
 #[test]
+fn a_big_set_equals_a_sorted_map_through_growth_and_decay() {
+    let (mut zset, mut model) = (ZSet::new(), Model::new());
+    let mut rng = random_bits(23);
+    for (round, insert_chance) in [90, 50, 30, 80, 10].into_iter().enumerate() {
+        for _ in 0..12_000 {
+            let member = format!("member:{}", rng() % 20_000).into_bytes();
+            let step = match rng() % 100 < insert_chance {
+                true => Step::Insert(member, (rng() % 300) as f64),
+                false => Step::Remove(member),
+            };
+            apply(step, &mut zset, &mut model).expect("equal to the model");
+        }
+        audit(&zset);
+        assert_eq!(collect(zset.iter()), sorted(&model), "after round {round}");
+    }
+}
+
+#[test]
 fn loading_in_order_fills_the_leaves() {
     let n = 50_000;
     let load = |score: fn(u32) -> f64| {
