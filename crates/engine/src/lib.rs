@@ -13,6 +13,8 @@ pub mod command;
 pub mod context;
 pub mod coordinator;
 pub mod core;
+pub mod digest;
+pub mod dump;
 pub mod engine;
 pub mod families;
 pub mod keyspace;
@@ -20,6 +22,10 @@ pub mod mesh;
 pub mod session;
 pub mod thread;
 pub mod watch;
+
+pub use damselfly_replication as replication;
+pub use damselfly_resp as resp;
+pub use damselfly_store as store;
 
 pub use command::{Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread};
 pub use context::{ReadContext, RewriteContext, WriteContext};

@@ -94,7 +94,7 @@ impl ClientEntry {
             state.name.clone_from(&session.name);
         }
         state.db = session.db.0;
-        state.resp = if session.proto == damselfly_resp::Proto::Resp3 { 3 } else { 2 };
+        state.resp = if session.proto == damselfly_engine::resp::Proto::Resp3 { 3 } else { 2 };
         state.multi = session.multi.as_ref().map(damselfly_engine::session::MultiState::len);
         state.watch = session.watched.len();
         state.command = session.last_command;

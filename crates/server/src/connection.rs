@@ -2,7 +2,7 @@
 
 use crate::clients::ClientEntry;
 use damselfly_engine::{Begun, Pipeline, Session};
-use damselfly_resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
+use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;

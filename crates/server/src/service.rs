@@ -6,7 +6,7 @@ use crate::connection::{ConnectionLimits, serve};
 use crate::net::Accepted;
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
-use damselfly_resp::RequestLimits;
+use damselfly_engine::resp::RequestLimits;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;

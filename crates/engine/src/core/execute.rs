@@ -77,7 +77,7 @@ impl ShardCore {
         for at in keys {
             self.expire_before_write(db, args[*at as usize], effects);
         }
-        write(&mut self.space, row, db, args, effects, out)
+        write(&mut self.space, row, db, args, effects, self.is_replica, out)
     }
 
     fn is_out_of_memory(&self) -> bool {
@@ -87,6 +87,7 @@ impl ShardCore {
     /// A write that meets an expired key deletes it first, with its own record.
     fn expire_before_write(&mut self, db: DbIndex, key: &[u8], effects: &mut Effects) {
         if !self.is_replica
+            && self.space.store.expires_len(db) > 0
             && self.space.store.get(db, key).is_some_and(|entry| self.space.has_passed(entry.expire_at()))
         {
             delete_expired(&mut self.space, db, key, effects);
@@ -136,9 +137,10 @@ pub(crate) fn write(
     db: DbIndex,
     args: &[&[u8]],
     effects: &mut Effects,
+    replays: bool,
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let mut context = WriteContext { space, db, changes: 0, effects };
+    let mut context = WriteContext { space, db, changes: 0, effects, replays };
     match row.handler {
         Handler::Write(handler) | Handler::Global(handler) => {
             let result = handler(&mut context, args, out);

@@ -1,8 +1,11 @@
 //! The command families: every command is one row in its family's file.
 
 pub mod connection;
+pub mod debug;
+pub mod glob;
+pub mod options;
 
 use crate::command::Command;
 
 /// All families of the engine.
-pub static ALL: &[&[Command]] = &[connection::COMMANDS, crate::session::TRANSACTION_COMMANDS];
+pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, crate::session::TRANSACTION_COMMANDS];

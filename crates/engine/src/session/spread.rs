@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// An entry on its way between threads.
 pub(crate) type Moved = Option<(Value, Option<UnixMs>)>;
 
+/// A copy of an entry, with its database and key.
+type Fetched = (DbIndex, Vec<u8>, Value, Option<UnixMs>);
+
 impl Session {
     /// Runs a command of several shards as one transaction.
     pub(super) async fn run_spread(
@@ -152,28 +155,37 @@ impl Session {
         scratch.now = crate::thread::unix_ms();
         scratch.noted = Some(Vec::new());
         let keys = row.keys.positions(args)?;
-        self.gather(transaction, args, &keys, &mut scratch).await;
+        self.gather(transaction, row.spread, args, &keys, &mut scratch).await;
         let mut reply = ReplyWriter::new(out, self.proto);
         if !row.is_write() {
             return crate::core::read(&scratch, row, self.db, args, &mut reply);
         }
-        let result = crate::core::write(&mut scratch, row, self.db, args, &mut Effects::new(false), &mut reply);
+        let (mut effects, replays) = (Effects::new(false), self.is_internal);
+        let result = crate::core::write(&mut scratch, row, self.db, args, &mut effects, replays, &mut reply);
         self.take_back(transaction, scratch).await;
         result
     }
 
-    async fn gather(&self, transaction: &Transaction, args: &[&[u8]], keys: &KeyPositions, scratch: &mut Keyspace) {
-        let db = self.db;
+    async fn gather(
+        &self,
+        transaction: &Transaction,
+        spread: Spread,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        scratch: &mut Keyspace,
+    ) {
+        let dbs = if spread == Spread::GatherAll { 0..scratch.store.dbnum() } else { self.db.0..self.db.0 + 1 };
         let hops: Vec<_> = self
             .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
             .into_iter()
-            .map(|(shard, keys)| transaction.hop(shard, Vec::new(), move |core, _| fetch(core, db, keys)))
+            .map(|(shard, keys)| {
+                let dbs = dbs.clone();
+                transaction.hop(shard, Vec::new(), move |core, _| fetch(core, dbs, keys))
+            })
             .collect();
         for hop in hops {
-            for (key, moved) in hop.answer().await {
-                if let Some((value, expire_at)) = moved {
-                    scratch.store.insert(db, &key, value, expire_at);
-                }
+            for (db, key, value, expire_at) in hop.answer().await {
+                scratch.store.insert(db, &key, value, expire_at);
             }
         }
     }
@@ -250,13 +262,18 @@ impl Part {
     }
 }
 
-fn fetch(core: &mut ShardCore, db: DbIndex, keys: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Moved)> {
-    keys.into_iter()
-        .map(|key| {
-            let moved = core.space.live(db, &key).map(|entry| (entry.value().clone(), entry.expire_at()));
-            (key, moved)
-        })
-        .collect()
+/// Copies of the live entries under these keys. (What a replica has is alive: only its primary lets keys expire.)
+fn fetch(core: &mut ShardCore, dbs: std::ops::Range<u16>, keys: Vec<Vec<u8>>) -> Vec<Fetched> {
+    let mut found = Vec::with_capacity(keys.len());
+    for key in keys {
+        for db in dbs.clone().map(DbIndex) {
+            let entry = if core.is_replica { core.space.store.get(db, &key) } else { core.space.live(db, &key) };
+            if let Some(entry) = entry {
+                found.push((db, key.clone(), entry.value().clone(), entry.expire_at()));
+            }
+        }
+    }
+    found
 }
 
 /// Puts entries in their place, with DEL or RESTORE as their effect.
@@ -292,7 +309,7 @@ pub(crate) fn push_restore(
     value: &Value,
     expire_at: Option<UnixMs>,
 ) {
-    let payload = damselfly_snapshot::dump_value(value);
+    let payload = crate::dump::dump_value(value);
     let ttl = expire_at.unwrap_or(0).to_string();
     effects.push(db, &[b"RESTORE", key, ttl.as_bytes(), &payload, b"REPLACE", b"ABSTTL"]);
 }
@@ -356,5 +373,3 @@ fn elements(reply: &[u8]) -> Vec<&[u8]> {
 fn line_len(bytes: &[u8]) -> usize {
     bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2)
 }
-
-mod damselfly_snapshot { pub fn dump_value(_: &damselfly_store::Value) -> Vec<u8> { Vec::new() } } // SHIM

@@ -1,0 +1,157 @@
+//! DEBUG: what tests and operators look behind the curtain with.
+
+mod populate;
+
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::digest::{self, Digest, Strictness};
+use crate::session::{AsyncResult, Session};
+use damselfly_resp::ReplyWriter;
+use damselfly_store::Value;
+use std::time::Duration;
+
+/// Longest DEBUG SLEEP, in seconds.
+const MAX_SLEEP_S: f64 = 86_400.0;
+
+fn digest<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let strictness = match args.get(2) {
+            None => Strictness::Redis,
+            Some(word) if word.eq_ignore_ascii_case(b"STRICT") => Strictness::Strict,
+            Some(_) => return Err(CommandError::Syntax),
+        };
+        let digest = digest::of_engine(&session.thread, strictness).await;
+        ReplyWriter::new(out, session.proto).simple(digest.to_string());
+        Ok(())
+    })
+}
+
+fn digest_value<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let mut found = Vec::with_capacity(args.len());
+        for key in &args[2..] {
+            let (db, key) = (session.db, key.to_vec());
+            let shard = session.thread.engine.mesh.shard_of(&key);
+            let digest = session
+                .thread
+                .on_shard(shard, move |core| {
+                    let entry = core.space.live(db, &key);
+                    entry.map(|entry| Digest::of_value(entry.value(), entry.expire_at(), Strictness::Redis))
+                })
+                .await;
+            found.push(digest.unwrap_or_default());
+        }
+        let mut out = ReplyWriter::new(out, session.proto);
+        out.array(found.len());
+        found.iter().for_each(|digest| out.simple(digest.to_string()));
+        Ok(())
+    })
+}
+
+fn object<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let (db, key) = (session.db, args[2].to_vec());
+        let shard = session.thread.engine.mesh.shard_of(&key);
+        let line = session.thread.on_shard(shard, move |core| {
+            let entry = core.space.live(db, &key)?;
+            let value = entry.value();
+            Some(format!(
+                "Value at:0x{:x} refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:0 kind:{} heap:{}",
+                std::ptr::from_ref(value).addr(),
+                encoding_name(value),
+                crate::dump::dump_value(value).len().saturating_sub(10),
+                value.kind().name(),
+                value.heap_size(),
+            ))
+        });
+        let line = line.await.ok_or(CommandError::NoSuchKey)?;
+        ReplyWriter::new(out, session.proto).simple(line);
+        Ok(())
+    })
+}
+
+/// The name of the encoding that Redis would use.
+pub fn encoding_name(value: &Value) -> &'static str {
+    match value {
+        Value::Str(string) if string.as_int().is_some() => "int",
+        Value::Str(string) if string.len() <= EMBSTR_BYTES => "embstr",
+        Value::Str(_) => "raw",
+        Value::List(list) => list.redis_encoding(),
+        Value::Hash(hash) => hash.redis_encoding(),
+        Value::Set(set) => set.redis_encoding(),
+        Value::ZSet(zset) => zset.redis_encoding(),
+        _ => "unknown",
+    }
+}
+
+/// Longest string that Redis stores in one piece with its object.
+const EMBSTR_BYTES: usize = 44;
+
+fn sleep<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let seconds = damselfly_resp::parse_f64(args[2]).ok_or(CommandError::NotFloat)?;
+        if !(0.0..=MAX_SLEEP_S).contains(&seconds) {
+            return Err(CommandError::text("ERR the time to sleep is out of range (0 to 86400 seconds)"));
+        }
+        // Like the original it stops everything: that is what it is for.
+        let time = Duration::from_secs_f64(seconds);
+        session.thread.on_all_threads(move |_| std::thread::sleep(time)).await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+fn set_active_expire<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let on = match args[2] {
+            b"0" => false,
+            b"1" => true,
+            _ => return Err(CommandError::text("ERR DEBUG SET-ACTIVE-EXPIRE takes 0 or 1")),
+        };
+        session.thread.on_all_shards(move |core| core.expires = on).await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+const HELP: &[&str] = &[
+    "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "DIGEST [STRICT]",
+    "    Output a hex signature of the whole data set; STRICT: expiry times count to the millisecond.",
+    "DIGEST-VALUE <key> [<key> ...]",
+    "    Output a hex signature of the values of the keys.",
+    "OBJECT <key>",
+    "    Show low level info about a key's value.",
+    "POPULATE <count> [<prefix>] [<size>] [RAND] [TYPE <type>] [ELEMENTS <n>]",
+    "    Create <count> keys named <prefix>:<number>.",
+    "SET-ACTIVE-EXPIRE <0|1>",
+    "    Turn the deletion of expired keys in the background off or on.",
+    "SLEEP <seconds>",
+    "    Stop the server for <seconds>.",
+    "HELP",
+    "    Print this help.",
+];
+
+fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    out.array(HELP.len());
+    HELP.iter().for_each(|line| out.simple(line));
+    Ok(())
+}
+
+static SUBCOMMANDS: &[Command] = &[
+    sub("digest", -2, Handler::Async(digest), "A hash of the whole data set."),
+    sub("digest-value", -2, Handler::Async(digest_value), "Hashes of the values of keys."),
+    sub("object", 3, Handler::Async(object), "How a value is stored."),
+    sub("populate", -3, Handler::Async(populate::populate), "Creates many keys."),
+    sub("sleep", 3, Handler::Async(sleep), "Stops the server for a time."),
+    sub("set-active-expire", 3, Handler::Async(set_active_expire), "Turns active expiry off or on."),
+    sub("help", 2, Handler::Session(help), "Says what there is."),
+];
+
+/// The rows.
+pub static COMMANDS: &[Command] =
+    &[sub("debug", -2, Handler::Session(help), "A container for debugging commands.").container(SUBCOMMANDS)];
+
+const fn sub(name: &'static str, arity: i16, handler: Handler, summary: &'static str) -> Command {
+    let flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::LOADING).or(Flags::STALE);
+    Command::new(name, arity, Keys::None, Group::Server, "1.0.0", handler, summary).with(flags)
+}
