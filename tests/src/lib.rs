@@ -15,3 +15,5 @@ pub use proxy::{Direction, FaultProxy};
 pub use redis::{Redis, RedisVersion, free_address};
 pub use rng::Rng;
 pub use server::Server;
+pub mod commands;
+pub mod differential;

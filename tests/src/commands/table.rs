@@ -1,0 +1,262 @@
+//! The commands that tests generate, a line each, and how their replies compare.
+
+/// How the replies of two servers to one command compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compare {
+    /// Byte for byte.
+    Exact,
+    /// The same items in any order; for pairs see [`Compare::Pairs`].
+    Unordered,
+    /// The same pairs in any order (a flat array in RESP2, a map in RESP3).
+    Pairs,
+    /// A cursor, and the same items in any order.
+    Scan,
+    /// A cursor, and the same pairs in any order.
+    ScanPairs,
+    /// Numbers that differ by this much at most: the clocks of two servers.
+    Near(i64),
+    /// Random choice: the same kind and number of items.
+    Shape,
+    /// Errors byte for byte; otherwise only that both are none.
+    Errors,
+}
+
+/// The family of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Of strings.
+    Strings,
+    /// Of lists.
+    Lists,
+    /// Of hashes.
+    Hashes,
+    /// Of sets.
+    Sets,
+    /// Of sorted sets.
+    SortedSets,
+    /// Of keys of any type.
+    Keys,
+    /// Of transactions.
+    Transactions,
+    /// Of the connection and the server.
+    Server,
+}
+
+/// A command as tests generate it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Its family.
+    pub family: Family,
+    /// How often it comes, relative to the others.
+    pub weight: u32,
+    /// Whether a workload of writes includes it.
+    pub write: bool,
+    /// How replies compare.
+    pub compare: Compare,
+    /// The arguments, in the language of [`Template`](super::Template).
+    pub template: &'static str,
+}
+
+const fn row(
+    family: Family,
+    weight: u32,
+    write: bool,
+    compare: Compare,
+    template: &'static str,
+) -> Row {
+    Row {
+        family,
+        weight,
+        write,
+        compare,
+        template,
+    }
+}
+const fn read(family: Family, compare: Compare, template: &'static str) -> Row {
+    row(family, 4, false, compare, template)
+}
+const fn write(family: Family, template: &'static str) -> Row {
+    row(family, 4, true, Compare::Exact, template)
+}
+const fn often(family: Family, template: &'static str) -> Row {
+    row(family, 16, true, Compare::Exact, template)
+}
+const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row {
+    row(family, 1, false, compare, template)
+}
+
+use Compare::{Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
+use Family::{Hashes, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions};
+
+/// All of them.
+#[rustfmt::skip]
+pub static ROWS: &[Row] = &[
+    // Strings.
+    often(Strings, "SET <string> <value>"),
+    write(Strings, "SET <string> <value> (NX|XX)? (EX <seconds>|PX <millis>|EXAT <unix>|PXAT <unixms>|KEEPTTL|GET)*"),
+    read(Strings, Exact, "GET <string>"),
+    read(Strings, Exact, "MGET <string>+"),
+    write(Strings, "MSET (<string> <value>)+"),
+    write(Strings, "MSETNX (<string> <value>)+"),
+    write(Strings, "GETSET <string> <value>"),
+    write(Strings, "GETDEL <string>"),
+    write(Strings, "GETEX <string> (EX <seconds>|PX <millis>|EXAT <unix>|PXAT <unixms>|PERSIST)?"),
+    write(Strings, "SETEX <string> <seconds> <value>"),
+    write(Strings, "PSETEX <string> <millis> <value>"),
+    write(Strings, "SETNX <string> <value>"),
+    write(Strings, "APPEND <string> <value>"),
+    read(Strings, Exact, "STRLEN <string>"),
+    write(Strings, "INCR <string>"),
+    write(Strings, "DECR <string>"),
+    write(Strings, "INCRBY <string> <int>"),
+    write(Strings, "DECRBY <string> <int>"),
+    write(Strings, "INCRBYFLOAT <string> <float>"),
+    write(Strings, "SETRANGE <string> <offset> <value>"),
+    read(Strings, Exact, "GETRANGE <string> <index> <index>"),
+    // Lists.
+    often(Lists, "(RPUSH|LPUSH) <list> <value>+"),
+    write(Lists, "(RPUSHX|LPUSHX) <list> <value>+"),
+    write(Lists, "(LPOP|RPOP) <list> <count>?"),
+    read(Lists, Exact, "LLEN <list>"),
+    read(Lists, Exact, "LINDEX <list> <index>"),
+    write(Lists, "LSET <list> <index> <value>"),
+    read(Lists, Exact, "LRANGE <list> <index> <index>"),
+    write(Lists, "LINSERT <list> (BEFORE|AFTER) <member> <value>"),
+    write(Lists, "LREM <list> <index> <member>"),
+    write(Lists, "LTRIM <list> <index> <index>"),
+    read(Lists, Exact, "LPOS <list> <member> (RANK <index>|COUNT <count>|MAXLEN <count>)*"),
+    write(Lists, "RPOPLPUSH <list> <list>"),
+    write(Lists, "LMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT)"),
+    write(Lists, "LMPOP <counted:list> (LEFT|RIGHT) (COUNT <count>)?"),
+    // Hashes.
+    often(Hashes, "HSET <hash> (<member> <value>)+"),
+    write(Hashes, "HMSET <hash> (<member> <value>)+"),
+    write(Hashes, "HSETNX <hash> <member> <value>"),
+    read(Hashes, Exact, "HGET <hash> <member>"),
+    read(Hashes, Exact, "HMGET <hash> <member>+"),
+    write(Hashes, "HDEL <hash> <member>+"),
+    read(Hashes, Exact, "HLEN <hash>"),
+    read(Hashes, Exact, "HSTRLEN <hash> <member>"),
+    read(Hashes, Exact, "HEXISTS <hash> <member>"),
+    read(Hashes, Unordered, "(HKEYS|HVALS) <hash>"),
+    read(Hashes, Pairs, "HGETALL <hash>"),
+    write(Hashes, "HINCRBY <hash> <member> <int>"),
+    write(Hashes, "HINCRBYFLOAT <hash> <member> <float>"),
+    read(Hashes, Shape, "HRANDFIELD <hash> (<count> WITHVALUES?)?"),
+    read(Hashes, ScanPairs, "HSCAN <hash> 0 COUNT 100000 (MATCH <pattern>)?"),
+    // Sets.
+    often(Sets, "SADD <set> <member>+"),
+    write(Sets, "SREM <set> <member>+"),
+    read(Sets, Unordered, "SMEMBERS <set>"),
+    read(Sets, Exact, "SISMEMBER <set> <member>"),
+    read(Sets, Exact, "SMISMEMBER <set> <member>+"),
+    read(Sets, Exact, "SCARD <set>"),
+    row(Sets, 4, true, Unordered, "SPOP <set> 100000"),
+    read(Sets, Shape, "SRANDMEMBER <set> <count>?"),
+    write(Sets, "SMOVE <set> <set> <member>"),
+    read(Sets, Unordered, "(SINTER|SUNION|SDIFF) <set>+"),
+    write(Sets, "(SINTERSTORE|SUNIONSTORE|SDIFFSTORE) <set> <set>+"),
+    read(Sets, Exact, "SINTERCARD <counted:set> (LIMIT <count>)?"),
+    read(Sets, Scan, "SSCAN <set> 0 COUNT 100000 (MATCH <pattern>)?"),
+    // Sorted sets.
+    often(SortedSets, "ZADD <zset> (<score> <member>)+"),
+    write(SortedSets, "ZADD <zset> (NX|XX)? (GT|LT)? CH? INCR? (<score> <member>)+"),
+    write(SortedSets, "ZREM <zset> <member>+"),
+    read(SortedSets, Exact, "ZSCORE <zset> <member>"),
+    read(SortedSets, Exact, "ZMSCORE <zset> <member>+"),
+    write(SortedSets, "ZINCRBY <zset> <score> <member>"),
+    read(SortedSets, Exact, "ZCARD <zset>"),
+    read(SortedSets, Exact, "ZCOUNT <zset> <bound> <bound>"),
+    read(SortedSets, Exact, "ZLEXCOUNT <zset> <lex> <lex>"),
+    read(SortedSets, Exact, "(ZRANK|ZREVRANK) <zset> <member>"),
+    read(SortedSets, Exact, "ZRANGE <zset> <index> <index> REV? WITHSCORES?"),
+    read(SortedSets, Exact, "ZRANGE <zset> <bound> <bound> BYSCORE REV? (LIMIT <index> <index>)? WITHSCORES?"),
+    read(SortedSets, Exact, "ZRANGE <zset> <lex> <lex> BYLEX REV? (LIMIT <index> <index>)? WITHSCORES?"),
+    read(SortedSets, Exact, "ZREVRANGE <zset> <index> <index> WITHSCORES?"),
+    read(SortedSets, Exact, "(ZRANGEBYSCORE|ZREVRANGEBYSCORE) <zset> <bound> <bound> (WITHSCORES|LIMIT <index> <index>)*"),
+    read(SortedSets, Exact, "(ZRANGEBYLEX|ZREVRANGEBYLEX) <zset> <lex> <lex> (LIMIT <index> <index>)?"),
+    write(SortedSets, "ZRANGESTORE <zset> <zset> (<index> <index>|<bound> <bound> BYSCORE|<lex> <lex> BYLEX) REV? (LIMIT <index> <index>)?"),
+    write(SortedSets, "ZREMRANGEBYRANK <zset> <index> <index>"),
+    write(SortedSets, "ZREMRANGEBYSCORE <zset> <bound> <bound>"),
+    write(SortedSets, "ZREMRANGEBYLEX <zset> <lex> <lex>"),
+    write(SortedSets, "(ZPOPMIN|ZPOPMAX) <zset> <count>?"),
+    write(SortedSets, "ZMPOP <counted:zset> (MIN|MAX) (COUNT <count>)?"),
+    read(SortedSets, Exact, "(ZUNION|ZINTER) <counted:zset> (AGGREGATE (SUM|MIN|MAX))? WITHSCORES?"),
+    read(SortedSets, Exact, "(ZUNION|ZINTER) 2 <zset> <set> WEIGHTS <float> <float> WITHSCORES?"),
+    read(SortedSets, Exact, "ZDIFF <counted:zset> WITHSCORES?"),
+    write(SortedSets, "(ZUNIONSTORE|ZINTERSTORE) <zset> <counted:zset> (AGGREGATE (SUM|MIN|MAX))?"),
+    write(SortedSets, "(ZUNIONSTORE|ZINTERSTORE) <zset> 2 <zset> <zset> WEIGHTS <float> <float>"),
+    write(SortedSets, "ZDIFFSTORE <zset> <counted:zset>"),
+    read(SortedSets, Exact, "ZINTERCARD <counted:zset> (LIMIT <count>)?"),
+    read(SortedSets, Shape, "ZRANDMEMBER <zset> (<count> WITHSCORES?)?"),
+    read(SortedSets, ScanPairs, "ZSCAN <zset> 0 COUNT 100000 (MATCH <pattern>)?"),
+    // Keys.
+    write(Keys, "(DEL|UNLINK) <any>+"),
+    read(Keys, Exact, "(EXISTS|TOUCH) <any>+"),
+    read(Keys, Exact, "TYPE <any>"),
+    read(Keys, Near(2), "(TTL|EXPIRETIME) <any>"),
+    read(Keys, Near(2_000), "(PTTL|PEXPIRETIME) <any>"),
+    write(Keys, "EXPIRE <any> <seconds> (NX|XX|GT|LT)*"),
+    write(Keys, "PEXPIRE <any> <millis> (NX|XX|GT|LT)?"),
+    write(Keys, "EXPIREAT <any> <unix> (NX|XX|GT|LT)?"),
+    write(Keys, "PEXPIREAT <any> <unixms> (NX|XX|GT|LT)?"),
+    write(Keys, "PERSIST <any>"),
+    write(Keys, "(RENAME|RENAMENX) <any> <any>"),
+    row(Keys, 2, false, Exact, "MOVE <any> <db>"),
+    row(Keys, 2, false, Unordered, "KEYS <pattern>"),
+    row(Keys, 2, false, Scan, "SCAN 0 COUNT 100000 (MATCH <pattern>)? (TYPE (string|list|hash|set|zset|nonsense))?"),
+    row(Keys, 2, false, Shape, "RANDOMKEY"),
+    row(Keys, 2, false, Exact, "DBSIZE"),
+    seldom(Keys, Exact, "FLUSHDB (SYNC|ASYNC)?"),
+    seldom(Keys, Exact, "FLUSHALL (SYNC|ASYNC)?"),
+    row(Keys, 2, false, Exact, "SELECT <db>"),
+    row(Keys, 2, false, Exact, "SELECT 0"),
+    row(Keys, 2, false, Exact, "DEBUG DIGEST-VALUE <any>+"),
+    // Transactions.
+    row(Transactions, 6, false, Exact, "MULTI"),
+    row(Transactions, 14, false, Exact, "EXEC"),
+    row(Transactions, 2, false, Exact, "DISCARD"),
+    row(Transactions, 4, false, Exact, "WATCH <any>+"),
+    row(Transactions, 1, false, Exact, "UNWATCH"),
+    // Connection and server.
+    seldom(Server, Exact, "PING <value>?"),
+    seldom(Server, Exact, "ECHO <value>"),
+    seldom(Server, Errors, "HELLO (<int>|2|3|abc)? (AUTH <value> <value>|SETNAME <value>|NONSENSE)?"),
+    seldom(Server, Errors, "CLIENT ID"),
+    seldom(Server, Errors, "CLIENT INFO"),
+    seldom(Server, Exact, "CLIENT GETNAME"),
+    seldom(Server, Exact, "CLIENT SETNAME <value>"),
+    seldom(Server, Exact, "CLIENT NO-EVICT (ON|OFF|MAYBE)"),
+    seldom(Server, Errors, "CLIENT LIST (TYPE (normal|replica|nonsense)|ID <int>+)?"),
+    seldom(Server, Exact, "CLIENT KILL (ID (0|abc|-5)|127.0.0.1:1|TYPE nonsense|NONSENSE x)"),
+    seldom(Server, Errors, "TIME"),
+    seldom(Server, Errors, "LASTSAVE"),
+    seldom(Server, Exact, "WAIT 0 <count>"),
+    seldom(Server, Exact, "COMMAND GETKEYS (GET <any>|MSET (<any> <value>)+|ZUNION <counted:zset>|PING|NOSUCH)"),
+    seldom(Server, Errors, "COMMAND (COUNT|LIST|NONSENSE)"),
+    seldom(Server, Exact, "CONFIG GET (maxmemory|timeout|save|appendonly|NOSUCH)"),
+    seldom(Server, Exact, "CONFIG SET (maxmemory|timeout|tcp-keepalive) (<badint>|-1)"),
+    seldom(Server, Exact, "CONFIG SET (nosuch x|timeout|timeout 0 timeout 0|databases 3)"),
+    seldom(Server, Exact, "CONFIG (NONSENSE|GET)"),
+    seldom(Server, Exact, "NOSUCHCOMMAND <value>*"),
+];
+
+/// Writes that choose at random, which servers to be compared can't repeat; a workload has them too.
+#[rustfmt::skip]
+pub static RANDOM_WRITES: &[Row] = &[
+    row(Sets, 2, true, Shape, "SPOP <set> <count>?"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::Template;
+
+    #[test]
+    fn every_line_is_of_the_language() {
+        for row in ROWS.iter().chain(RANDOM_WRITES) {
+            Template::parse(row.template);
+            assert!(row.weight > 0);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Values for the slots of command templates.
+
+use super::grammar::Vocabulary;
+use crate::rng::Rng;
+
+/// Whether values are to be taken or to be refused now and then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// Everything fits: for load.
+    Tame,
+    /// Wrong types, bad numbers, bounds: for comparing errors.
+    Hostile,
+}
+
+/// The values that tests put into commands.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// Whether values always fit.
+    pub mood: Mood,
+    /// What each key starts with.
+    pub prefix: String,
+    /// Keys of each type.
+    pub keys: u64,
+    /// Members and fields that collections choose from.
+    pub members: u64,
+    /// Longest value of a string or a list, in bytes.
+    pub value_bytes: usize,
+}
+
+const TYPES: [&str; 5] = ["string", "list", "hash", "set", "zset"];
+const BAD_INTEGERS: [&str; 10] = [
+    "abc",
+    "",
+    " 1",
+    "01",
+    "1.5",
+    "+1",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "0x10",
+    "1e3",
+];
+const BAD_FLOATS: [&str; 8] = ["abc", "", "1.5x", " 1", "nan", "--1", "1,5", "\0"];
+const INTEGERS: [&str; 9] = [
+    "0",
+    "1",
+    "-1",
+    "10",
+    "-10",
+    "12345",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "4294967296",
+];
+#[rustfmt::skip]
+const FLOATS: [&str; 22] = [
+    "0", "1", "-1", "0.1", "3.14159", "-2.5", "1e10", "1e-10", "1e21", "5e-324", "1.7976931348623157e308", "inf", "-inf",
+    "+inf", "0.30000000000000004", "100000000000000000000", "1e17", "123456789012345678", "3.0", "-0", "0x10", "1e400",
+];
+const PATTERNS: [&str; 10] = [
+    "*",
+    "k*",
+    "*1",
+    "string:?",
+    "[sl]*:[0-3]",
+    "[^s]*",
+    "nothing",
+    "\\*",
+    "h*[!a]",
+    "m*",
+];
+/// A time in 2069: the servers that compare replies must not pass it meanwhile.
+const FAR_UNIX: i64 = 3_124_567_890;
+
+impl Words {
+    /// Values for comparing servers: few keys and members, so that commands meet.
+    pub fn hostile() -> Words {
+        Words {
+            mood: Mood::Hostile,
+            prefix: String::new(),
+            keys: 4,
+            members: 12,
+            value_bytes: 100,
+        }
+    }
+
+    /// Values for load over this many keys of each type.
+    pub fn tame(prefix: impl Into<String>, keys: u64) -> Words {
+        Words {
+            mood: Mood::Tame,
+            prefix: prefix.into(),
+            keys,
+            members: 200,
+            value_bytes: 200,
+        }
+    }
+
+    fn is_hostile(&self, rng: &mut Rng, percent: u64) -> bool {
+        self.mood == Mood::Hostile && rng.percent(percent)
+    }
+
+    fn key(&self, kind: &str, rng: &mut Rng) -> Vec<u8> {
+        let wrong = kind == "any" || self.is_hostile(rng, 6);
+        let kind = if wrong { *rng.pick(&TYPES) } else { kind };
+        format!("{}{kind}:{}", self.prefix, rng.below(self.keys)).into_bytes()
+    }
+
+    fn value(&self, rng: &mut Rng) -> Vec<u8> {
+        match rng.below(10) {
+            0 => Vec::new(),
+            1 | 2 => rng.between(-1_000, 1_000).to_string().into_bytes(),
+            3 => rng.pick(&INTEGERS).as_bytes().to_vec(),
+            4 => rng.pick(&FLOATS).as_bytes().to_vec(),
+            5 => {
+                let length = rng.index(self.value_bytes + 1);
+                rng.bytes(length)
+            }
+            6 => vec![b'x'; rng.index(self.value_bytes + 1)],
+            _ => self.member(rng),
+        }
+    }
+
+    /// Integers, short and long texts; many more in a large vocabulary.
+    fn member(&self, rng: &mut Rng) -> Vec<u8> {
+        let number = rng.below(self.members);
+        match number % 4 {
+            0 => number.to_string().into_bytes(),
+            1 if number % 8 == 1 => format!("long member {number:060}").into_bytes(),
+            1 => format!("-{number}").into_bytes(),
+            _ => format!("m{number}").into_bytes(),
+        }
+    }
+
+    fn integer(&self, low: i64, high: i64, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 6) {
+            return rng.pick(&BAD_INTEGERS).as_bytes().to_vec();
+        }
+        if self.is_hostile(rng, 5) {
+            return rng.pick(&INTEGERS).as_bytes().to_vec();
+        }
+        rng.between(low, high).to_string().into_bytes()
+    }
+
+    fn float(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 6) {
+            return rng.pick(&BAD_FLOATS).as_bytes().to_vec();
+        }
+        if self.is_hostile(rng, 30) {
+            return rng.pick(&FLOATS).as_bytes().to_vec();
+        }
+        match rng.below(3) {
+            0 => rng.between(-10, 10).to_string().into_bytes(),
+            1 => format!("{}.{}", rng.between(-10, 10), rng.below(100)).into_bytes(),
+            _ => format!("{}", rng.between(-1 << 40, 1 << 40) as f64 / 1024.0).into_bytes(),
+        }
+    }
+
+    fn bound(&self, rng: &mut Rng) -> Vec<u8> {
+        match rng.below(6) {
+            0 => b"-inf".to_vec(),
+            1 => b"+inf".to_vec(),
+            2 => [b"(".to_vec(), self.float(rng)].concat(),
+            _ => self.float(rng),
+        }
+    }
+
+    fn lexical_bound(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 6) {
+            return self.value(rng);
+        }
+        match rng.below(6) {
+            0 => b"-".to_vec(),
+            1 => b"+".to_vec(),
+            2 | 3 => [b"(".to_vec(), self.member(rng)].concat(),
+            _ => [b"[".to_vec(), self.member(rng)].concat(),
+        }
+    }
+
+    /// Keys after their number, which is wrong now and then.
+    fn counted(&self, kind: &str, rng: &mut Rng, arguments: &mut Vec<Vec<u8>>) {
+        let count = 1 + rng.below(3);
+        let said = match self.is_hostile(rng, 8) {
+            true => self.integer(-1, 5, rng),
+            false => count.to_string().into_bytes(),
+        };
+        arguments.push(said);
+        arguments.extend((0..count).map(|_| self.key(kind, rng)));
+    }
+
+    /// Times that have passed are commands of their own kind: they delete.
+    fn time(&self, far: i64, past: i64, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 10) {
+            // No time that passes while servers are compared.
+            return rng
+                .pick(&[&BAD_INTEGERS[..], &INTEGERS[6..]].concat())
+                .as_bytes()
+                .to_vec();
+        }
+        let time = if rng.percent(8) {
+            past
+        } else {
+            rng.between(far, far + far / 10)
+        };
+        time.to_string().into_bytes()
+    }
+}
+
+impl Vocabulary for Words {
+    fn fill(&mut self, slot: &str, rng: &mut Rng, arguments: &mut Vec<Vec<u8>>) {
+        if let Some(kind) = slot.strip_prefix("counted:") {
+            return self.counted(kind, rng, arguments);
+        }
+        arguments.push(match slot {
+            "any" | "string" | "list" | "hash" | "set" | "zset" => self.key(slot, rng),
+            "value" => self.value(rng),
+            "member" => self.member(rng),
+            "int" => self.integer(-100, 100, rng),
+            "badint" => rng.pick(&BAD_INTEGERS[..2]).as_bytes().to_vec(),
+            "index" => self.integer(-8, 8, rng),
+            "offset" => self.integer(0, 40, rng),
+            "count" => self.integer(if self.mood == Mood::Tame { 1 } else { -3 }, 6, rng),
+            "float" | "score" => self.float(rng),
+            "bound" => self.bound(rng),
+            "lex" => self.lexical_bound(rng),
+            "seconds" => self.time(
+                10_000,
+                if self.mood == Mood::Tame { 9_000 } else { -1 },
+                rng,
+            ),
+            "millis" => self.time(
+                10_000_000,
+                if self.mood == Mood::Tame {
+                    9_000_000
+                } else {
+                    0
+                },
+                rng,
+            ),
+            "unix" => self.time(FAR_UNIX, 1, rng),
+            "unixms" => self.time(FAR_UNIX * 1_000, 1, rng),
+            "pattern" => rng.pick(&PATTERNS).as_bytes().to_vec(),
+            "db" => self.integer(0, 3, rng),
+            other => panic!("no slot <{other}>"),
+        });
+    }
+}

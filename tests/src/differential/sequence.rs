@@ -1,0 +1,171 @@
+//! Sequences of commands that go to both servers: drawn from a seed, damaged here and there.
+
+use damselfly_resp::Proto;
+
+use crate::client::Args;
+use crate::commands::{Compare, Generator, ROWS, Words};
+use crate::rng::Rng;
+
+/// Commands of a hundred that are damaged.
+const DAMAGED_PERCENT: u64 = 8;
+/// Commands of a hundred whose words change case.
+const CASE_PERCENT: u64 = 10;
+/// Commands whose damaged form could choose at random, wait, or say where a scan stands.
+const FRAGILE: [&[u8]; 7] = [
+    b"SPOP", b"WAIT", b"CLIENT", b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN",
+];
+
+/// A command, and how its replies compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// How its replies compare.
+    pub compare: Compare,
+    /// The command.
+    pub args: Args,
+}
+
+impl Step {
+    /// The command's name in upper case.
+    pub fn name(&self) -> String {
+        self.args
+            .first()
+            .map(|name| String::from_utf8_lossy(name).to_uppercase())
+            .unwrap_or_default()
+    }
+
+    /// The command as `redis-cli` would take it.
+    pub fn line(&self) -> String {
+        let quoted = |arg: &Vec<u8>| match !arg.is_empty()
+            && arg
+                .iter()
+                .all(|byte| byte.is_ascii_graphic() && !b"\"'\\".contains(byte))
+        {
+            true => String::from_utf8_lossy(arg).into_owned(),
+            false => format!("\"{}\"", arg.escape_ascii()),
+        };
+        self.args.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// The sequence of a seed; its last command compares all that the servers hold.
+pub fn sequence(seed: u64, commands: usize) -> Vec<Step> {
+    let mut rng = Rng::new(seed);
+    let mut generator = Generator::new(ROWS, Words::hostile());
+    let mut steps: Vec<Step> = (0..commands)
+        .map(|_| {
+            let (row, mut args) = generator.draw(&mut rng);
+            damage(&mut args, &mut rng);
+            Step {
+                compare: row.compare,
+                args,
+            }
+        })
+        .collect();
+    // Ends an open transaction, whose queue would else hide the last command.
+    for line in ["DISCARD", "DEBUG DIGEST"] {
+        steps.push(Step {
+            compare: Compare::Exact,
+            args: crate::client::words(line),
+        });
+    }
+    steps
+}
+
+fn damage(args: &mut Args, rng: &mut Rng) {
+    if rng.percent(CASE_PERCENT) {
+        let words = args
+            .iter_mut()
+            .filter(|arg| arg.iter().all(|byte| byte.is_ascii_uppercase()));
+        words.for_each(|word| {
+            word.iter_mut()
+                .filter(|_| rng.percent(50))
+                .for_each(|byte| byte.make_ascii_lowercase())
+        });
+    }
+    if !rng.percent(DAMAGED_PERCENT) {
+        return;
+    }
+    let fragile = FRAGILE
+        .iter()
+        .any(|name| args[0].eq_ignore_ascii_case(name));
+    let place = 1 + rng.index(args.len());
+    match rng.below(6) {
+        0 => args.truncate(1),
+        _ if fragile => {}
+        1 => args.truncate(place),
+        2 if place < args.len() => drop(args.remove(place)),
+        3 if place < args.len() => args.insert(place, args[place].clone()),
+        4 if place < args.len() => {
+            args[place] = rng
+                .pick(&[&b"NOSUCHOPTION"[..], b"", b"-1", b"1e5", b"string:1"])
+                .to_vec()
+        }
+        _ => args.push(b"extra".to_vec()),
+    }
+}
+
+/// What tells one protocol from the other in messages.
+pub fn protocol_number(proto: Proto) -> u8 {
+    match proto {
+        Proto::Resp2 => 2,
+        Proto::Resp3 => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats() {
+        assert_eq!(sequence(3, 200), sequence(3, 200));
+        assert_ne!(sequence(3, 200), sequence(4, 200));
+        assert_eq!(sequence(3, 200).last().unwrap().line(), "DEBUG DIGEST");
+    }
+
+    #[test]
+    fn every_command_comes_up_and_some_are_damaged() {
+        let steps: Vec<Step> = (0..30).flat_map(|seed| sequence(seed, 400)).collect();
+        let names: std::collections::BTreeSet<String> = steps.iter().map(Step::name).collect();
+        for name in [
+            "SET",
+            "LMPOP",
+            "HSCAN",
+            "ZRANGESTORE",
+            "EXEC",
+            "PEXPIREAT",
+            "CONFIG",
+            "UNLINK",
+        ] {
+            assert!(names.contains(name), "{name}");
+        }
+        assert!(
+            steps
+                .iter()
+                .any(|step| step.args.len() == 1 && step.name() == "ZADD")
+        );
+    }
+
+    #[test]
+    fn nothing_random_is_drawn() {
+        for step in (0..30)
+            .flat_map(|seed| sequence(seed, 400))
+            .filter(|step| step.name() == "SPOP")
+        {
+            assert!(
+                step.args.len() == 1 || step.args.get(2).is_some_and(|count| count == b"100000"),
+                "{}",
+                step.line()
+            );
+        }
+    }
+
+    #[test]
+    fn lines_quote_what_is_no_word() {
+        let step = Step {
+            compare: Compare::Exact,
+            args: vec![b"SET".to_vec(), b"a b".to_vec(), vec![0], Vec::new()],
+        };
+        assert_eq!(step.line(), r#"SET "a b" "\x00" """#);
+    }
+}

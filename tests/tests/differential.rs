@@ -1,0 +1,160 @@
+//! Generated command sequences against `damselfly` and `redis-server` 7.0, replies compared byte
+//! for byte.
+//!
+//! `DIFF_SEED=n` runs one seed, `DIFF_SEEDS=n` that many; `DIFF_COMMANDS=n` sets the length of a
+//! sequence. `DIFF_FIRST_SEED` moves the first. All mismatches found are shrunk and shown, one of a kind.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use damselfly_resp::Proto;
+use damselfly_tests::differential::{Mismatch, Pair, protocol_number, sequence};
+use damselfly_tests::{Redis, Server};
+
+/// Kinds of mismatch after which a run ends: there is enough to do.
+const MOST_KINDS: usize = 25;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    })
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let first = number("DIFF_SEED")
+        .or(number("DIFF_FIRST_SEED"))
+        .unwrap_or(1);
+    let count = if number("DIFF_SEED").is_some() {
+        1
+    } else {
+        number("DIFF_SEEDS").unwrap_or(30)
+    };
+    first..first + count
+}
+
+/// Runs all seeds, and fails with all kinds of mismatches.
+fn compare(mut pair: Pair<'_>, test: &str) {
+    let commands = usize::try_from(number("DIFF_COMMANDS").unwrap_or(300)).unwrap();
+    let mut kinds: BTreeMap<String, (u64, Mismatch)> = BTreeMap::new();
+    for seed in seeds() {
+        let steps = sequence(seed, commands);
+        let found = pair
+            .run(&steps)
+            .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        // What does not come again was a race of clocks.
+        let found = found.and_then(|found| {
+            pair.shrink(&found)
+                .unwrap_or_else(|error| panic!("seed {seed}: {error}"))
+        });
+        if let Some(found) = found {
+            kinds.entry(found.kind()).or_insert((seed, found));
+        }
+        if kinds.len() >= MOST_KINDS {
+            break;
+        }
+    }
+    if !kinds.is_empty() {
+        panic!("{}", report(&kinds, test, commands));
+    }
+}
+
+fn report(kinds: &BTreeMap<String, (u64, Mismatch)>, test: &str, commands: usize) -> String {
+    let mut text = format!(
+        "{} kinds of mismatches; first = redis-server 7.0\n",
+        kinds.len()
+    );
+    for (seed, mismatch) in kinds.values() {
+        let _ = writeln!(
+            text,
+            "seed {seed}; repeat: DIFF_SEED={seed} DIFF_COMMANDS={commands} cargo test -p damselfly-tests --test differential {test}\n{mismatch}"
+        );
+    }
+    text
+}
+
+fn redis_and(second: impl FnMut() -> SocketAddr, proto: Proto, test: &str) {
+    let redis = Redis::start();
+    let left = Box::new(|| redis.address());
+    compare(
+        Pair {
+            left,
+            right: Box::new(second),
+            proto,
+        },
+        test,
+    );
+}
+
+fn redis_and_damselfly(proto: Proto, flags: &[&str]) {
+    let mut server = Server::start(flags);
+    let second = || {
+        if server.exit_status().is_some() {
+            server.crash_and_restart();
+        }
+        server.address()
+    };
+    redis_and(
+        second,
+        proto,
+        &format!(
+            "damselfly_answers_as_redis_does_resp{}",
+            protocol_number(proto)
+        ),
+    );
+}
+
+/// The tool itself: a server agrees with another one of its kind.
+#[test]
+fn redis_agrees_with_redis() {
+    let redis = Redis::start();
+    for proto in [Proto::Resp2, Proto::Resp3] {
+        redis_and(|| redis.address(), proto, "redis_agrees_with_redis");
+    }
+}
+
+#[test]
+fn damselfly_answers_as_redis_does_resp2() {
+    redis_and_damselfly(Proto::Resp2, &["--proactor_threads=2"]);
+}
+
+#[test]
+fn damselfly_answers_as_redis_does_resp3() {
+    redis_and_damselfly(Proto::Resp3, &["--proactor_threads=1"]);
+}
+
+/// A difference is found, shrunk and told.
+#[test]
+fn a_planted_difference_is_shrunk_to_its_cause() {
+    let (redis, other) = (Redis::start(), Redis::start());
+    other.client().ok("CONFIG SET list-max-listpack-size 1");
+    other.client().ok("CONFIG SET proto-max-bulk-len 1048576");
+    let pair = |proto| Pair {
+        left: Box::new(|| redis.address()),
+        right: Box::new(|| other.address()),
+        proto,
+    };
+    let mut steps = sequence(1, 200);
+    let planted = damselfly_tests::differential::Step {
+        compare: damselfly_tests::commands::Compare::Exact,
+        args: damselfly_tests::words("SETRANGE string:1 2000000 x"),
+    };
+    steps.truncate(150);
+    steps.insert(
+        100,
+        damselfly_tests::differential::Step {
+            args: damselfly_tests::words("DEL string:1"),
+            ..planted.clone()
+        },
+    );
+    steps.insert(101, planted);
+    let mut pair = pair(Proto::Resp2);
+    let found = pair.run(&steps).unwrap().expect("the limits differ");
+    let least = pair.shrink(&found).unwrap().expect("it comes again");
+    assert_eq!(least.steps.len(), 1, "{least}");
+    assert!(
+        least.to_string().contains("SETRANGE string:1 2000000 x"),
+        "{least}"
+    );
+}
