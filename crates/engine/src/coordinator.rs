@@ -157,8 +157,8 @@ pub async fn cut(thread: &Rc<Thread>, mut action: impl FnMut(usize) -> CutAction
         .map(|shard| {
             let (before, action) = (before.clone(), action(shard));
             thread.call(shard, move |thread, answer| {
-                let action: CutAction = Box::new(move |core| {
-                    action(core);
+                let action: CutAction = Box::new(move || {
+                    action();
                     answer.send(());
                 });
                 thread.with_core(|core| core.cut(&before, action));

@@ -188,6 +188,7 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
     let stop = engine.stop.clone();
     runtime.block_on(async {
         let thread = Thread::new(index, engine.clone());
+        thread.enter();
         tokio::task::spawn_local(thread.clone().serve_inbox());
         tokio::task::spawn_local(expire_actively(thread));
         stop.cancelled().await;

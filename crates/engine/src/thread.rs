@@ -15,6 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Messages taken out of the inbox before other tasks of the thread get their turn.
 const INBOX_BATCH: usize = 128;
 
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Thread>>> = const { RefCell::new(None) };
+}
+
 /// One thread, as the tasks on it see it. Everything here stays on the thread.
 pub struct Thread {
     /// Its index in the mesh.
@@ -63,9 +67,30 @@ impl Thread {
     /// # Panics
     /// The thread owns no shard.
     pub fn with_core<R>(&self, work: impl FnOnce(&mut ShardCore) -> R) -> R {
-        let mut core = self.core.as_ref().expect("asked only of a thread that owns a shard").borrow_mut();
+        let cell = self.core.as_ref().expect("asked only of a thread that owns a shard");
+        let mut core = cell.borrow_mut();
         core.space.now = unix_ms();
-        work(&mut core)
+        let result = work(&mut core);
+        let due = core.take_cut();
+        drop(core);
+        if let Some(action) = due {
+            action();
+            self.with_core(ShardCore::thaw);
+        }
+        result
+    }
+
+    /// The thread that this code runs on, inside an engine.
+    ///
+    /// # Panics
+    /// On a thread of nobody's engine.
+    pub fn current() -> Rc<Thread> {
+        CURRENT.with_borrow(Clone::clone).expect("called on a thread of an engine")
+    }
+
+    /// Makes this thread the current one, for [`Thread::current`].
+    pub(crate) fn enter(self: &Rc<Self>) {
+        CURRENT.set(Some(self.clone()));
     }
 
     /// The shard of this thread, if it owns one.

@@ -8,7 +8,7 @@ use damselfly_store::{DbIndex, Intent};
 impl ShardCore {
     /// Whether nothing at all could make a command wait: the fast path.
     fn is_calm(&self) -> bool {
-        self.gate.is_open()
+        !self.is_over_budget()
             && self.barriers.is_empty()
             && self.locks.is_empty()
             && self.parked.is_empty()
@@ -23,7 +23,7 @@ impl ShardCore {
         let mode = if write { LockMode::Exclusive } else { LockMode::Shared };
         let held = !matches!(self.freeze, Freeze::None)
             || (keys.is_empty() && self.locks.is_global())
-            || (write && !self.gate.is_open());
+            || (write && self.is_over_budget());
         let waits = held
             || keys.iter().any(|at| {
                 let key = args[*at as usize];

@@ -9,8 +9,8 @@
 use super::{ShardCore, TxId, TxShared};
 use std::sync::Arc;
 
-/// What happens at the point, on one shard.
-pub type CutAction = Box<dyn FnOnce(&mut ShardCore) + Send>;
+/// What happens at the point, on one shard's thread, while the shard is held and not borrowed.
+pub type CutAction = Box<dyn FnOnce() + Send>;
 
 /// Whether a shard is being held for a cut.
 #[derive(Default)]
@@ -25,6 +25,10 @@ pub(super) enum Freeze {
         before: Vec<TxId>,
         action: CutAction,
     },
+    /// The action can run: whoever drives the shard takes it, runs it, and thaws the shard.
+    Ready(CutAction),
+    /// The action is running.
+    Acting,
 }
 
 impl Freeze {
@@ -32,7 +36,7 @@ impl Freeze {
     pub(super) fn lets_pass(&self, id: TxId) -> bool {
         match self {
             Freeze::None => true,
-            Freeze::Frozen => false,
+            Freeze::Frozen | Freeze::Ready(_) | Freeze::Acting => false,
             Freeze::Cutting { before, .. } => before.contains(&id),
         }
     }
@@ -45,12 +49,33 @@ impl ShardCore {
         self.queued()
     }
 
-    /// Runs `action` when the transactions `before`, as far as they are here, have been concluded; then goes on.
+    /// Makes `action` due when the transactions `before`, as far as they are here, have been concluded.
+    /// Whoever drives the shard looks for it with [`ShardCore::take_cut`] after every call.
     pub fn cut(&mut self, before: &[TxId], action: CutAction) {
         let here = before.iter().copied().filter(|id| self.transactions.contains_key(id)).collect();
         self.freeze = Freeze::Cutting { before: here, action };
         self.cut_when_ready();
         self.advance_transactions();
+    }
+
+    /// The action that is due now. It is to be run at once, then [`ShardCore::thaw`] to be called.
+    pub fn take_cut(&mut self) -> Option<CutAction> {
+        match std::mem::take(&mut self.freeze) {
+            Freeze::Ready(action) => {
+                self.freeze = Freeze::Acting;
+                Some(action)
+            }
+            other => {
+                self.freeze = other;
+                None
+            }
+        }
+    }
+
+    /// Lets everything go on after the action.
+    pub fn thaw(&mut self) {
+        self.freeze = Freeze::None;
+        self.wake();
     }
 
     pub(super) fn after_conclusion(&mut self, id: TxId) {
@@ -63,9 +88,7 @@ impl ShardCore {
     fn cut_when_ready(&mut self) {
         let ready = matches!(&self.freeze, Freeze::Cutting { before, .. } if before.is_empty());
         if ready && let Freeze::Cutting { action, .. } = std::mem::take(&mut self.freeze) {
-            action(self);
-            self.advance_transactions();
-            self.run_parked();
+            self.freeze = Freeze::Ready(action);
         }
     }
 }

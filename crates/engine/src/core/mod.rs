@@ -24,7 +24,6 @@ use damselfly_store::BucketView;
 use freeze::Freeze;
 use jobs::ParkedQueue;
 use locks::LockTable;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use transactions::ShardTransaction;
@@ -44,27 +43,6 @@ pub trait WriteBarrier {
     fn blocks(&self, bucket: &BucketView<'_>) -> bool;
 }
 
-/// Counts the consumers of the journal that are over their budget; writes wait while there is one.
-#[derive(Debug, Clone, Default)]
-pub struct WriteGate(Rc<Cell<usize>>);
-
-impl WriteGate {
-    /// One more consumer is over its budget.
-    pub fn close(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-
-    /// One consumer less is over its budget. The shard's parked commands should be run then.
-    pub fn open(&self) {
-        self.0.set(self.0.get().checked_sub(1).expect("a gate is opened by who closed it"));
-    }
-
-    /// Whether writes may go on.
-    pub fn is_open(&self) -> bool {
-        self.0.get() == 0
-    }
-}
-
 /// One shard.
 pub struct ShardCore {
     /// Index of the shard.
@@ -73,8 +51,6 @@ pub struct ShardCore {
     pub space: Keyspace,
     /// The journal of its changes.
     pub journal: Journal,
-    /// Held closed by journal consumers that are over their budget.
-    pub gate: WriteGate,
     /// Whether expired keys are deleted here: on primaries, unless `DEBUG SET-ACTIVE-EXPIRE 0`.
     pub expires: bool,
     /// Whether this shard belongs to a replica: expiry is left to the primary.
@@ -100,7 +76,6 @@ impl ShardCore {
             id,
             space: Keyspace::new(dbnum, seed),
             journal: Journal::new(journal),
-            gate: WriteGate::default(),
             expires: true,
             is_replica: false,
             max_memory: 0,
@@ -126,6 +101,17 @@ impl ShardCore {
     /// Takes a snapshot's hold away; run the parked commands afterwards.
     pub fn remove_barrier(&mut self, handle: u64) {
         self.barriers.retain(|(other, _)| *other != handle);
+    }
+
+    /// Whether a consumer of the journal holds so much that writes have to wait.
+    fn is_over_budget(&self) -> bool {
+        self.journal.is_over_budget()
+    }
+
+    /// Something that commands may wait for has happened: a budget, a bucket, a lock is free. Tries them again.
+    pub fn wake(&mut self) {
+        self.advance_transactions();
+        self.run_parked();
     }
 
     /// Commands, batches and transactions that wait here.

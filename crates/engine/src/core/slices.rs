@@ -19,7 +19,7 @@ impl ShardCore {
     /// Looks at a few buckets and deletes keys whose time has come. Keys that would have to wait are passed over.
     /// Returns how many were deleted.
     pub fn expire_slice(&mut self) -> usize {
-        if self.is_replica || !self.expires || !self.gate.is_open() || !matches!(self.freeze, super::Freeze::None) {
+        if self.is_replica || !self.expires || self.is_over_budget() || !matches!(self.freeze, super::Freeze::None) {
             return 0;
         }
         let Some(db) = self.next_expiring_db() else { return 0 };

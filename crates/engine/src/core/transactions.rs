@@ -168,9 +168,9 @@ impl ShardCore {
     }
 
     fn prepare_head(&mut self, id: TxId) -> Step {
-        let held = matches!(self.freeze, Freeze::Frozen | Freeze::Cutting { .. });
+        let held = !matches!(self.freeze, Freeze::None) || (self.is_over_budget() && self.transactions[&id].spec.writes);
         let head = self.transactions.get_mut(&id).expect("the head was just looked up");
-        if held || (head.spec.writes && !self.gate.is_open()) {
+        if held {
             return Step::Parked;
         }
         let ready = head.ready.take().expect("not yet told that it is ready");
