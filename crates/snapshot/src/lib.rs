@@ -9,6 +9,8 @@ mod error;
 mod lzf;
 mod number;
 mod packed;
+#[cfg(feature = "store")]
+mod store;
 pub mod wire;
 
 pub use crc::{Crc64, crc64};
@@ -16,3 +18,5 @@ pub use decode::{Checksum, ChunkId, Event, KeyMeta, Limits, Part, RdbDecoder, Va
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::*;
 pub use error::{At, RdbError};
+#[cfg(feature = "store")]
+pub use store::*;

@@ -344,23 +344,25 @@ struct Node<T> {
 }
 
 fn put_listpack_node<T: AsRef<[u8]>>(out: &mut Vec<u8>, node: &mut Node<T>) {
-    if let [only] = &node.items[..]
-        && node.bytes > MAX_NODE_BYTES
-    {
-        put_len(out, NODE_PLAIN);
-        put_raw_string(out, only.as_ref());
-    } else {
-        put_len(out, NODE_PACKED);
-        let mut blob = Vec::with_capacity(node.bytes + 8);
-        let mut writer = ListpackWriter::begin(&mut blob);
-        node.items
-            .iter()
-            .for_each(|item| writer.push(item.as_ref()));
-        writer.end();
-        put_raw_string(out, &blob);
-    }
-    node.items.clear();
+    put_list_node(out, node.items.drain(..));
     node.bytes = 0;
+}
+
+/// Appends one node of a [`type_byte::LIST_QUICKLIST_2`]: raw if it is one large item, else a listpack.
+pub(crate) fn put_list_node<T: AsRef<[u8]>>(out: &mut Vec<u8>, items: impl Iterator<Item = T>) {
+    let mut items = items.peekable();
+    let Some(first) = items.next() else { return };
+    if items.peek().is_none() && first.as_ref().len() > MAX_NODE_BYTES {
+        put_len(out, NODE_PLAIN);
+        return put_raw_string(out, first.as_ref());
+    }
+    let mut blob = Vec::with_capacity(MAX_NODE_BYTES);
+    let mut writer = ListpackWriter::begin(&mut blob);
+    writer.push(first.as_ref());
+    items.for_each(|item| writer.push(item.as_ref()));
+    writer.end();
+    put_len(out, NODE_PACKED);
+    put_raw_string(out, &blob);
 }
 
 fn put_ziplist_node<T: AsRef<[u8]>>(out: &mut Vec<u8>, node: &mut Node<T>) {

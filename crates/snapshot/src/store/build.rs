@@ -1,0 +1,245 @@
+//! From decoder events to values, element by element.
+
+use crate::decode::{ChunkId, Event, KeyMeta, Part, ValueKind};
+use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::{StrValue, Value};
+use std::collections::HashMap;
+
+/// Why a value has no place in the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The store has no such type.
+    #[error("values of type {kind:?} are not supported")]
+    Kind {
+        /// The type.
+        kind: ValueKind,
+    },
+    /// A field or member has an expiry of its own.
+    #[error("a field or member expires at {expire_ms}, which is not supported")]
+    MemberExpiry {
+        /// When, Unix milliseconds.
+        expire_ms: i64,
+    },
+    /// A part that does not belong to the type, or an event out of order: the caller is at fault.
+    #[error("an event out of order")]
+    OutOfOrder,
+}
+
+/// Builds one value from its parts.
+#[derive(Debug)]
+pub struct ValueBuilder {
+    value: Value,
+    fresh: bool,
+}
+
+impl ValueBuilder {
+    /// A builder for a value of `kind`.
+    ///
+    /// # Errors
+    /// [`BuildError::Kind`].
+    pub fn new(kind: ValueKind) -> Result<ValueBuilder, BuildError> {
+        let value = match kind {
+            ValueKind::Str => Value::default(),
+            ValueKind::List => List::new().into(),
+            ValueKind::Set | ValueKind::SetExpiry => Set::new().into(),
+            ValueKind::Hash | ValueKind::HashExpiry => Hash::new().into(),
+            ValueKind::ZSet => ZSet::new().into(),
+            kind => return Err(BuildError::Kind { kind }),
+        };
+        Ok(ValueBuilder { value, fresh: true })
+    }
+
+    /// Adds the next part. Of equal members or fields the last one counts.
+    ///
+    /// # Errors
+    /// [`BuildError::MemberExpiry`], [`BuildError::OutOfOrder`].
+    #[inline]
+    pub fn push(&mut self, part: Part<'_>) -> Result<(), BuildError> {
+        match (&mut self.value, part) {
+            (Value::Str(text), Part::Str(bytes)) => {
+                if self.fresh {
+                    *text = StrValue::new(bytes);
+                } else {
+                    text.append(bytes);
+                }
+                self.fresh = false;
+            }
+            (Value::List(list), Part::Item(item)) => list.push_back(item),
+            (Value::Set(set), Part::Member(member)) => _ = set.insert(member),
+            (Value::Hash(hash), Part::Field { field, value }) => _ = hash.insert(field, value),
+            (Value::ZSet(zset), Part::Scored { member, score }) => _ = zset.insert(member, score),
+            (_, Part::FieldExpiring { expire_ms, .. } | Part::MemberExpiring { expire_ms, .. }) => {
+                return Err(BuildError::MemberExpiry { expire_ms });
+            }
+            _ => return Err(BuildError::OutOfOrder),
+        }
+        Ok(())
+    }
+
+    /// The value; `None` for a collection without elements, which must not stand under a key.
+    #[inline]
+    pub fn finish(self) -> Option<Value> {
+        (!self.value.is_empty_collection()).then_some(self.value)
+    }
+}
+
+/// An entry that is complete.
+#[derive(Debug)]
+pub enum Assembled<'a> {
+    /// To be put into the store.
+    Entry {
+        /// Database.
+        db: u32,
+        /// The key.
+        key: &'a [u8],
+        /// The value.
+        value: Value,
+        /// Absolute expiry, Unix milliseconds.
+        expire_ms: Option<i64>,
+    },
+    /// It was passed over: an empty collection, or a type that the store does not have (if those are to be skipped).
+    Skipped {
+        /// Database.
+        db: u32,
+        /// The key.
+        key: &'a [u8],
+        /// Its type byte.
+        type_byte: u8,
+        /// Why, unless it was an empty collection.
+        reason: Option<BuildError>,
+    },
+}
+
+/// Assembles entries from the events of one stream, chunk streams beside each other.
+///
+/// ```
+/// use damselfly_snapshot::{Assembled, Assembler, RdbDecoder};
+/// let mut decoder = RdbDecoder::default();
+/// let mut assembler = Assembler::new(false);
+/// decoder.feed(b"REDIS0009\x00\x03key\x05value");
+/// let mut keys = Vec::new();
+/// while let Some(event) = decoder.next()? {
+///     if let Some(Assembled::Entry { key, .. }) = assembler.take(&event)? {
+///         keys.push(key.to_vec());
+///     }
+/// }
+/// assert_eq!(keys, [b"key"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Assembler {
+    skip_unsupported: bool,
+    plain: Open,
+    chunked: HashMap<ChunkId, Open>,
+    finished: Open,
+}
+
+/// An entry in the making; its key's memory is used again.
+#[derive(Debug, Default)]
+struct Open {
+    db: u32,
+    key: Vec<u8>,
+    type_byte: u8,
+    expire_ms: Option<i64>,
+    build: Option<Result<ValueBuilder, BuildError>>,
+}
+
+impl Assembler {
+    /// An assembler; `skip_unsupported` passes over keys of types that the store does not have.
+    pub fn new(skip_unsupported: bool) -> Assembler {
+        Assembler {
+            skip_unsupported,
+            ..Assembler::default()
+        }
+    }
+
+    /// How many entries have begun in chunk streams and not ended.
+    pub fn open_streams(&self) -> usize {
+        self.chunked.len()
+    }
+
+    /// Takes an event; gives the entry that it completes. Events that are not about entries are ignored.
+    ///
+    /// # Errors
+    /// [`BuildError`], where unsupported types are not to be skipped.
+    #[inline]
+    pub fn take(&mut self, event: &Event<'_>) -> Result<Option<Assembled<'_>>, BuildError> {
+        match event {
+            Event::Key(meta) => self.begin(meta).map(|()| None),
+            Event::Part { stream, part } => self.push(*stream, *part).map(|()| None),
+            Event::KeyEnd { stream } => self.end(*stream).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, meta: &KeyMeta<'_>) -> Result<(), BuildError> {
+        let build = ValueBuilder::new(meta.kind);
+        if let (Err(error), false) = (&build, self.skip_unsupported) {
+            return Err(error.clone());
+        }
+        let open = match meta.stream {
+            None => &mut self.plain,
+            Some(stream) => self.chunked.entry(stream).or_default(),
+        };
+        open.key.clear();
+        open.key.extend_from_slice(meta.key);
+        (open.db, open.type_byte, open.expire_ms) = (meta.db, meta.type_byte, meta.expire_ms);
+        open.build = Some(build);
+        Ok(())
+    }
+
+    #[inline]
+    fn push(&mut self, stream: Option<ChunkId>, part: Part<'_>) -> Result<(), BuildError> {
+        let open = match stream {
+            None => Some(&mut self.plain),
+            Some(stream) => self.chunked.get_mut(&stream),
+        };
+        let build = open
+            .and_then(|open| open.build.as_mut())
+            .ok_or(BuildError::OutOfOrder)?;
+        let Ok(builder) = build else { return Ok(()) };
+        match builder.push(part) {
+            Ok(()) => Ok(()),
+            Err(error) if self.skip_unsupported => {
+                *build = Err(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, stream: Option<ChunkId>) -> Result<Assembled<'_>, BuildError> {
+        let open = match stream {
+            None => &mut self.plain,
+            Some(stream) => {
+                self.finished = self.chunked.remove(&stream).ok_or(BuildError::OutOfOrder)?;
+                &mut self.finished
+            }
+        };
+        let build = open.build.take().ok_or(BuildError::OutOfOrder)?;
+        let (db, key, type_byte) = (open.db, &open.key[..], open.type_byte);
+        Ok(match build.map(ValueBuilder::finish) {
+            Ok(Some(value)) => Assembled::Entry {
+                db,
+                key,
+                value,
+                expire_ms: open.expire_ms,
+            },
+            Ok(None) => Assembled::Skipped {
+                db,
+                key,
+                type_byte,
+                reason: None,
+            },
+            Err(error) => Assembled::Skipped {
+                db,
+                key,
+                type_byte,
+                reason: Some(error),
+            },
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! Feature `store`: values of `damselfly-store` to RDB and back, and the point-in-time walk.
+
+mod build;
+mod job;
+mod output;
+mod snapshot;
+mod state;
+mod value;
+
+pub use build::{Assembled, Assembler, BuildError, ValueBuilder};
+pub use output::Sink;
+pub use snapshot::{Progress, Snapshot, SnapshotError, Snapshots};
+pub use state::{Chunks, SnapshotOptions};
+pub use value::{RestoreError, dump_value, encode_value, restore_value};

@@ -1,0 +1,108 @@
+//! Where a snapshot's entries go: gathered, compressed if asked, handed to the sink.
+
+use crate::encode::{Encoder, Profile, RdbWriter, lz4_blob};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Entries are handed on, or compressed, when so many bytes of them are gathered.
+const GATHER_BYTES: usize = 32 * 1024;
+/// Less than this is not worth compressing.
+const MIN_COMPRESSED: usize = 256;
+
+/// Takes what a snapshot writes: the full-sync stream of a flow, a file, a buffer.
+///
+/// The sink belongs to the stream: header, journal records between entries, cut and tail are written to the same
+/// [`RdbWriter`] by whoever owns it, between two calls of the snapshot.
+pub trait Sink {
+    /// Lends the stream's writer to `write`; a stream that has ended may pass over the call.
+    fn write(&self, write: &mut dyn FnMut(&mut RdbWriter));
+
+    /// Whether the walk may add more now. Serving a bucket that is about to change does not ask.
+    fn has_room(&self) -> bool {
+        true
+    }
+}
+
+impl Sink for Rc<RefCell<RdbWriter>> {
+    fn write(&self, write: &mut dyn FnMut(&mut RdbWriter)) {
+        write(&mut self.borrow_mut());
+    }
+}
+
+/// Entries on their way to the sink.
+pub(super) struct Output {
+    sink: Box<dyn Sink>,
+    pub(super) encoder: Encoder,
+    /// Opcodes and entries of one database.
+    gathered: Vec<u8>,
+    db: u32,
+    lz4: bool,
+    /// Bytes gathered so far, before compression.
+    pub(super) written: u64,
+}
+
+impl Output {
+    pub(super) fn new(sink: Box<dyn Sink>, profile: Profile, lz4: bool) -> Output {
+        Output {
+            sink,
+            encoder: Encoder::new(profile),
+            gathered: Vec::new(),
+            db: 0,
+            lz4,
+            written: 0,
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.sink.has_room()
+    }
+
+    /// Appends what `put` writes, which stands in database `db`.
+    #[inline]
+    pub(super) fn append(&mut self, db: u32, put: impl FnOnce(&mut Encoder, &mut Vec<u8>)) {
+        if self.db != db {
+            self.flush();
+            self.db = db;
+        }
+        let before = self.gathered.len();
+        put(&mut self.encoder, &mut self.gathered);
+        self.written += (self.gathered.len() - before) as u64;
+        if self.gathered.len() >= GATHER_BYTES {
+            self.flush();
+        }
+    }
+
+    /// The database of what was appended last.
+    pub(super) fn db(&self) -> u32 {
+        self.db
+    }
+
+    /// Hands everything on. Called before anything else can be written to the stream.
+    pub(super) fn flush(&mut self) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let Output {
+            sink,
+            gathered,
+            db,
+            lz4,
+            ..
+        } = self;
+        sink.write(&mut |writer| {
+            writer.select(*db);
+            let blob =
+                *lz4 && gathered.len() >= MIN_COMPRESSED && lz4_blob(writer.buffer(), gathered);
+            if !blob {
+                writer.buffer().extend_from_slice(gathered);
+            }
+        });
+        self.gathered.clear();
+    }
+
+    /// Writes to the stream itself, behind everything.
+    pub(super) fn direct(&mut self, write: &mut dyn FnMut(&mut RdbWriter)) {
+        self.flush();
+        self.sink.write(write);
+    }
+}

@@ -1,0 +1,292 @@
+//! What a snapshot and its observer share.
+
+use super::job::Job;
+use super::output::{Output, Sink};
+use super::value::encode_value;
+use crate::encode::{EntryMeta, Head, Profile};
+use damselfly_store::{BucketView, CutVersion, EntryRef, Observer, ObserverId, TableId, Value};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Whether and where values may be cut into tagged chunks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunks {
+    /// Values go whole, whatever their size: files, PSYNC, level-0 peers.
+    Never,
+    /// Between elements only: level-0 peers that read chunks. Strings go whole.
+    BetweenElements,
+    /// Strings too: peers of level 1.
+    Anywhere,
+}
+
+/// How a snapshot is written.
+#[derive(Debug, Clone)]
+pub struct SnapshotOptions {
+    /// Who reads it.
+    pub profile: Profile,
+    /// Whether big values are streamed.
+    pub chunks: Chunks,
+    /// Values of more bytes than this (in memory) are big; a chunk has about this size.
+    pub chunk_bytes: usize,
+    /// Whether entries are gathered to compressed blobs.
+    pub lz4: bool,
+}
+
+impl SnapshotOptions {
+    /// A flow to one of our own replicas: listpacks, chunks of 64 KiB, no compression.
+    pub fn flow() -> SnapshotOptions {
+        SnapshotOptions {
+            profile: Profile::Flow,
+            chunks: Chunks::Anywhere,
+            chunk_bytes: 64 * 1024,
+            lz4: false,
+        }
+    }
+
+    /// A flow to a Dragonfly replica: values go whole.
+    pub fn level0_flow() -> SnapshotOptions {
+        SnapshotOptions {
+            chunks: Chunks::Never,
+            ..SnapshotOptions::flow()
+        }
+    }
+
+    /// A file, or PSYNC: what Redis 6.2 reads, values whole.
+    pub fn file() -> SnapshotOptions {
+        SnapshotOptions {
+            profile: Profile::Redis62,
+            ..SnapshotOptions::level0_flow()
+        }
+    }
+
+    /// Whether `value` is streamed in chunks.
+    pub(super) fn is_big(&self, value: &Value) -> bool {
+        match (self.chunks, value) {
+            (Chunks::Never, _) | (Chunks::BetweenElements, Value::Str(_)) => false,
+            (_, Value::Str(text)) => text.len() > self.chunk_bytes,
+            (_, value) => value.heap_size() > self.chunk_bytes,
+        }
+    }
+}
+
+/// Keys whose entries were sent while their buckets are not served yet, by table.
+type Ahead = HashMap<TableId, HashSet<Box<[u8]>>>;
+
+pub(super) struct State {
+    pub(super) options: SnapshotOptions,
+    pub(super) cut: CutVersion,
+    pub(super) observer: Option<ObserverId>,
+    pub(super) out: Output,
+    pub(super) jobs: Vec<Job>,
+    ahead: Ahead,
+    next_stream: u32,
+    /// Counts, for all snapshots of the shard, events after which parked writers may go on.
+    finished: Rc<Cell<u64>>,
+    /// A flush waits for open streams.
+    pub(super) flush_waits: bool,
+    /// The walk or a stream is serving: what is gathered may stay so until it ends its step.
+    pub(super) stepping: bool,
+    /// Ended: it observes nothing and holds nobody back.
+    pub(super) closed: bool,
+    pub(super) entries: u64,
+}
+
+impl State {
+    pub(super) fn new(
+        options: SnapshotOptions,
+        sink: Box<dyn Sink>,
+        finished: Rc<Cell<u64>>,
+    ) -> State {
+        let out = Output::new(sink, options.profile, options.lz4);
+        State {
+            options,
+            cut: CutVersion(u64::MAX),
+            observer: None,
+            out,
+            jobs: Vec::new(),
+            ahead: Ahead::new(),
+            next_stream: 0,
+            finished,
+            flush_waits: false,
+            stepping: false,
+            closed: false,
+            entries: 0,
+        }
+    }
+
+    /// Whether the snapshot still has to see this bucket.
+    pub(super) fn needs(&self, bucket: &BucketView<'_>) -> bool {
+        !self.closed && bucket.version() < self.cut
+    }
+
+    fn is_ahead(&self, table: TableId, key: &[u8]) -> bool {
+        !self.ahead.is_empty()
+            && self
+                .ahead
+                .get(&table)
+                .is_some_and(|keys| keys.contains(key))
+    }
+
+    /// Big values of `bucket` that have not been sent to their ends.
+    pub(super) fn big_unsent<'a>(
+        &self,
+        bucket: &BucketView<'a>,
+    ) -> impl Iterator<Item = EntryRef<'a>> {
+        let needed = self.needs(bucket) && self.options.chunks != Chunks::Never;
+        let entries = needed.then(|| bucket.entries()).into_iter().flatten();
+        entries.filter(|entry| {
+            self.options.is_big(entry.value()) && !self.is_ahead(bucket.table(), entry.key())
+        })
+    }
+
+    /// Whether a writer to `bucket` has to wait; if so, its big values come next.
+    pub(super) fn request(&mut self, bucket: &BucketView<'_>) -> bool {
+        let keys: Vec<_> = self.big_unsent(bucket).map(|entry| entry.key()).collect();
+        keys.iter()
+            .for_each(|key| self.want(bucket.table(), key, true));
+        !keys.is_empty()
+    }
+
+    /// Makes a job of a big value, or an existing one more urgent.
+    pub(super) fn want(&mut self, table: TableId, key: &[u8], wanted: bool) {
+        match self
+            .jobs
+            .iter_mut()
+            .find(|job| job.table == table && job.key == key)
+        {
+            Some(job) => job.wanted |= wanted,
+            None => self.jobs.push(Job::new(table, key, wanted)),
+        }
+    }
+
+    /// The job to go on with: one that somebody waits for, else the first.
+    pub(super) fn next_job(&self) -> Option<usize> {
+        let wanted = self.jobs.iter().position(|job| job.wanted);
+        wanted.or((!self.jobs.is_empty()).then_some(0))
+    }
+
+    /// Writes the next chunk of a job; true, and the job is gone, when it was the last one.
+    pub(super) fn advance_job(&mut self, index: usize, db: u32, entry: &EntryRef<'_>) -> bool {
+        let State {
+            jobs,
+            out,
+            options,
+            next_stream,
+            ..
+        } = self;
+        let done = jobs[index].advance(db, entry, out, options, next_stream);
+        if done {
+            let job = self.jobs.remove(index);
+            self.ahead
+                .entry(job.table)
+                .or_default()
+                .insert(job.key.into());
+            self.count_finished(1);
+            self.entries += 1;
+        }
+        done
+    }
+
+    /// Writes everything of a bucket that was not sent ahead, big values included: the bucket changes now.
+    fn serve(&mut self, bucket: &BucketView<'_>) {
+        let db = u32::from(bucket.db().0);
+        for entry in bucket.entries() {
+            if self.is_ahead(bucket.table(), entry.key()) {
+                self.forget(bucket.table(), entry.key());
+            } else if self.options.is_big(entry.value()) {
+                self.stream_now(bucket, &entry);
+                self.forget(bucket.table(), entry.key());
+            } else {
+                self.put(db, &entry);
+            }
+        }
+    }
+
+    /// Writes the entries of a bucket without stamping it: another snapshot still streams a value of it.
+    pub(super) fn serve_ahead(&mut self, bucket: &BucketView<'_>) {
+        let db = u32::from(bucket.db().0);
+        for entry in bucket.entries() {
+            if !self.is_ahead(bucket.table(), entry.key()) {
+                self.put(db, &entry);
+                self.ahead
+                    .entry(bucket.table())
+                    .or_default()
+                    .insert(entry.key().into());
+            }
+        }
+    }
+
+    /// Whether every entry of `bucket` has been sent.
+    pub(super) fn is_served(&self, bucket: &BucketView<'_>) -> bool {
+        !self.needs(bucket)
+            || bucket
+                .entries()
+                .all(|entry| self.is_ahead(bucket.table(), entry.key()))
+    }
+
+    #[inline]
+    fn put(&mut self, db: u32, entry: &EntryRef<'_>) {
+        let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+        self.out.append(db, |encoder, out| {
+            encode_value(encoder, out, Head::Entry(&meta), entry.value())
+        });
+        self.entries += 1;
+    }
+
+    fn forget(&mut self, table: TableId, key: &[u8]) {
+        if let Some(keys) = self.ahead.get_mut(&table) {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.ahead.remove(&table);
+            }
+        }
+    }
+
+    /// Streams a value to its end at once: somebody changes its bucket without having asked.
+    fn stream_now(&mut self, bucket: &BucketView<'_>, entry: &EntryRef<'_>) {
+        self.want(bucket.table(), entry.key(), false);
+        self.finish_job(bucket.table(), u32::from(bucket.db().0), entry);
+    }
+
+    /// Writes the rest of the job of `entry`.
+    pub(super) fn finish_job(&mut self, table: TableId, db: u32, entry: &EntryRef<'_>) {
+        while let Some(index) = self
+            .jobs
+            .iter()
+            .position(|job| job.table == table && job.key == entry.key())
+        {
+            self.advance_job(index, db, entry);
+        }
+    }
+
+    /// Notes that parked writers are to be asked again.
+    pub(super) fn count_finished(&self, more: u64) {
+        self.finished.set(self.finished.get() + more);
+    }
+
+    /// Forgets a table that is being flushed. Its open streams must have ended.
+    pub(super) fn forget_table(&mut self, table: TableId) {
+        let before = self.jobs.len();
+        self.jobs.retain(|job| job.table != table);
+        self.count_finished((before - self.jobs.len()) as u64);
+        self.ahead.remove(&table);
+    }
+}
+
+/// The observer's end of a snapshot.
+pub(super) struct Observing(pub(super) Rc<RefCell<State>>);
+
+impl Observer for Observing {
+    fn before_change(&mut self, bucket: &BucketView<'_>) {
+        let mut state = self.0.borrow_mut();
+        if state.closed {
+            return;
+        }
+        state.serve(bucket);
+        if !state.stepping {
+            // The change that follows must not overtake what stood before it.
+            state.out.flush();
+        }
+    }
+}

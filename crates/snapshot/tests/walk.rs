@@ -1,0 +1,510 @@
+//! The point-in-time walk: what it writes is the data as it stood at the cut, each key once, before its first change,
+//! whatever is written, flushed, swapped and cut meanwhile.
+#![cfg(feature = "store")]
+
+mod support;
+
+use damselfly_snapshot::*;
+use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::{DbIndex, Intent, Shard, ShardOptions, Value};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use support::{Model, decode, pieces};
+
+type Contents = BTreeMap<(u16, Vec<u8>), (Model, Option<i64>)>;
+type Out = Rc<RefCell<RdbWriter>>;
+const DBS: u16 = 3;
+const CHUNK: usize = 2000;
+
+fn model(value: &Value) -> Model {
+    match value {
+        Value::Str(text) => Model::Str(text.bytes().into_owned()),
+        Value::List(list) => Model::List(list.iter().map(|item| item.to_vec()).collect()),
+        Value::Set(set) => Model::Set(set.iter().map(|item| item.to_vec()).collect()),
+        Value::Hash(hash) => Model::Hash(
+            hash.iter()
+                .map(|(field, value)| (field.to_vec(), value.to_vec()))
+                .collect(),
+        ),
+        Value::ZSet(zset) => Model::ZSet(
+            zset.iter()
+                .map(|(member, score)| (member.to_vec(), score))
+                .collect(),
+        ),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn contents(shard: &Shard) -> Contents {
+    let mut all = Contents::new();
+    for db in 0..DBS {
+        let mut cursor = 0;
+        loop {
+            cursor = shard.scan(DbIndex(db), cursor, &mut |entry| {
+                all.insert(
+                    (db, entry.key().to_vec()),
+                    (model(entry.value()), entry.expire_at()),
+                );
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+    }
+    all
+}
+
+fn value(mut random: impl FnMut() -> usize) -> Value {
+    let len = if random() % 20 == 0 {
+        100 + random() % 900
+    } else {
+        1 + random() % 8
+    };
+    let text = |n: usize| format!("element:{n}").into_bytes();
+    match random() % 6 {
+        0 => Value::Str(damselfly_store::StrValue::from_int(len as i64)),
+        1 => Value::string(&b"0123456789abcdef".repeat(len)),
+        2 => (0..len)
+            .fold(List::new(), |mut list, n| {
+                list.push_back(&text(n));
+                list
+            })
+            .into(),
+        3 => (0..len)
+            .fold(Set::new(), |mut set, n| {
+                set.insert(&text(n));
+                set
+            })
+            .into(),
+        4 => (0..len)
+            .fold(Hash::new(), |mut hash, n| {
+                hash.insert(&text(n), &text(n * 7));
+                hash
+            })
+            .into(),
+        _ => (0..len)
+            .fold(ZSet::new(), |mut zset, n| {
+                zset.insert(&text(n), n as f64 / 3.0);
+                zset
+            })
+            .into(),
+    }
+}
+
+/// A running snapshot with what it has to say.
+struct Running {
+    snapshot: Option<Snapshot>,
+    out: Out,
+    expected: Contents,
+    options: SnapshotOptions,
+    /// Databases that a key of the cut was in later, through swaps.
+    tables: HashMap<u16, u16>,
+}
+
+struct World {
+    shard: Shard,
+    snapshots: Snapshots,
+    running: Vec<Running>,
+    random: Box<dyn FnMut() -> usize>,
+    /// Whether writers wait for big values, as the engine's do.
+    polite: bool,
+    parked: usize,
+    checked: usize,
+    chunked: usize,
+}
+
+impl World {
+    fn new(seed: u64, polite: bool) -> World {
+        World {
+            shard: Shard::new(ShardOptions {
+                dbnum: DBS,
+                hash_seed: seed,
+            }),
+            snapshots: Snapshots::new(),
+            running: Vec::new(),
+            random: Box::new(pieces(seed, 1 << 40)),
+            polite,
+            parked: 0,
+            checked: 0,
+            chunked: 0,
+        }
+    }
+
+    fn random(&mut self, bound: usize) -> usize {
+        (self.random)() % bound
+    }
+
+    fn journal(&mut self, db: u16, key: &[u8]) {
+        let mut record = vec![db as u8];
+        record.extend_from_slice(key);
+        for running in &self.running {
+            if let Some(snapshot) = &running.snapshot {
+                snapshot.push_journal(&record);
+            }
+        }
+    }
+
+    /// One write; nothing if it would have to wait.
+    fn write(&mut self) {
+        let (db, number) = (DbIndex(self.random(DBS as usize) as u16), self.random(1000));
+        let key = format!("key:{number}").into_bytes();
+        let mut parks = false;
+        let intent = if self.shard.get(db, &key).is_some() {
+            Intent::Update
+        } else {
+            Intent::Insert
+        };
+        let snapshots = &self.snapshots;
+        self.shard.prepare(db, &key, intent, &mut |bucket| {
+            parks |= snapshots.would_park(&bucket)
+        });
+        if parks && self.polite {
+            self.parked += 1;
+            return;
+        }
+        match self.random(6) {
+            0 => drop(self.shard.remove(db, &key)),
+            1 => drop(self.shard.set_expiry(db, &key, Some(number as i64))),
+            2 if self
+                .shard
+                .get(db, &key)
+                .is_some_and(|entry| matches!(entry.value(), Value::Str(_))) =>
+            {
+                if let Value::Str(text) = &mut **self.shard.get_mut(db, &key).as_mut().unwrap() {
+                    text.append(b"more");
+                }
+            }
+            _ => {
+                let value = value(&mut self.random);
+                let expiry = (number % 3 == 0).then_some(number as i64 * 1000);
+                self.shard.insert(db, &key, value, expiry);
+            }
+        }
+        self.journal(db.0, &key);
+    }
+
+    fn begin(&mut self) {
+        let chunks = [Chunks::Never, Chunks::BetweenElements, Chunks::Anywhere][self.random(3)];
+        let profile = if chunks == Chunks::Never {
+            Profile::Redis62
+        } else {
+            Profile::Flow
+        };
+        let options = SnapshotOptions {
+            profile,
+            chunks,
+            chunk_bytes: CHUNK,
+            lz4: self.random(2) == 0,
+        };
+        let out = Out::default();
+        out.borrow_mut().header(&[]);
+        let expected = contents(&self.shard);
+        let snapshot = self
+            .snapshots
+            .begin(&mut self.shard, options.clone(), out.clone());
+        let tables = (0..DBS).map(|db| (db, db)).collect();
+        self.running.push(Running {
+            snapshot: Some(snapshot),
+            out,
+            expected,
+            options,
+            tables,
+        });
+    }
+
+    fn step(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let index = self.random(self.running.len());
+        let budget = self.random(6000);
+        let running = &mut self.running[index];
+        let snapshot = running.snapshot.as_mut().unwrap();
+        if snapshot.step(&mut self.shard, budget).unwrap() == Progress::Done {
+            snapshot.write_cut();
+            snapshot.write_tail(9, &[b'x'; 40]);
+            let running = self.running.swap_remove(index);
+            self.check(running);
+        }
+    }
+
+    fn check(&mut self, running: Running) {
+        let stream = running.out.borrow_mut().take();
+        let (collected, rest) = decode(&stream, pieces(stream.len() as u64, 9000)).unwrap();
+        assert_eq!(
+            (rest.len(), collected.cuts, collected.eof),
+            (40, 1, Some(Checksum::Verified))
+        );
+        let may_chunk = running.options.chunks != Chunks::Never;
+        let mut found = Contents::new();
+        for ((db, key), entry) in collected.entries {
+            assert!(may_chunk || !entry.chunked);
+            self.chunked += usize::from(entry.chunked);
+            found.insert((db as u16, key), (entry.value, entry.expire_ms));
+        }
+        if running.tables.len() == DBS as usize {
+            let keys = |contents: &Contents| contents.keys().cloned().collect::<Vec<_>>();
+            assert_eq!(keys(&found), keys(&running.expected));
+            assert!(found == running.expected, "values differ");
+        }
+        check_order(&stream, &running);
+        self.checked += 1;
+    }
+
+    fn run(&mut self, steps: usize) {
+        for _ in 0..1500 {
+            self.write();
+        }
+        for _ in 0..steps {
+            match self.random(100) {
+                0..=1 if self.running.len() < 3 => self.begin(),
+                2..=40 => self.step(),
+                _ => self.write(),
+            }
+        }
+        while !self.running.is_empty() {
+            self.step();
+        }
+        assert!(self.snapshots.is_idle() && !self.shard.is_observed());
+    }
+}
+
+/// Baseline before change: no record names a key of the cut whose value has not come to its end.
+fn check_order(stream: &[u8], running: &Running) {
+    let mut decoder = RdbDecoder::default();
+    decoder.feed(stream);
+    let mut open = HashMap::new();
+    let mut ended = std::collections::HashSet::new();
+    while let Some(event) = decoder.next().unwrap() {
+        match event {
+            Event::Key(meta) => drop(open.insert(meta.stream, (meta.db as u16, meta.key.to_vec()))),
+            Event::KeyEnd { stream } => drop(ended.insert(open.remove(&stream).unwrap())),
+            Event::JournalBlob { records, .. } if records[0] != 255 => {
+                let place = (u16::from(records[0]), records[1..].to_vec());
+                if running.expected.contains_key(&place) {
+                    assert!(
+                        ended.contains(&place),
+                        "a change of {place:?} before its baseline"
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_written_is_what_stood_at_the_cut() {
+    for seed in 1..5 {
+        let mut world = World::new(seed, true);
+        world.run(3000);
+        assert!(world.checked > 5 && world.chunked > 5 && world.parked > 0);
+    }
+}
+
+/// Writers that do not ask get their bucket served whole, at once.
+#[test]
+fn writers_that_do_not_wait_break_nothing() {
+    for seed in 11..13 {
+        let mut world = World::new(seed, false);
+        world.run(3000);
+        assert!(world.checked > 3);
+    }
+}
+
+fn filled(keys: usize, value: impl Fn(usize) -> Value) -> Shard {
+    let mut shard = Shard::new(ShardOptions {
+        dbnum: DBS,
+        hash_seed: 5,
+    });
+    for n in 0..keys {
+        shard.insert(DbIndex(0), format!("key:{n}").as_bytes(), value(n), None);
+    }
+    shard
+}
+
+fn big_set(members: usize) -> Value {
+    let mut set = Set::new();
+    (0..members).for_each(|n| _ = set.insert(format!("member:{n}").as_bytes()));
+    set.into()
+}
+
+fn begin(snapshots: &Snapshots, shard: &mut Shard) -> (Snapshot, Out) {
+    let out = Out::default();
+    out.borrow_mut().header(&[]);
+    let options = SnapshotOptions {
+        chunk_bytes: CHUNK,
+        ..SnapshotOptions::flow()
+    };
+    (snapshots.begin(shard, options, out.clone()), out)
+}
+
+fn parks(snapshots: &Snapshots, shard: &Shard, key: &[u8]) -> bool {
+    let mut parks = false;
+    shard.prepare(DbIndex(0), key, Intent::Update, &mut |bucket| {
+        parks |= snapshots.would_park(&bucket)
+    });
+    parks
+}
+
+#[test]
+fn a_wanted_value_comes_first_and_only_its_bucket_waits() {
+    let mut shard = filled(500, |n| {
+        if n == 77 {
+            big_set(5000)
+        } else {
+            Value::string(b"small")
+        }
+    });
+    let snapshots = Snapshots::new();
+    let (mut first, out) = begin(&snapshots, &mut shard);
+    let (mut second, _other) = begin(&snapshots, &mut shard);
+    assert!(parks(&snapshots, &shard, b"key:77"));
+    let free = (0..500)
+        .filter(|n| !parks(&snapshots, &shard, format!("key:{n}").as_bytes()))
+        .count();
+    assert!(free > 450, "{free}");
+    let mut steps = 0;
+    while parks(&snapshots, &shard, b"key:77") {
+        first.step(&mut shard, CHUNK).unwrap();
+        second.step(&mut shard, CHUNK).unwrap();
+        assert!(first.bytes() < 200_000, "a value at a time, not the data");
+        steps += 1;
+    }
+    assert!(steps > 10 && snapshots.finished() == 2);
+    assert!(first.entries() < 40);
+    shard.remove(DbIndex(0), b"key:77");
+    while first.step(&mut shard, 1 << 20).unwrap() != Progress::Done {}
+    while second.step(&mut shard, 1 << 20).unwrap() != Progress::Done {}
+    let (collected, _) = decode(&out.borrow_mut().take(), || 1 << 20).unwrap();
+    assert_eq!(collected.entries.len(), 500);
+    assert!(
+        matches!(&collected.entries[&(0, b"key:77".to_vec())].value, Model::Set(set) if set.len() == 5000)
+    );
+}
+
+#[test]
+fn a_flush_ends_open_streams_and_what_is_flushed_is_not_sent() {
+    let mut shard = filled(300, |n| {
+        if n % 3 == 0 {
+            big_set(2000)
+        } else {
+            Value::string(b"small")
+        }
+    });
+    shard.insert(DbIndex(2), b"stays", Value::string(b"here"), None);
+    let snapshots = Snapshots::new();
+    let (mut snapshot, out) = begin(&snapshots, &mut shard);
+    while !snapshots.would_park_flush(&shard, Some(DbIndex(0))) {
+        snapshot.step(&mut shard, CHUNK).unwrap();
+    }
+    let mut steps = 0;
+    while snapshots.would_park_flush(&shard, Some(DbIndex(0))) {
+        snapshot.step(&mut shard, 1 << 20).unwrap();
+        steps += 1;
+    }
+    assert_eq!(
+        steps, 1,
+        "a step ends where a flush waits and its stream has ended"
+    );
+    snapshots.on_flush(&shard, Some(DbIndex(0)));
+    drop(shard.flush(Some(DbIndex(0))));
+    let entries = snapshot.entries();
+    snapshot.push_journal(&[255]);
+    while snapshot.step(&mut shard, 1 << 20).unwrap() != Progress::Done {}
+    assert_eq!(snapshot.entries(), entries + 1);
+    snapshot.write_cut();
+    let (collected, _) = decode(&out.borrow_mut().take(), || 1 << 20).unwrap();
+    assert_eq!(collected.cuts, 1);
+    assert!(collected.entries.contains_key(&(2, b"stays".to_vec())));
+    assert!((collected.entries.len() as u64) == entries + 1 && entries < 300);
+}
+
+/// A flush that does not wait: the open stream is ended on the spot.
+#[test]
+fn a_flush_at_once_leaves_no_stream_open() {
+    let mut shard = filled(3, |_| big_set(3000));
+    let snapshots = Snapshots::new();
+    let (mut snapshot, out) = begin(&snapshots, &mut shard);
+    snapshot.step(&mut shard, CHUNK).unwrap();
+    snapshots.on_flush(&shard, None);
+    drop(shard.flush(None));
+    while snapshot.step(&mut shard, CHUNK).unwrap() != Progress::Done {}
+    snapshot.write_cut();
+    let (collected, _) = decode(&out.borrow_mut().take(), || 1 << 20).unwrap();
+    assert_eq!((collected.entries.len(), collected.cuts), (1, 1));
+}
+
+#[test]
+fn after_a_swap_entries_carry_the_new_index() {
+    let mut shard = filled(2000, |_| Value::string(b"v"));
+    shard.insert(DbIndex(1), b"other", Value::string(b"v"), None);
+    let snapshots = Snapshots::new();
+    let (mut snapshot, out) = begin(&snapshots, &mut shard);
+    snapshot.step(&mut shard, CHUNK).unwrap();
+    let before = snapshot.entries() as usize;
+    shard.swap(DbIndex(0), DbIndex(1));
+    while snapshot.step(&mut shard, CHUNK).unwrap() != Progress::Done {}
+    let (collected, _) = decode(&out.borrow_mut().take(), || 1 << 20).unwrap();
+    let count = |db| collected.entries.keys().filter(|(at, _)| *at == db).count();
+    assert_eq!((count(0), count(1)), (before + 1, 2000 - before));
+    assert!(collected.entries.contains_key(&(0, b"other".to_vec())));
+}
+
+#[test]
+fn a_dropped_snapshot_holds_nobody_back() {
+    let mut shard = filled(1, |_| big_set(3000));
+    let snapshots = Snapshots::new();
+    let (snapshot, _out) = begin(&snapshots, &mut shard);
+    assert!(parks(&snapshots, &shard, b"key:0"));
+    let finished = snapshots.finished();
+    drop(snapshot);
+    assert!(!parks(&snapshots, &shard, b"key:0") && snapshots.finished() != finished);
+    snapshots.sweep(&mut shard);
+    assert!(!shard.is_observed() && snapshots.is_idle());
+}
+
+/// Everything comes back into a store as it was.
+#[test]
+fn a_snapshot_assembles_to_the_same_data() {
+    let mut random = pieces(3, 1 << 40);
+    let values: Vec<Value> = (0..500).map(|_| value(&mut random)).collect();
+    let mut shard = filled(500, |n| values[n].clone());
+    let (mut snapshot, out) = begin(&Snapshots::new(), &mut shard);
+    while snapshot.step(&mut shard, CHUNK).unwrap() != Progress::Done {}
+    let mut decoder = RdbDecoder::default();
+    let mut assembler = Assembler::new(false);
+    let mut copy = Shard::new(ShardOptions {
+        dbnum: DBS,
+        hash_seed: 99,
+    });
+    for piece in out.borrow_mut().take().chunks(1000) {
+        decoder.feed(piece);
+        while let Some(event) = decoder.next().unwrap() {
+            match assembler.take(&event).unwrap() {
+                None => {}
+                Some(Assembled::Entry {
+                    db,
+                    key,
+                    value,
+                    expire_ms,
+                }) => {
+                    assert!(
+                        copy.insert(DbIndex(db as u16), key, value, expire_ms)
+                            .is_none()
+                    )
+                }
+                Some(other) => panic!("{other:?}"),
+            }
+        }
+    }
+    assert_eq!(assembler.open_streams(), 0);
+    assert!(contents(&copy) == contents(&shard));
+    for value in &values {
+        assert_eq!(
+            model(&restore_value(&dump_value(value)).unwrap()),
+            model(value)
+        );
+    }
+}
