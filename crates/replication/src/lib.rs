@@ -8,6 +8,7 @@ mod ids;
 mod lineage;
 mod part;
 pub mod primary;
+pub mod replica;
 
 pub use crate::{
     config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, StreamLimits, VERSION},

@@ -1,8 +1,14 @@
 //! The primary's end of a link: sessions, flows, and the answers to the greeting.
 
 mod acks;
+mod dfly;
 mod flow;
+mod greeting;
 mod handle;
+mod session;
 
+pub use dfly::{DflyCommand, DflyError, FlowRequest};
 pub use flow::{FlowEnd, FlowStage, PrimaryFlow};
+pub use greeting::{PeerGreeting, PrimaryIdentity, ReplconfAnswer, write_greeting};
 pub use handle::{FlowHandle, FlowSignal, FlowTable};
+pub use session::{FlowClaim, PrimarySession, SessionOutput, SessionState};

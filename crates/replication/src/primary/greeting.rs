@@ -1,0 +1,158 @@
+//! The primary's part of the greeting: answers to REPLCONF (PROTOCOL 1).
+
+use damselfly_resp::{Proto, ReplyWriter};
+
+use crate::{
+    config::VERSION,
+    ids::{ReplId, SyncId},
+};
+
+/// Longest announced name or address that is kept.
+const MAX_NAME: usize = 256;
+
+/// What a client told of itself with REPLCONF: kept with its connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerGreeting {
+    /// The port that it listens on, as it says.
+    pub port: u16,
+    /// The address that it wants to be known by.
+    pub ip: Option<String>,
+    /// Its name.
+    pub client_id: Option<String>,
+    /// Its protocol version; 0 until it says so.
+    pub version: u64,
+    /// `capa damselfly`: it understands extensions.
+    pub extensions: bool,
+    /// `capa psync2`.
+    pub psync2: bool,
+}
+
+/// How REPLCONF is to be answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplconfAnswer {
+    /// `+OK`
+    Ok,
+    /// Nothing at all (`ACK`, outside of a flow).
+    Nothing,
+    /// `capa dragonfly`: open a session, and answer with [`write_greeting`].
+    OpenSession,
+    /// An error reply.
+    Error(String),
+}
+
+impl PeerGreeting {
+    /// Takes a `REPLCONF` with all its arguments (the command's name first).
+    pub fn handle_replconf(&mut self, args: &[&[u8]]) -> ReplconfAnswer {
+        let pairs = args.get(1..).unwrap_or_default();
+        if pairs.is_empty() || !pairs.len().is_multiple_of(2) {
+            return ReplconfAnswer::Error("ERR syntax error".to_owned());
+        }
+        let mut answer = ReplconfAnswer::Ok;
+        for pair in pairs.chunks_exact(2) {
+            match self.option(pair[0], pair[1]) {
+                ReplconfAnswer::Ok => {}
+                other @ ReplconfAnswer::Error(_) => return other,
+                other => answer = other,
+            }
+        }
+        answer
+    }
+
+    fn option(&mut self, name: &[u8], value: &[u8]) -> ReplconfAnswer {
+        let text = || String::from_utf8_lossy(&value[..value.len().min(MAX_NAME)]).into_owned();
+        let integer = || ReplconfAnswer::Error("ERR value is not an integer or out of range".to_owned());
+        match name.to_ascii_lowercase().as_slice() {
+            b"listening-port" => match text().parse() {
+                Ok(port) => self.port = port,
+                Err(_) => return integer(),
+            },
+            b"ip-address" => self.ip = Some(text()).filter(|ip| !ip.is_empty()),
+            b"client-id" => self.client_id = Some(text()),
+            b"client-version" => match text().parse() {
+                Ok(version) => self.version = version,
+                Err(_) => return integer(),
+            },
+            b"capa" => return self.capability(value),
+            b"ack" | b"getack" => return ReplconfAnswer::Nothing,
+            _ => return ReplconfAnswer::Error(format!("ERR Unrecognized REPLCONF option: {}", name.escape_ascii())),
+        }
+        ReplconfAnswer::Ok
+    }
+
+    /// Unknown capabilities are ignored.
+    fn capability(&mut self, value: &[u8]) -> ReplconfAnswer {
+        match value.to_ascii_lowercase().as_slice() {
+            b"damselfly" => self.extensions = true,
+            b"psync2" => self.psync2 = true,
+            b"dragonfly" => return ReplconfAnswer::OpenSession,
+            _ => {}
+        }
+        ReplconfAnswer::Ok
+    }
+}
+
+/// Who a primary is, for the array that answers `REPLCONF capa dragonfly`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrimaryIdentity {
+    /// Its replid.
+    pub replid: ReplId,
+    /// The history that it writes or relays.
+    pub history: ReplId,
+    /// Its number of shards.
+    pub flows: usize,
+    /// The extension level of this link; `None` to a peer that does not know of extensions.
+    pub level: Option<u8>,
+}
+
+/// Writes the array that answers `REPLCONF capa dragonfly`.
+pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: SyncId) {
+    let mut reply = ReplyWriter::new(out, Proto::Resp2);
+    reply.array(if identity.level.is_some() { 6 } else { 5 });
+    reply.simple(identity.replid.as_str());
+    reply.simple(sync_id.to_string());
+    reply.integer(identity.flows as i64);
+    reply.integer(VERSION as i64);
+    reply.simple(identity.history.as_str());
+    if let Some(level) = identity.level {
+        reply.integer(i64::from(level));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replconf(peer: &mut PeerGreeting, line: &str) -> ReplconfAnswer {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        peer.handle_replconf(&args)
+    }
+
+    #[test]
+    fn a_dragonfly_replica_greets() {
+        let mut peer = PeerGreeting::default();
+        for line in ["REPLCONF listening-port 36361", "REPLCONF capa eof capa psync2"] {
+            assert_eq!(replconf(&mut peer, line), ReplconfAnswer::Ok);
+        }
+        assert_eq!(replconf(&mut peer, "REPLCONF capa dragonfly"), ReplconfAnswer::OpenSession);
+        assert_eq!(replconf(&mut peer, "REPLCONF CLIENT-ID abc"), ReplconfAnswer::Ok);
+        assert_eq!(replconf(&mut peer, "REPLCONF CLIENT-VERSION 5"), ReplconfAnswer::Ok);
+        let expected = PeerGreeting { port: 36361, client_id: Some("abc".into()), version: 5, psync2: true, ..PeerGreeting::default() };
+        assert_eq!(peer, expected);
+        let replid = ReplId::parse(b"9f539ca1cd393c9a9bbcd700684d469d966ba9ca").expect("an id");
+        let mut out = Vec::new();
+        write_greeting(&mut out, &PrimaryIdentity { replid, history: replid, flows: 2, level: None }, SyncId(1));
+        let expected = "*5\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n+SYNC1\r\n:2\r\n:4\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n";
+        assert_eq!(out, expected.as_bytes());
+    }
+
+    #[test]
+    fn extensions_and_bad_words() {
+        let mut peer = PeerGreeting::default();
+        assert_eq!(replconf(&mut peer, "REPLCONF capa damselfly"), ReplconfAnswer::Ok);
+        assert!(peer.extensions);
+        assert_eq!(replconf(&mut peer, "REPLCONF ACK 12"), ReplconfAnswer::Nothing);
+        for bad in ["REPLCONF", "REPLCONF capa", "REPLCONF listening-port x", "REPLCONF listening-port 70000", "REPLCONF what ever"] {
+            assert!(matches!(replconf(&mut peer, bad), ReplconfAnswer::Error(_)), "{bad}");
+        }
+    }
+}
