@@ -104,6 +104,8 @@ pub struct WriteContext<'a> {
     pub db: DbIndex,
     pub(crate) changes: u32,
     pub(crate) effects: &'a mut Effects,
+    /// Effects of a primary are being replayed: the clock is ignored, only the primary lets keys expire.
+    pub(crate) replays: bool,
 }
 
 impl WriteContext<'_> {
@@ -136,10 +138,20 @@ impl WriteContext<'_> {
 
     /// Like [`WriteContext::typed_mut`], with an empty value put there if the key is absent: for handlers that are sure to fill it.
     pub fn typed_or_create<T: Typed>(&mut self, key: &[u8]) -> Result<TypedMut<'_, T>, CommandError> {
-        if !self.exists(key) {
-            self.space.store.insert(self.db, key, T::empty(), None);
+        self.typed_or_create_with(key, T::empty)
+    }
+
+    /// Like [`WriteContext::typed_or_create`], with a first value of the handler's choice.
+    pub fn typed_or_create_with<T: Typed>(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce() -> Value,
+    ) -> Result<TypedMut<'_, T>, CommandError> {
+        let (entry, _) = self.space.store.upsert(self.db, key, make);
+        if T::of(&entry).is_none() {
+            return Err(CommandError::WrongType);
         }
-        Ok(self.typed_mut(key)?.expect("present, or put there above"))
+        Ok(TypedMut { entry, of: PhantomData })
     }
 
     /// Puts a value there, whatever was there before, with exactly this expiry.
@@ -195,6 +207,33 @@ impl WriteContext<'_> {
         self.modified_in(self.db, class, event, key);
     }
 
+    /// Tells of one more event of a change that [`WriteContext::modified`] has been called for.
+    pub fn notify(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
+        let _ = (class, event, key);
+    }
+
+    /// Whether this expiry lies in the past. Never where effects are replayed.
+    pub fn has_passed(&self, expire_at: Option<UnixMs>) -> bool {
+        !self.replays && self.space.has_passed(expire_at)
+    }
+
+    /// Empties one database, or all. That is a change on every shard, even where there was nothing.
+    pub fn flush(&mut self, db: Option<DbIndex>) {
+        self.space.flush(db);
+        self.changes += 1;
+    }
+
+    /// Exchanges two databases. That is a change on every shard, even where there was nothing.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        self.space.swap(a, b);
+        self.changes += 1;
+    }
+
+    /// How many databases there are.
+    pub fn dbnum(&self) -> u16 {
+        self.space.store.dbnum()
+    }
+
     /// [`WriteContext::modified`] in another database.
     pub fn modified_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &[u8]) {
         let _ = (class, event);
@@ -231,6 +270,12 @@ impl RewriteContext<'_> {
     /// [`RewriteContext::effect`] in another database.
     pub fn effect_in(&mut self, db: DbIndex, args: &[&[u8]]) {
         self.0.effects.push(db, args);
+    }
+
+    /// Deletes a key of any database whose time has come, with its effect. (For the keys that a row names this is done before the handler runs.)
+    pub fn expire_in(&mut self, db: DbIndex, key: &[u8]) {
+        let WriteContext { space, effects, .. } = &mut self.0;
+        crate::core::execute::delete_expired(space, db, key, effects);
     }
 
     /// Whether anybody needs the effects; building costly ones can be left out otherwise.

@@ -2,7 +2,8 @@
 //! change must tell others (WATCH, statistics, values to free).
 
 use crate::watch::WatchTable;
-use damselfly_store::{DbIndex, EntryRef, Shard, ShardOptions, UnixMs, Value};
+use damselfly_snapshot::Snapshots;
+use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
 use std::cell::Cell;
 
 /// Heap bytes from which a dropped value is freed in slices instead of at once.
@@ -44,6 +45,8 @@ pub struct Keyspace {
     pub store: Shard,
     /// The time that commands see, in Unix milliseconds; set by whoever drives the shard.
     pub now: UnixMs,
+    /// The snapshots that run over it.
+    pub snapshots: Snapshots,
     /// Keys that connections watch.
     pub watch: WatchTable,
     /// Where changed keys are noted, for a run on gathered values.
@@ -53,6 +56,7 @@ pub struct Keyspace {
     stats: Cell<KeyspaceStats>,
     random: Cell<u64>,
     garbage: Vec<Value>,
+    flushed: Vec<Flushed>,
 }
 
 impl Keyspace {
@@ -61,12 +65,14 @@ impl Keyspace {
         Keyspace {
             store: Shard::new(ShardOptions { dbnum, hash_seed: seed }),
             now: 0,
+            snapshots: Snapshots::new(),
             watch: WatchTable::default(),
             noted: None,
             changes: 0,
             stats: Cell::default(),
             random: Cell::new(seed | 1),
             garbage: Vec::new(),
+            flushed: Vec::new(),
         }
     }
 
@@ -141,12 +147,35 @@ impl Keyspace {
             && value.free_slice(max_items)
         {
             self.garbage.pop();
+        } else if let Some(flushed) = self.flushed.last_mut()
+            && flushed.free_slice(max_items)
+        {
+            self.flushed.pop();
         }
-        self.garbage.is_empty()
+        self.garbage_len() == 0
     }
 
-    /// Values that wait to be freed.
+    /// Values, and flushed databases, that wait to be freed.
     pub fn garbage_len(&self) -> usize {
-        self.garbage.len()
+        self.garbage.len() + self.flushed.len()
+    }
+
+    /// Empties one database or all; what was in them is freed later, in slices.
+    pub fn flush(&mut self, db: Option<DbIndex>) {
+        let Keyspace { store, watch, .. } = self;
+        watch.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
+        let flushed = store.flush(db);
+        self.changes += flushed.len() as u64;
+        if !flushed.is_empty() {
+            self.flushed.push(flushed);
+        }
+    }
+
+    /// Exchanges two databases.
+    pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
+        let Keyspace { store, watch, .. } = self;
+        watch.touch_where(|of, key| (of == a || of == b) && (store.contains(a, key) || store.contains(b, key)));
+        store.swap(a, b);
+        self.changes += 1;
     }
 }

@@ -50,7 +50,7 @@ impl Keys {
     pub fn positions(&self, args: &[&[u8]]) -> Result<KeyPositions, CommandError> {
         match *self {
             Keys::None => Ok(KeyPositions::new()),
-            Keys::Range { first, last, step } => Ok(range(args.len(), first, last, step)),
+            Keys::Range { first, last, step } => range(args, first, last, step),
             Keys::Counted { count, first, extra } => counted(args, count, first, extra),
             Keys::Custom(find) => find(args),
         }
@@ -88,9 +88,15 @@ impl Keys {
     }
 }
 
-fn range(len: usize, first: u8, last: i8, step: u8) -> KeyPositions {
-    let last = if last < 0 { len as i64 + i64::from(last) } else { i64::from(last) };
-    (i64::from(first)..=last.min(len as i64 - 1)).step_by(step.max(1).into()).map(|at| at as u32).collect()
+/// Where keys stand in groups with other arguments, the last group must be whole.
+fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, CommandError> {
+    let len = args.len() as i64;
+    let (first, step) = (i64::from(first), i64::from(step.max(1)));
+    if last < 0 && step > 1 && (len - first) % step != 0 {
+        return Err(CommandError::Arity(String::from_utf8_lossy(args[0]).to_ascii_lowercase()));
+    }
+    let last = if last < 0 { len + i64::from(last) } else { i64::from(last) };
+    Ok((first..=last.min(len - 1)).step_by(step as usize).map(|at| at as u32).collect())
 }
 
 fn counted(args: &[&[u8]], count: u8, first: u8, extra: u8) -> Result<KeyPositions, CommandError> {

@@ -45,6 +45,8 @@ pub enum Handler {
 pub enum Spread {
     /// The values of all keys are gathered, the handler runs on them as if they were one shard, and what changed goes back.
     Gather,
+    /// As [`Spread::Gather`], for a command that looks at its keys in other databases too.
+    GatherAll,
     /// Every shard runs the command with its own keys; the replies are merged.
     Split(Merge),
     /// Every shard runs the command as it stands (no keys); the replies are merged.

@@ -2,10 +2,12 @@
 
 pub mod connection;
 pub mod debug;
+pub mod generic;
 pub mod glob;
 pub mod options;
+pub mod strings;
 
 use crate::command::Command;
 
 /// All families of the engine.
-pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, crate::session::TRANSACTION_COMMANDS];
+pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, crate::session::TRANSACTION_COMMANDS];

@@ -1,0 +1,108 @@
+//! DUMP and RESTORE.
+
+use crate::command::{CommandError, CommandResult};
+use crate::context::{ReadContext, RewriteContext};
+use crate::families::options::{Words, integer, is_word};
+use crate::keyspace::EventClass;
+use damselfly_resp::ReplyWriter;
+use damselfly_store::Value;
+
+pub(super) fn dump(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    match cx.entry(args[1]) {
+        Some(entry) => out.bulk(damselfly_snapshot::dump_value(entry.value())),
+        None => out.null(),
+    }
+    Ok(())
+}
+
+/// RESTORE.
+struct RestoreCommand<'a> {
+    key: &'a [u8],
+    payload: &'a [u8],
+    time: &'a [u8],
+    replace: bool,
+    absolute: bool,
+}
+
+/// How long ago or how often the key was used: taken, and of no use here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    Unknown,
+    Idle,
+    Frequency,
+}
+
+impl<'a> RestoreCommand<'a> {
+    fn parse(args: &'a [&'a [u8]]) -> Result<RestoreCommand<'a>, CommandError> {
+        let mut command =
+            RestoreCommand { key: args[1], time: args[2], payload: args[3], replace: false, absolute: false };
+        let mut usage = Usage::Unknown;
+        let mut words = Words::from(args, 4);
+        while let Some(word) = words.next() {
+            if is_word(word, "REPLACE") {
+                command.replace = true;
+            } else if is_word(word, "ABSTTL") {
+                command.absolute = true;
+            } else {
+                usage = usage_option(word, &mut words, usage)?;
+            }
+        }
+        Ok(command)
+    }
+
+    /// When the key shall expire.
+    fn expire_at(&self, now: i64) -> Result<Option<i64>, CommandError> {
+        match integer(self.time)? {
+            ..0 => Err(CommandError::text("ERR Invalid TTL value, must be >= 0")),
+            0 => Ok(None),
+            ms if self.absolute => Ok(Some(ms)),
+            ms => Ok(Some(ms.saturating_add(now))),
+        }
+    }
+
+    fn value(&self) -> Result<Value, CommandError> {
+        damselfly_snapshot::check_dump(self.payload)
+            .map_err(|_| CommandError::text("ERR DUMP payload version or checksum are wrong"))?;
+        damselfly_snapshot::restore_value(self.payload).map_err(|_| CommandError::text("ERR Bad data format"))
+    }
+
+    fn run(&self, cx: &mut RewriteContext<'_>) -> CommandResult {
+        if !self.replace && cx.exists(self.key) {
+            return Err(CommandError::text("BUSYKEY Target key name already exists."));
+        }
+        let expire_at = self.expire_at(cx.now())?;
+        let value = self.value()?;
+        if cx.has_passed(expire_at) {
+            super::delete_key(cx, self.key);
+            return Ok(());
+        }
+        cx.put(self.key, value, expire_at);
+        cx.modified(EventClass::Generic, "restore", self.key);
+        let mut buffer = itoa::Buffer::new();
+        let time = buffer.format(expire_at.unwrap_or(0)).as_bytes();
+        cx.effect(&[b"RESTORE", self.key, time, self.payload, b"REPLACE", b"ABSTTL"]);
+        Ok(())
+    }
+}
+
+fn usage_option<'a>(word: &[u8], words: &mut Words<'a>, before: Usage) -> Result<Usage, CommandError> {
+    if is_word(word, "IDLETIME") && before != Usage::Frequency {
+        return match integer(words.value()?)? {
+            ..0 => Err(CommandError::text("ERR Invalid IDLETIME value, must be >= 0")),
+            _ => Ok(Usage::Idle),
+        };
+    }
+    if is_word(word, "FREQ") && before != Usage::Idle {
+        return match integer(words.value()?)? {
+            0..=255 => Ok(Usage::Frequency),
+            _ => Err(CommandError::text("ERR Invalid FREQ value, must be >= 0 and <= 255")),
+        };
+    }
+    Err(CommandError::Syntax)
+}
+
+pub(super) fn restore(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    RestoreCommand::parse(args)?.run(cx)?;
+    out.ok();
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Commands on keys of any type, and on whole databases.
+
+mod dump;
+mod expiry;
+mod flush;
+mod keys;
+mod moving;
+mod object;
+mod scan;
+
+pub(super) use expiry::{expire_key, persist_key};
+pub(super) use keys::delete_key;
+
+use crate::command::{Command, Flags, Group, Handler, Keys, Merge, Spread};
+
+const FAST: Flags = Flags::FAST;
+const DANGEROUS: Flags = Flags::DANGEROUS;
+
+/// The rows.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    row("copy", -3, Keys::TWO, "6.2.0", Handler::Rewrite(moving::copy), "Copies a key, to another database if asked.").with(Flags::DENY_OOM).spread(Spread::GatherAll),
+    server("dbsize", 1, "1.0.0", Handler::Read(scan::dbsize), "The number of keys in the database.").with(FAST).spread(Spread::All(Merge::Sum)),
+    many("del", -2, "1.0.0", Handler::Write(keys::del), "Deletes keys."),
+    one("dump", 2, "2.6.0", Handler::Read(dump::dump), "The value of a key in a form that RESTORE takes."),
+    many("exists", -2, "1.0.0", Handler::Read(keys::exists), "How many of these keys exist.").with(FAST),
+    one("expire", -3, "1.0.0", Handler::Rewrite(expiry::expire), "Lets a key expire after some seconds.").with(FAST),
+    one("expireat", -3, "1.2.0", Handler::Rewrite(expiry::expireat), "Lets a key expire at a time in seconds.").with(FAST),
+    one("expiretime", 2, "7.0.0", Handler::Read(expiry::expiretime), "When a key expires, in Unix seconds.").with(FAST),
+    server("flushall", -1, "1.0.0", Handler::Global(flush::flushall), "Deletes all keys of all databases.").with(DANGEROUS),
+    server("flushdb", -1, "1.0.0", Handler::Global(flush::flushdb), "Deletes all keys of the database.").with(DANGEROUS),
+    row("keys", 2, Keys::None, "1.0.0", Handler::Read(scan::keys), "All keys that match a pattern.").with(DANGEROUS).spread(Spread::All(Merge::Append)),
+    one("move", 3, "1.0.0", Handler::Rewrite(moving::move_key), "Moves a key to another database.").with(FAST),
+    row("object", -2, Keys::None, "2.2.3", Handler::Session(object::help), "Looks into how a key's value is kept.").container(object::SUBCOMMANDS),
+    one("persist", 2, "2.2.0", Handler::Write(expiry::persist), "Takes the expiry of a key away.").with(FAST),
+    one("pexpire", -3, "2.6.0", Handler::Rewrite(expiry::pexpire), "Lets a key expire after some milliseconds.").with(FAST),
+    one("pexpireat", -3, "2.6.0", Handler::Rewrite(expiry::pexpireat), "Lets a key expire at a time in milliseconds.").with(FAST),
+    one("pexpiretime", 2, "7.0.0", Handler::Read(expiry::pexpiretime), "When a key expires, in Unix milliseconds.").with(FAST),
+    one("pttl", 2, "2.6.0", Handler::Read(expiry::pttl), "Milliseconds until a key expires.").with(FAST),
+    row("randomkey", 1, Keys::None, "1.0.0", Handler::Async(scan::randomkey), "Some key of the database."),
+    row("rename", 3, Keys::TWO, "1.0.0", Handler::Write(moving::rename), "Gives a key another name, over whatever has it."),
+    row("renamenx", 3, Keys::TWO, "1.0.0", Handler::Write(moving::renamenx), "Gives a key another name, if that is free.").with(FAST),
+    one("restore", -4, "2.6.0", Handler::Rewrite(dump::restore), "Makes a key of what DUMP gave.").with(Flags::DENY_OOM).with(DANGEROUS),
+    row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time."),
+    server("swapdb", 3, "4.0.0", Handler::Global(flush::swapdb), "Exchanges two databases.").with(FAST).with(DANGEROUS),
+    many("touch", -2, "3.2.1", Handler::Read(keys::exists), "How many of these keys exist, marking them as used.").with(FAST),
+    one("ttl", 2, "1.0.0", Handler::Read(expiry::ttl), "Seconds until a key expires.").with(FAST),
+    one("type", 2, "1.0.0", Handler::Read(keys::type_of), "The type of a key's value.").with(FAST),
+    many("unlink", -2, "4.0.0", Handler::Write(keys::del), "Deletes keys; big values are freed later.").with(FAST),
+];
+
+/// A row of a command on one key.
+const fn one(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+    row(name, arity, Keys::ONE, since, handler, summary)
+}
+
+/// A row of a command on any number of keys, that counts.
+const fn many(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+    row(name, arity, Keys::ALL, since, handler, summary).spread(Spread::Split(Merge::Sum))
+}
+
+const fn server(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary)
+}
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    keys: Keys,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, keys, Group::Generic, since, handler, summary)
+}

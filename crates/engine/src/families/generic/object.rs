@@ -1,0 +1,114 @@
+//! OBJECT: how a value is kept.
+
+use crate::command::{Command, CommandError, CommandResult, Group, Handler, Keys};
+use crate::context::ReadContext;
+use crate::session::Session;
+use damselfly_resp::ReplyWriter;
+use damselfly_store::{StrValue, Value};
+
+/// Longest string that Redis keeps in one piece with its header.
+const EMBEDDED_MAX: usize = 44;
+/// Numbers below this Redis shares among all keys,
+const SHARED_NUMBERS: i64 = 10_000;
+/// and this is how often it says that they are referred to.
+const SHARED_COUNT: i64 = i32::MAX as i64;
+
+const KEY: Keys = Keys::Range { first: 2, last: 2, step: 1 };
+
+/// The rows.
+pub(super) static SUBCOMMANDS: &[Command] = &[
+    row("encoding", 3, KEY, "2.2.3", Handler::Read(encoding), "The form that Redis would keep the value in."),
+    row("freq", 3, KEY, "4.0.0", Handler::Read(freq), "How often the key is used; needs an LFU policy."),
+    row("help", 2, Keys::None, "6.2.0", Handler::Session(help), "What OBJECT can do."),
+    row("idletime", 3, KEY, "2.2.3", Handler::Read(idletime), "Seconds since the last use; not measured here."),
+    row("refcount", 3, KEY, "2.2.3", Handler::Read(refcount), "How many refer to the value."),
+];
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    keys: Keys,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, keys, Group::Generic, since, handler, summary)
+}
+
+const HELP: &[&str] = &[
+    "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "ENCODING <key>",
+    "    The form that Redis would keep the value of <key> in.",
+    "FREQ <key>",
+    "    How often <key> is used; only with an LFU policy.",
+    "IDLETIME <key>",
+    "    Seconds since the last use of <key>. It is not measured, and always 0.",
+    "REFCOUNT <key>",
+    "    How many refer to the value of <key>.",
+    "HELP",
+    "    Prints this help.",
+];
+
+pub(super) fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    out.array(HELP.len());
+    HELP.iter().for_each(|line| out.simple(line));
+    Ok(())
+}
+
+fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    match cx.entry(args[2]) {
+        Some(entry) => out.bulk(encoding_of(entry.value())),
+        None => out.null(),
+    }
+    Ok(())
+}
+
+/// The encoding that Redis 7.0 would use for this value.
+pub(crate) fn encoding_of(value: &Value) -> &'static str {
+    match value {
+        Value::Str(string) => string_encoding(string),
+        Value::List(list) => list.redis_encoding(),
+        Value::Hash(hash) => hash.redis_encoding(),
+        Value::Set(set) => set.redis_encoding(),
+        Value::ZSet(zset) => zset.redis_encoding(),
+        _ => "unknown",
+    }
+}
+
+fn string_encoding(string: &StrValue) -> &'static str {
+    match string.len() {
+        _ if string.as_int().is_some() => "int",
+        ..=EMBEDDED_MAX => "embstr",
+        _ => "raw",
+    }
+}
+
+fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    match cx.entry(args[2]).map(|entry| entry.value()) {
+        Some(Value::Str(string)) if string.as_int().is_some_and(|int| (0..SHARED_NUMBERS).contains(&int)) => {
+            out.integer(SHARED_COUNT);
+        }
+        Some(_) => out.integer(1),
+        None => out.null(),
+    }
+    Ok(())
+}
+
+fn idletime(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    match cx.entry(args[2]) {
+        Some(_) => out.integer(0),
+        None => out.null(),
+    }
+    Ok(())
+}
+
+fn freq(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    if cx.entry(args[2]).is_some() {
+        return Err(CommandError::text(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+             between policies at runtime LRU and LFU data will take some time to adjust.",
+        ));
+    }
+    out.null();
+    Ok(())
+}
