@@ -2,15 +2,17 @@
 //! for byte.
 //!
 //! `DIFF_SEED=n` runs one seed, `DIFF_SEEDS=n` that many; `DIFF_COMMANDS=n` sets the length of a
-//! sequence. `DIFF_FIRST_SEED` moves the first. All mismatches found are shrunk and shown, one of a kind.
+//! sequence. `DIFF_FIRST_SEED` moves the first. `DIFF_FAMILIES=strings,keys` keeps to these families.
+//! All mismatches found are shrunk and shown, one of a kind.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use damselfly_resp::Proto;
-use damselfly_tests::differential::{Mismatch, Pair, protocol_number, sequence};
-use damselfly_tests::{Redis, Server};
+use damselfly_tests::commands::{Compare, Family};
+use damselfly_tests::differential::{Mismatch, Pair, Step, protocol_number, sequence};
+use damselfly_tests::{Redis, Server, words};
 
 /// Kinds of mismatch after which a run ends: there is enough to do.
 const MOST_KINDS: usize = 25;
@@ -34,12 +36,22 @@ fn seeds() -> std::ops::Range<u64> {
     first..first + count
 }
 
+/// Whether a family is among those asked for.
+fn is_chosen(family: Family) -> bool {
+    let Ok(families) = std::env::var("DIFF_FAMILIES") else {
+        return true;
+    };
+    families
+        .split(',')
+        .any(|name| name.trim().eq_ignore_ascii_case(&format!("{family:?}")))
+}
+
 /// Runs all seeds, and fails with all kinds of mismatches.
 fn compare(mut pair: Pair<'_>, test: &str) {
     let commands = usize::try_from(number("DIFF_COMMANDS").unwrap_or(300)).unwrap();
     let mut kinds: BTreeMap<String, (u64, Mismatch)> = BTreeMap::new();
     for seed in seeds() {
-        let steps = sequence(seed, commands);
+        let steps = sequence(seed, commands, is_chosen);
         let found = pair
             .run(&steps)
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -128,28 +140,23 @@ fn damselfly_answers_as_redis_does_resp3() {
 #[test]
 fn a_planted_difference_is_shrunk_to_its_cause() {
     let (redis, other) = (Redis::start(), Redis::start());
-    other.client().ok("CONFIG SET list-max-listpack-size 1");
     other.client().ok("CONFIG SET proto-max-bulk-len 1048576");
-    let pair = |proto| Pair {
-        left: Box::new(|| redis.address()),
-        right: Box::new(|| other.address()),
-        proto,
+    let planted = |line| Step {
+        compare: Compare::Exact,
+        args: words(line),
     };
-    let mut steps = sequence(1, 200);
-    let planted = damselfly_tests::differential::Step {
-        compare: damselfly_tests::commands::Compare::Exact,
-        args: damselfly_tests::words("SETRANGE string:1 2000000 x"),
-    };
-    steps.truncate(150);
-    steps.insert(
-        100,
-        damselfly_tests::differential::Step {
-            args: damselfly_tests::words("DEL string:1"),
-            ..planted.clone()
-        },
+    let mut steps = sequence(1, 200, |_| true);
+    // Outside of whatever transaction is open.
+    steps.splice(
+        100..100,
+        ["DISCARD", "DEL string:1", "SETRANGE string:1 2000000 x"].map(planted),
     );
-    steps.insert(101, planted);
-    let mut pair = pair(Proto::Resp2);
+    let (left, right) = (Box::new(|| redis.address()), Box::new(|| other.address()));
+    let mut pair = Pair {
+        left,
+        right,
+        proto: Proto::Resp2,
+    };
     let found = pair.run(&steps).unwrap().expect("the limits differ");
     let least = pair.shrink(&found).unwrap().expect("it comes again");
     assert_eq!(least.steps.len(), 1, "{least}");

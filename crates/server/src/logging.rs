@@ -1,5 +1,7 @@
 //! Logs of the binary. A program that embeds the server installs its own `tracing` subscriber.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +16,7 @@ pub fn init(config: &Config) {
         .from_env_lossy();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let _ = subscriber.try_init();
 }

@@ -105,6 +105,15 @@ impl Words {
         format!("{}{kind}:{}", self.prefix, rng.below(self.keys)).into_bytes()
     }
 
+    /// A sorted set all of whose members have the same score: only there do ranges of members mean something.
+    fn lexical_key(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 6) {
+            let kind = *rng.pick(&TYPES[..4]);
+            return self.key(kind, rng);
+        }
+        format!("{}lex:{}", self.prefix, rng.below(self.keys)).into_bytes()
+    }
+
     fn value(&self, rng: &mut Rng) -> Vec<u8> {
         match rng.below(10) {
             0 => Vec::new(),
@@ -212,6 +221,7 @@ impl Vocabulary for Words {
         }
         arguments.push(match slot {
             "any" | "string" | "list" | "hash" | "set" | "zset" => self.key(slot, rng),
+            "lexset" => self.lexical_key(rng),
             "value" => self.value(rng),
             "member" => self.member(rng),
             "int" => self.integer(-100, 100, rng),

@@ -168,16 +168,12 @@ fn agree(
         return left.1 == right.1;
     }
     match step.name().as_str() {
-        "EXEC" if !queued.is_empty() => {
-            let same = same_transaction(queued, left, right);
-            // An EXEC that is refused for its arguments leaves the transaction open.
-            if step.args.len() == 1 {
+        // Whatever EXEC answers, no transaction is open after it.
+        "EXEC" => same_transaction(&std::mem::take(queued), left, right),
+        "MULTI" => {
+            if left.0 == Reply::Simple(b"OK".to_vec()) {
                 queued.clear();
             }
-            same
-        }
-        "DISCARD" if step.args.len() == 1 => {
-            queued.clear();
             same(step.compare, left, right)
         }
         _ => same(step.compare, left, right),
