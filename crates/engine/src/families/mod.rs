@@ -1,13 +1,18 @@
 //! The command families: every command is one row in its family's file.
 
+mod collections;
 pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod glob;
+pub mod hashes;
+pub mod lists;
 pub mod options;
+pub mod sets;
+pub mod sorted_sets;
 pub mod strings;
 
 use crate::command::Command;
 
 /// All families of the engine.
-pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, crate::session::TRANSACTION_COMMANDS];
+pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, lists::COMMANDS, hashes::COMMANDS, sets::COMMANDS, sorted_sets::COMMANDS, crate::session::TRANSACTION_COMMANDS];

@@ -1,0 +1,71 @@
+//! Commands of lists, but for the blocking ones.
+
+mod ends;
+mod inside;
+
+use crate::command::{Command, Flags, Group, Handler, Keys};
+use damselfly_store::values::List;
+
+use Handler::{Read, Rewrite, Write};
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, Keys::ONE, Group::List, since, handler, summary)
+}
+
+const COUNTED: Keys = Keys::Counted {
+    count: 1,
+    first: 2,
+    extra: 0,
+};
+const GROWS: Flags = Flags::DENY_OOM;
+const GROWS_FAST: Flags = Flags::DENY_OOM.or(Flags::FAST);
+
+/// The rows.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    row("lpush", -3, "1.0.0", Write(ends::lpush), "Puts elements before the first of a list, made if need be.").with(GROWS_FAST),
+    row("rpush", -3, "1.0.0", Write(ends::rpush), "Puts elements behind the last of a list, made if need be.").with(GROWS_FAST),
+    row("lpushx", -3, "2.2.0", Write(ends::lpushx), "Puts elements before the first of a list that exists.").with(GROWS_FAST),
+    row("rpushx", -3, "2.2.0", Write(ends::rpushx), "Puts elements behind the last of a list that exists.").with(GROWS_FAST),
+    row("lpop", -2, "1.0.0", Write(ends::lpop), "Removes and returns the first elements of a list.").with(Flags::FAST),
+    row("rpop", -2, "1.0.0", Write(ends::rpop), "Removes and returns the last elements of a list.").with(Flags::FAST),
+    two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another."),
+    two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another."),
+    Command::new("lmpop", -4, COUNTED, Group::List, "7.0.0", Rewrite(ends::lmpop), "Removes and returns elements of the first list that has any."),
+    row("llen", 2, "1.0.0", Read(inside::llen), "Returns the length of a list.").with(Flags::FAST),
+    row("lrange", 4, "1.0.0", Read(inside::lrange), "Returns a range of elements of a list."),
+    row("lindex", 3, "1.0.0", Read(inside::lindex), "Returns the element at an index of a list."),
+    row("lpos", -3, "6.0.6", Read(inside::lpos), "Returns the indexes of equal elements in a list."),
+    row("lset", 4, "1.0.0", Write(inside::lset), "Replaces the element at an index of a list.").with(GROWS),
+    row("linsert", 5, "2.2.0", Write(inside::linsert), "Puts an element before or behind another one in a list.").with(GROWS),
+    row("lrem", 4, "1.0.0", Write(inside::lrem), "Removes equal elements from a list."),
+    row("ltrim", 4, "1.0.0", Write(inside::ltrim), "Removes what lies outside a range of a list."),
+];
+
+const fn two(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, Keys::TWO, Group::List, since, handler, summary).with(GROWS)
+}
+
+/// The position that an index, which may count from the end, means in a list.
+fn position(list: &List, index: i64) -> Option<usize> {
+    let index = if index < 0 {
+        index + list.len() as i64
+    } else {
+        index
+    };
+    usize::try_from(index)
+        .ok()
+        .filter(|index| *index < list.len())
+}

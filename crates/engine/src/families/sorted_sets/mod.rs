@@ -1,0 +1,87 @@
+//! Commands of sorted sets, but for the blocking ones.
+
+mod add;
+mod algebra;
+mod algebra_args;
+mod bounds;
+mod members;
+mod pop;
+mod range;
+mod range_args;
+mod remove;
+
+use crate::command::{Command, Flags, Group, Handler, Keys};
+
+use Handler::{Read, Rewrite, Write};
+
+const fn row(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    keyed(name, arity, Keys::ONE, since, handler, summary)
+}
+
+const fn keyed(
+    name: &'static str,
+    arity: i16,
+    keys: Keys,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(name, arity, keys, Group::SortedSet, since, handler, summary)
+}
+
+const FAST: Flags = Flags::FAST;
+const GROWS: Flags = Flags::DENY_OOM;
+const GROWS_FAST: Flags = GROWS.or(FAST);
+const COUNTED: Keys = Keys::Counted {
+    count: 1,
+    first: 2,
+    extra: 0,
+};
+const COUNTED_STORE: Keys = Keys::Counted {
+    count: 2,
+    first: 3,
+    extra: 1,
+};
+
+/// The rows.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    row("zadd", -4, "1.2.0", Write(add::zadd), "Sets scores of members of a sorted set, made if need be.").with(GROWS_FAST),
+    row("zincrby", 4, "1.2.0", Write(add::zincrby), "Adds to the score of a member of a sorted set.").with(GROWS_FAST),
+    row("zcard", 2, "1.2.0", Read(members::zcard), "Returns the number of members of a sorted set.").with(FAST),
+    row("zscore", 3, "1.2.0", Read(members::zscore), "Returns the score of a member of a sorted set.").with(FAST),
+    row("zmscore", -3, "6.2.0", Read(members::zmscore), "Returns the scores of members of a sorted set.").with(FAST),
+    row("zrank", 3, "2.0.0", Read(members::zrank), "Returns the place of a member of a sorted set.").with(FAST),
+    row("zrevrank", 3, "2.0.0", Read(members::zrevrank), "Returns the place of a member from the highest score on.").with(FAST),
+    row("zrandmember", -2, "6.2.0", Read(members::zrandmember), "Returns random members of a sorted set."),
+    row("zscan", -3, "2.8.0", Read(members::zscan), "Walks the members of a sorted set in steps."),
+    row("zcount", 4, "2.0.0", Read(range::zcount), "Counts the members within a range of scores.").with(FAST),
+    row("zlexcount", 4, "2.8.9", Read(range::zlexcount), "Counts the members within a range of names.").with(FAST),
+    row("zrange", -4, "1.2.0", Read(range::zrange), "Returns the members within a range of ranks, scores or names."),
+    row("zrevrange", -4, "1.2.0", Read(range::zrevrange), "Returns a range of ranks, the highest score first."),
+    row("zrangebyscore", -4, "1.0.5", Read(range::zrangebyscore), "Returns the members within a range of scores."),
+    row("zrevrangebyscore", -4, "2.2.0", Read(range::zrevrangebyscore), "Returns a range of scores, the highest first."),
+    row("zrangebylex", -4, "2.8.9", Read(range::zrangebylex), "Returns the members within a range of names."),
+    row("zrevrangebylex", -4, "2.8.9", Read(range::zrevrangebylex), "Returns a range of names, the last first."),
+    keyed("zrangestore", -5, Keys::TWO, "6.2.0", Write(range::zrangestore), "Stores a range of a sorted set.").with(GROWS),
+    row("zrem", -3, "1.2.0", Write(remove::zrem), "Removes members of a sorted set.").with(FAST),
+    row("zremrangebyrank", 4, "2.0.0", Write(remove::zremrangebyrank), "Removes the members within a range of ranks."),
+    row("zremrangebyscore", 4, "1.2.0", Write(remove::zremrangebyscore), "Removes the members within a range of scores."),
+    row("zremrangebylex", 4, "2.8.9", Write(remove::zremrangebylex), "Removes the members within a range of names."),
+    row("zpopmin", -2, "5.0.0", Write(pop::zpopmin), "Removes and returns the members with the lowest scores.").with(FAST),
+    row("zpopmax", -2, "5.0.0", Write(pop::zpopmax), "Removes and returns the members with the highest scores.").with(FAST),
+    keyed("zmpop", -4, COUNTED, "7.0.0", Rewrite(pop::zmpop), "Removes and returns members of the first sorted set that has any."),
+    keyed("zunion", -3, COUNTED, "6.2.0", Read(algebra::zunion), "Returns what is in any of some sorted sets."),
+    keyed("zinter", -3, COUNTED, "6.2.0", Read(algebra::zinter), "Returns what is in all of some sorted sets."),
+    keyed("zdiff", -3, COUNTED, "6.2.0", Read(algebra::zdiff), "Returns what is in a sorted set and in none of others."),
+    keyed("zintercard", -3, COUNTED, "7.0.0", Read(algebra::zintercard), "Counts what is in all of some sorted sets."),
+    keyed("zunionstore", -4, COUNTED_STORE, "2.0.0", Write(algebra::zunionstore), "Stores what is in any of some sorted sets.").with(GROWS),
+    keyed("zinterstore", -4, COUNTED_STORE, "2.0.0", Write(algebra::zinterstore), "Stores what is in all of some sorted sets.").with(GROWS),
+    keyed("zdiffstore", -4, COUNTED_STORE, "6.2.0", Write(algebra::zdiffstore), "Stores what is in a sorted set and in none of others.").with(GROWS),
+];
