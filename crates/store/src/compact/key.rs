@@ -9,12 +9,12 @@
 //! A key of 16 bytes whose last byte is 0xEF or more goes to the heap; text never ends so.
 
 use super::heap;
+use super::inline::{FULL, padded};
 use std::fmt;
 use std::mem::size_of;
 use std::ptr;
 
 const INLINE_MAX: usize = 15;
-const FULL: usize = 16;
 const TAG_HEAP: u8 = 0xEF;
 const TAG_SHORT: u8 = 0xF0;
 const LEN_MASK: u64 = (1 << 56) - 1;
@@ -41,17 +41,14 @@ impl Key {
             return Key::short(bytes);
         }
         if bytes.len() == FULL && bytes[FULL - 1] < TAG_HEAP {
-            let mut all = [0; FULL];
-            all.copy_from_slice(bytes);
-            return Key::from_raw(all);
+            return Key::from_raw(padded(bytes));
         }
         Key::on_heap(bytes)
     }
 
     #[inline]
     fn short(bytes: &[u8]) -> Key {
-        let mut all = [0; FULL];
-        all[..bytes.len()].copy_from_slice(bytes);
+        let mut all = padded(bytes);
         all[FULL - 1] = TAG_SHORT + bytes.len() as u8;
         Key::from_raw(all)
     }
@@ -69,12 +66,16 @@ impl Key {
     #[cold]
     #[inline(never)]
     fn on_heap(bytes: &[u8]) -> Key {
-        let mut rest = (bytes.len() as u64 & LEN_MASK).to_le_bytes();
-        rest[7] = TAG_HEAP;
         Key {
             word: heap::copy_of(bytes),
-            rest,
+            rest: Key::heap_rest(bytes.len()),
         }
+    }
+
+    fn heap_rest(len: usize) -> [u8; 8] {
+        let mut rest = (len as u64 & LEN_MASK).to_le_bytes();
+        rest[7] = TAG_HEAP;
+        rest
     }
 
     #[inline]
@@ -104,16 +105,61 @@ impl Key {
         unsafe { std::slice::from_raw_parts(ptr::from_ref(self).cast::<u8>(), len) }
     }
 
-    /// Whether this is the key `bytes`.
+    /// The last of the 16 bytes.
     #[inline]
-    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
-        self.as_bytes() == bytes
+    pub(crate) fn tag(&self) -> u8 {
+        self.rest[7]
+    }
+
+    /// Whether this is the key that `probe` looks for.
+    #[inline]
+    pub(crate) fn is(&self, probe: &KeyProbe<'_>) -> bool {
+        if self.rest != probe.rest {
+            return false;
+        }
+        if self.is_heap() {
+            return self.as_bytes() == probe.bytes;
+        }
+        self.word.addr() == probe.word
     }
 
     /// Bytes on the heap that belong to this key.
     #[inline]
     pub fn heap_size(&self) -> usize {
         if self.is_heap() { self.heap_len() } else { 0 }
+    }
+}
+
+/// A key to look for, in the form in which it compares fastest: short ones as two words.
+pub(crate) struct KeyProbe<'a> {
+    bytes: &'a [u8],
+    word: usize,
+    rest: [u8; 8],
+}
+
+impl<'a> KeyProbe<'a> {
+    #[inline]
+    pub(crate) fn new(bytes: &'a [u8]) -> KeyProbe<'a> {
+        let is_full = bytes.len() == FULL && bytes[FULL - 1] < TAG_HEAP;
+        if !is_full && bytes.len() > INLINE_MAX {
+            let rest = Key::heap_rest(bytes.len());
+            return KeyProbe {
+                bytes,
+                word: 0,
+                rest,
+            };
+        }
+        let mut all = padded(bytes);
+        if !is_full {
+            all[FULL - 1] = TAG_SHORT + bytes.len() as u8;
+        }
+        let (word, rest) = all.split_at(8);
+        let word = usize::from_ne_bytes(word.try_into().expect("eight bytes"));
+        KeyProbe {
+            bytes,
+            word,
+            rest: rest.try_into().expect("eight bytes"),
+        }
     }
 }
 
@@ -190,6 +236,18 @@ mod tests {
             let key = Key::new(&bytes);
             let moved = vec![key, Key::default()];
             prop_assert_eq!(moved[0].as_bytes(), &bytes[..]);
+        }
+
+        #[test]
+        fn a_probe_finds_its_key_only(
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+            other in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            prop_assert!(Key::new(&bytes).is(&KeyProbe::new(&bytes)));
+            prop_assert_eq!(Key::new(&bytes).is(&KeyProbe::new(&other)), bytes == other);
+            let mut longer = bytes.clone();
+            longer.push(0);
+            prop_assert!(!Key::new(&bytes).is(&KeyProbe::new(&longer)));
         }
     }
 }

@@ -7,8 +7,10 @@
 #![allow(unsafe_code)]
 
 mod heap;
+mod inline;
 mod key;
 mod str_value;
 
 pub use key::Key;
+pub(crate) use key::KeyProbe;
 pub use str_value::{INT_TEXT_MAX, StrValue};

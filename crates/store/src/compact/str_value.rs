@@ -10,6 +10,7 @@
 //! The other values of the tag are the niche in which [`crate::Value`] keeps its own.
 
 use super::heap;
+use super::inline::padded;
 use std::borrow::Cow;
 use std::fmt;
 use std::mem::{size_of, take};
@@ -100,8 +101,7 @@ impl StrValue {
 
     #[inline]
     fn text(bytes: &[u8]) -> StrValue {
-        let mut all = [0; 16];
-        all[..bytes.len()].copy_from_slice(bytes);
+        let all = padded(bytes);
         let (word, rest) = all.split_at(8);
         let word = usize::from_ne_bytes(word.try_into().expect("eight bytes"));
         StrValue {
@@ -221,6 +221,15 @@ impl StrValue {
                 &scratch[..text.len()]
             }
         }
+    }
+
+    /// The first byte as it stands in memory, 0 if there is none.
+    #[inline]
+    pub(crate) fn first_byte(&self) -> u8 {
+        self.stored()
+            .and_then(|bytes| bytes.first())
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Appends `bytes`. Repeated appends cost amortised O(appended).

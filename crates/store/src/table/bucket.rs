@@ -37,6 +37,8 @@ pub(crate) struct BucketIndex {
     pub(crate) displaced: u16,
     /// Slots whose entry has an expiry time.
     pub(crate) expiring: u16,
+    /// How many slots hold an entry.
+    len: u8,
     /// How many entries that are at home here stand in each stash bucket.
     overflow: [u8; OVERFLOW_COUNTERS],
 }
@@ -60,32 +62,33 @@ impl Iterator for Bits {
     }
 }
 
-/// One bit for each byte of `word` that equals `byte`.
+/// One bit for each of the 16 bytes that equals `byte`.
 #[inline]
-fn equal_bytes(word: u64, byte: u8) -> u64 {
+fn equal_bytes(bytes: [u8; SLOTS], byte: u8) -> u16 {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const LOW_7: u64 = 0x7F7F_7F7F_7F7F_7F7F;
     /// Gathers bit 0 of every byte in the top byte.
     const GATHER: u64 = 0x0102_0408_1020_4080;
-    let differing = word ^ (LOW * u64::from(byte));
-    let zero_bytes = !(((differing & LOW_7) + LOW_7) | differing | LOW_7);
-    (zero_bytes >> 7).wrapping_mul(GATHER) >> 56
+    let half = |word: u64| {
+        let differing = word ^ (LOW * u64::from(byte));
+        let zero_bytes = !(((differing & LOW_7) + LOW_7) | differing | LOW_7);
+        (zero_bytes >> 7).wrapping_mul(GATHER) >> 56
+    };
+    let all = u128::from_le_bytes(bytes);
+    (half(all as u64) | half((all >> 64) as u64) << 8) as u16
 }
 
 impl BucketIndex {
     /// The used slots whose fingerprint is `fingerprint`.
     #[inline]
     pub(crate) fn matches(&self, fingerprint: u8) -> u16 {
-        let all = u128::from_le_bytes(self.fingerprints);
-        let low = equal_bytes(all as u64, fingerprint);
-        let high = equal_bytes((all >> 64) as u64, fingerprint);
-        (low | high << 8) as u16 & self.used
+        equal_bytes(self.fingerprints, fingerprint) & self.used
     }
 
     /// How many slots hold an entry.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.used.count_ones() as usize
+        self.len as usize
     }
 
     /// The fingerprint of a used slot.
@@ -127,13 +130,20 @@ impl BucketIndex {
     pub(crate) fn occupy(&mut self, slot: usize, fingerprint: u8, displaced: bool) {
         self.fingerprints[slot] = fingerprint;
         self.used |= 1 << slot;
+        self.len += 1;
         self.displaced |= u16::from(displaced) << slot;
+    }
+
+    /// Forgets all entries; gives the slots that held them.
+    pub(crate) fn clear(&mut self) -> u16 {
+        std::mem::take(self).used
     }
 
     #[inline]
     pub(crate) fn vacate(&mut self, slot: usize) {
         let keep = !(1 << slot);
         self.used &= keep;
+        self.len -= 1;
         self.displaced &= keep;
         self.expiring &= keep;
     }

@@ -13,6 +13,7 @@ mod bucket;
 mod cursor;
 mod hash;
 mod segment;
+mod warm;
 
 pub(crate) use bucket::{Bits, Slot};
 pub use cursor::WalkCursor;
@@ -20,6 +21,7 @@ pub(crate) use hash::TableHasher;
 pub(crate) use segment::{Place, Plan, Segment};
 
 use crate::UnixMs;
+use crate::compact::KeyProbe;
 use segment::{DEPTH_MAX, Stamp};
 use std::mem::size_of;
 
@@ -108,7 +110,7 @@ impl Table {
     }
 
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Location> {
+    pub(crate) fn find(&self, hash: u64, key: &KeyProbe<'_>) -> Option<Location> {
         let segment = self.segment_of(hash);
         self.segments[segment]
             .find(hash, key)

@@ -7,20 +7,16 @@
 //! An entry stands in its home bucket, in the next one ("displaced"), or in the stash. A segment grows in
 //! steps of about a quarter, which keeps buckets full, and splits when it is at its largest.
 
+mod growth;
+
+pub(crate) use growth::Stamp;
+
 use super::bucket::{Bits, BucketCold, BucketIndex, SLOTS, Slot};
 use super::hash::TableHasher;
 use crate::UnixMs;
-use crate::compact::Key;
+use crate::compact::KeyProbe;
 use std::mem::{size_of, take};
 
-/// Home buckets of a segment, from its first to its last size.
-const SIZES: [usize; 7] = [4, 8, 16, 24, 30, 38, 48];
-/// Home buckets of the largest segment.
-const HOMES_MAX: usize = SIZES[SIZES.len() - 1];
-/// Stash buckets of a segment, and how many are added where it can't split.
-const STASH: usize = 4;
-/// A new half of a split segment is at most this full (in percent), so that it does not grow again at once.
-const FILL_AFTER_SPLIT: usize = 80;
 /// Bits of the hash that choose the home bucket.
 const HOME_BITS: u32 = 16;
 /// The deepest segment: its bits, those of the home bucket and those of the fingerprint must not overlap.
@@ -59,23 +55,25 @@ impl Plan {
 
 /// A range of hashes with its entries.
 #[derive(Default)]
+#[repr(C, align(64))]
 pub(crate) struct Segment {
-    /// The first hash of the range.
-    pub(crate) start: u64,
+    // What a lookup reads comes first, in one cache line.
+    index: Box<[BucketIndex]>,
+    slots: Box<[Slot]>,
+    homes: usize,
     /// How many top bits all hashes of the range share.
     pub(crate) depth: u32,
+    /// The first hash of the range.
+    pub(crate) start: u64,
     /// Entries.
     pub(crate) len: usize,
     /// Entries with an expiry time.
     pub(crate) expiring: usize,
     /// Changes whenever entries may have changed their buckets all at once.
     pub(crate) generation: u64,
-    homes: usize,
     /// Buckets that have an array of expiry times.
     expiry_arrays: usize,
-    index: Box<[BucketIndex]>,
     cold: Box<[BucketCold]>,
-    slots: Box<[Slot]>,
 }
 
 impl Segment {
@@ -86,23 +84,6 @@ impl Segment {
             depth,
             generation,
             ..Segment::default()
-        }
-    }
-
-    fn with_buckets(start: u64, depth: u32, shape: Shape, stamp: Stamp) -> Segment {
-        let buckets = shape.homes + shape.stash;
-        let cold = |_| BucketCold::new(stamp.version);
-        Segment {
-            start,
-            depth,
-            len: 0,
-            expiring: 0,
-            expiry_arrays: 0,
-            generation: stamp.generation,
-            homes: shape.homes,
-            index: vec![BucketIndex::default(); buckets].into(),
-            cold: (0..buckets).map(cold).collect(),
-            slots: (0..buckets * SLOTS).map(|_| Slot::default()).collect(),
         }
     }
 
@@ -212,51 +193,81 @@ impl Segment {
         }
     }
 
-    /// Finds `key`: one or two buckets, and stash buckets only where the home bucket says so.
+    /// Finds a key: one or two buckets, and stash buckets only where the home bucket says so.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
+    pub(crate) fn find(&self, hash: u64, key: &KeyProbe<'_>) -> Option<Place> {
         if self.is_released() {
             return None;
         }
         let home = self.home(hash);
-        let fingerprint = hash as u8;
-        let index = &self.index[home];
-        if let Some(place) =
-            self.find_among(home, index.matches(fingerprint) & !index.displaced, key)
-        {
-            return Some(place);
-        }
         let next = self.next_home(home);
-        let neighbor = &self.index[next];
-        if let Some(place) = self.find_among(
-            next,
-            neighbor.matches(fingerprint) & neighbor.displaced,
-            key,
-        ) {
-            return Some(place);
+        let mut candidates = self.candidates(home, next, hash as u8);
+        while candidates != 0 {
+            let bit = candidates.trailing_zeros() as usize;
+            let bucket = if bit < SLOTS { home } else { next };
+            let place = Place {
+                bucket,
+                slot: bit % SLOTS,
+            };
+            if self.slot(place).key.is(key) {
+                return Some(place);
+            }
+            candidates &= candidates - 1;
         }
-        if index.overflows() {
-            self.find_in_stash(home, fingerprint, key)
+        if self.index[home].overflows() {
+            self.find_in_stash(home, hash as u8, key)
         } else {
             None
         }
     }
 
+    /// Slots of both buckets (those of `next` in the upper half) that may hold an entry at home in `home`. Both at
+    /// once, since which of the two it is is a coin toss that no branch predictor wins.
     #[inline]
-    fn find_among(&self, bucket: usize, candidates: u16, key: &[u8]) -> Option<Place> {
-        Bits(candidates)
-            .map(|slot| Place { bucket, slot })
-            .find(|&place| self.slot(place).key.is(key))
+    fn candidates(&self, home: usize, next: usize, fingerprint: u8) -> u32 {
+        let (at_home, beside) = (&self.index[home], &self.index[next]);
+        u32::from(at_home.matches(fingerprint) & !at_home.displaced)
+            | u32::from(beside.matches(fingerprint) & beside.displaced) << SLOTS
+    }
+
+    /// Where an entry with this hash stands, unless fingerprints deceive or it is in the stash.
+    #[inline]
+    pub(crate) fn likely(&self, hash: u64) -> Option<Place> {
+        if self.is_released() {
+            return None;
+        }
+        let home = self.home(hash);
+        let next = self.next_home(home);
+        let candidates = self.candidates(home, next, hash as u8);
+        let bit = candidates.trailing_zeros() as usize;
+        let bucket = if bit < SLOTS { home } else { next };
+        (candidates != 0).then_some(Place {
+            bucket,
+            slot: bit % SLOTS,
+        })
+    }
+
+    /// Reads a byte of the buckets where an entry with this hash may stand.
+    #[inline]
+    pub(crate) fn warm_index(&self, hash: u64) -> u64 {
+        if self.is_released() {
+            return 0;
+        }
+        let home = self.home(hash);
+        (self.index[home].len() + self.index[self.next_home(home)].len()) as u64
     }
 
     #[inline(never)]
-    fn find_in_stash(&self, home: usize, fingerprint: u8, key: &[u8]) -> Option<Place> {
+    fn find_in_stash(&self, home: usize, fingerprint: u8, key: &KeyProbe<'_>) -> Option<Place> {
         let index = &self.index[home];
-        (self.homes..self.buckets())
-            .filter(|bucket| index.overflows_to(bucket - self.homes))
-            .find_map(|bucket| {
-                self.find_among(bucket, self.index[bucket].matches(fingerprint), key)
-            })
+        let stash =
+            (self.homes..self.buckets()).filter(|bucket| index.overflows_to(bucket - self.homes));
+        let candidates = stash.flat_map(|bucket| {
+            Bits(self.index[bucket].matches(fingerprint)).map(move |slot| Place { bucket, slot })
+        });
+        candidates
+            .into_iter()
+            .find(|&place| self.slot(place).key.is(key))
     }
 
     /// How an entry with this hash, which is not there yet, would get in.
@@ -328,9 +339,15 @@ impl Segment {
             self.index[home].count_overflow(place.bucket - self.homes);
         }
         self.index[place.bucket].occupy(place.slot, hash as u8, !stashed && place.bucket != home);
-        *self.slot_mut(place) = entry;
+        self.fill(place, entry);
         self.len += 1;
         place
+    }
+
+    /// Writes to a slot that is empty: there is nothing to drop, which need not be looked at.
+    #[inline]
+    fn fill(&mut self, place: Place, entry: Slot) {
+        std::mem::forget(std::mem::replace(self.slot_mut(place), entry));
     }
 
     /// Moves an entry between its two buckets.
@@ -349,7 +366,7 @@ impl Segment {
         let entry = take(self.slot_mut(from));
         let place = Place { bucket: to, slot };
         self.index[to].occupy(slot, fingerprint, !displaced);
-        *self.slot_mut(place) = entry;
+        self.fill(place, entry);
         if at.is_some() {
             self.set_expiry(place, at);
         }
@@ -382,118 +399,10 @@ impl Segment {
         }
     }
 
-    /// Whether the segment is at its last size.
-    pub(crate) fn is_largest(&self) -> bool {
-        self.homes >= HOMES_MAX
-    }
-
-    /// Whether freeing the buckets of the segment, now that it is empty, is worth while.
-    pub(crate) fn is_releasable(&self) -> bool {
-        self.len == 0 && (self.depth > 0 || self.homes > SIZES[0])
-    }
-
-    /// The same entries in the next larger segment.
-    pub(crate) fn enlarged(mut self, stamp: Stamp, hasher: &TableHasher) -> Segment {
-        let mut larger = Segment::with_buckets(self.start, self.depth, self.next_shape(), stamp);
-        self.drain(
-            |key| hasher.hash(key.as_bytes()),
-            |hash, entry, at| larger.put_anyhow(hash, entry, at, hasher),
-        );
-        larger
-    }
-
-    /// The entries in two segments, of the lower and the upper half of the range.
-    pub(crate) fn split(mut self, stamps: [Stamp; 2], hasher: &TableHasher) -> [Segment; 2] {
-        let depth = self.depth + 1;
-        let upper_bit = 1u64 << (64 - depth);
-        let shape = Shape::for_entries(self.len / 2);
-        let mut halves = [
-            Segment::with_buckets(self.start, depth, shape, stamps[0]),
-            Segment::with_buckets(self.start | upper_bit, depth, shape, stamps[1]),
-        ];
-        self.drain(
-            |key| hasher.hash(key.as_bytes()),
-            |hash, entry, at| {
-                halves[usize::from(hash & upper_bit != 0)].put_anyhow(hash, entry, at, hasher)
-            },
-        );
-        halves
-    }
-
-    /// Puts an entry in, growing as often as it takes.
-    fn put_anyhow(&mut self, hash: u64, entry: Slot, at: Option<UnixMs>, hasher: &TableHasher) {
-        let mut plan = self.plan(hash);
-        while plan == Plan::Grow {
-            let stamp = Stamp {
-                version: self.version(0),
-                generation: self.generation,
-            };
-            *self = take(self).enlarged(stamp, hasher);
-            plan = self.plan(hash);
-        }
-        let place = self.put(plan, hash, entry);
-        if at.is_some() {
-            self.set_expiry(place, at);
-        }
-    }
-
-    fn drain(
-        &mut self,
-        hash: impl Fn(&Key) -> u64,
-        mut accept: impl FnMut(u64, Slot, Option<UnixMs>),
-    ) {
-        for bucket in 0..self.buckets() {
-            for slot in Bits(self.index[bucket].used) {
-                let place = Place { bucket, slot };
-                let at = self.expiry(place);
-                let entry = take(self.slot_mut(place));
-                accept(hash(&entry.key), entry, at);
-            }
-        }
-    }
-
-    fn next_shape(&self) -> Shape {
-        match SIZES.iter().find(|&&size| size > self.homes) {
-            Some(&homes) => Shape {
-                homes,
-                stash: STASH,
-            },
-            None => Shape {
-                homes: self.homes,
-                stash: self.buckets() - self.homes + STASH,
-            },
-        }
-    }
-
     /// Takes all entries of a bucket, for freeing. The segment is of no other use afterwards.
     pub(crate) fn dismantle(&mut self, bucket: usize, freed: &mut dyn FnMut(Slot)) {
-        for slot in Bits(take(&mut self.index[bucket].used)) {
+        for slot in Bits(self.index[bucket].clear()) {
             freed(take(self.slot_mut(Place { bucket, slot })));
-        }
-    }
-}
-
-/// What new buckets are stamped with.
-#[derive(Clone, Copy)]
-pub(crate) struct Stamp {
-    /// The newest cut: what is in the buckets has been served for all observers.
-    pub(crate) version: u64,
-    /// The generation of the segment.
-    pub(crate) generation: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Shape {
-    homes: usize,
-    stash: usize,
-}
-
-impl Shape {
-    fn for_entries(entries: usize) -> Shape {
-        let fits = |homes: &usize| (homes + STASH) * SLOTS * FILL_AFTER_SPLIT >= entries * 100;
-        Shape {
-            homes: SIZES.into_iter().find(fits).unwrap_or(HOMES_MAX),
-            stash: STASH,
         }
     }
 }

@@ -1,0 +1,148 @@
+//! How a segment grows: the same entries in more buckets, or in two segments.
+
+use super::{Plan, SLOTS, Segment};
+use crate::UnixMs;
+use crate::table::bucket::{BucketCold, BucketIndex, Slot};
+use crate::table::hash::TableHasher;
+use std::mem::take;
+
+/// Home buckets of a segment, from its first to its last size.
+const SIZES: [usize; 7] = [4, 8, 16, 24, 30, 38, 48];
+/// Home buckets of the largest segment.
+const HOMES_MAX: usize = SIZES[SIZES.len() - 1];
+/// Stash buckets of a segment, and how many are added where it can't split.
+const STASH: usize = 4;
+/// A new half of a split segment is at most this full (in percent), so that it does not grow again at once.
+const FILL_AFTER_SPLIT: usize = 80;
+
+/// What new buckets are stamped with.
+#[derive(Clone, Copy)]
+pub(crate) struct Stamp {
+    /// The newest cut: what is in the buckets has been served for all observers.
+    pub(crate) version: u64,
+    /// The generation of the segment.
+    pub(crate) generation: u64,
+}
+
+/// How many buckets a segment has.
+#[derive(Clone, Copy)]
+struct Shape {
+    homes: usize,
+    stash: usize,
+}
+
+impl Shape {
+    fn for_entries(entries: usize) -> Shape {
+        let fits = |homes: &usize| (homes + STASH) * SLOTS * FILL_AFTER_SPLIT >= entries * 100;
+        let homes = SIZES.into_iter().find(fits).unwrap_or(HOMES_MAX);
+        Shape {
+            homes,
+            stash: STASH,
+        }
+    }
+}
+
+impl Segment {
+    fn with_buckets(start: u64, depth: u32, shape: Shape, stamp: Stamp) -> Segment {
+        let buckets = shape.homes + shape.stash;
+        Segment {
+            homes: shape.homes,
+            index: vec![BucketIndex::default(); buckets].into(),
+            cold: (0..buckets)
+                .map(|_| BucketCold::new(stamp.version))
+                .collect(),
+            slots: (0..buckets * SLOTS).map(|_| Slot::default()).collect(),
+            ..Segment::empty(start, depth, stamp.generation)
+        }
+    }
+
+    /// Whether the segment is at its last size.
+    pub(crate) fn is_largest(&self) -> bool {
+        self.homes >= HOMES_MAX
+    }
+
+    /// Whether freeing the buckets of the segment, now that it is empty, is worth while.
+    pub(crate) fn is_releasable(&self) -> bool {
+        self.len == 0 && (self.depth > 0 || self.homes > SIZES[0])
+    }
+
+    /// The same entries in the next larger segment.
+    pub(crate) fn enlarged(self, stamp: Stamp, hasher: &TableHasher) -> Segment {
+        let mut larger = Segment::with_buckets(self.start, self.depth, self.next_shape(), stamp);
+        self.drain(hasher, |hash, entry, at| {
+            larger.put_anyhow(hash, entry, at, hasher)
+        });
+        larger
+    }
+
+    /// The entries in two segments, of the lower and the upper half of the range.
+    pub(crate) fn split(self, stamps: [Stamp; 2], hasher: &TableHasher) -> [Segment; 2] {
+        let depth = self.depth + 1;
+        let upper_bit = 1u64 << (64 - depth);
+        let shape = Shape::for_entries(self.len / 2);
+        let mut halves = [
+            Segment::with_buckets(self.start, depth, shape, stamps[0]),
+            Segment::with_buckets(self.start | upper_bit, depth, shape, stamps[1]),
+        ];
+        self.drain(hasher, |hash, entry, at| {
+            halves[usize::from(hash & upper_bit != 0)].put_anyhow(hash, entry, at, hasher);
+        });
+        halves
+    }
+
+    fn next_shape(&self) -> Shape {
+        match SIZES.iter().find(|&&size| size > self.homes) {
+            Some(&homes) => Shape {
+                homes,
+                stash: STASH,
+            },
+            None => Shape {
+                homes: self.homes,
+                stash: self.buckets() - self.homes + STASH,
+            },
+        }
+    }
+
+    /// Puts an entry in, growing as often as it takes.
+    fn put_anyhow(&mut self, hash: u64, entry: Slot, at: Option<UnixMs>, hasher: &TableHasher) {
+        let mut plan = self.plan(hash);
+        while plan == Plan::Grow {
+            let stamp = Stamp {
+                version: self.version(0),
+                generation: self.generation,
+            };
+            *self = take(self).enlarged(stamp, hasher);
+            plan = self.plan(hash);
+        }
+        let place = self.put(plan, hash, entry);
+        if at.is_some() {
+            self.set_expiry(place, at);
+        }
+    }
+
+    /// Gives all entries away, with their hashes.
+    fn drain(self, hasher: &TableHasher, mut accept: impl FnMut(u64, Slot, Option<UnixMs>)) {
+        let Segment {
+            index, cold, slots, ..
+        } = self;
+        let mut slots = slots.into_vec().into_iter();
+        for (index, cold) in index.iter().zip(&cold) {
+            // All hashes of a bucket first: long keys are then fetched from memory together.
+            let keys = slots.as_slice()[..SLOTS]
+                .iter()
+                .map(|slot| slot.key.as_bytes());
+            let mut hashes = [0; SLOTS];
+            hashes
+                .iter_mut()
+                .zip(keys)
+                .for_each(|(hash, key)| *hash = hasher.hash(key));
+            for (slot, (entry, hash)) in slots.by_ref().take(SLOTS).zip(hashes).enumerate() {
+                let bit = 1 << slot;
+                if index.used & bit != 0 {
+                    let at = (index.expiring & bit != 0).then(|| cold.expiry(slot));
+                    accept(hash, entry, at);
+                }
+            }
+        }
+    }
+}
