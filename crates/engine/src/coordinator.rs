@@ -1,9 +1,8 @@
 //! The coordinator's end of a transaction over several shards, and of a cut.
 
 use crate::context::Effects;
-use crate::core::{CutAction, Hop, HopReply, KeyLock, ShardCore, TxId, TxShared, TxSpec};
+use crate::core::{CutAction, Hop, HopReply, HopWrites, KeyLock, ShardCore, TxId, TxShared, TxSpec};
 use crate::thread::{Pending, Thread, join};
-use damselfly_store::DbIndex;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -56,11 +55,11 @@ impl Transaction {
     }
 
     /// Visits a shard. The visit is on its way when this returns, so several can run at once.
-    /// `writes` are the keys it may change there.
+    /// `writes` is what it may change there.
     pub fn hop<R: Send + 'static>(
         &self,
         shard: usize,
-        writes: Vec<(DbIndex, Vec<u8>)>,
+        writes: HopWrites,
         run: impl FnOnce(&mut ShardCore, &mut Effects) -> R + Send + 'static,
     ) -> PendingHop<'_, R> {
         let id = self.shared.id;

@@ -5,8 +5,9 @@ use crate::core::ShardCore;
 use crate::mesh::Mesh;
 use crate::thread::Thread;
 use damselfly_journal::JournalOptions;
+use damselfly_replication::{Lineage, ReplId};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,8 @@ pub struct EngineOptions {
     pub backlog_max_bytes: u64,
     /// Time for which journal is kept, in milliseconds; 0 leaves it to the bytes.
     pub backlog_time_ms: u64,
+    /// Whether a full sync passes over values of types that are not known, instead of ending with an error.
+    pub skip_unknown_types: bool,
     /// Seed of hashing and random choices.
     pub seed: u64,
 }
@@ -44,6 +47,7 @@ impl Default for EngineOptions {
             max_memory: 0,
             backlog_max_bytes: 64 << 20,
             backlog_time_ms: 0,
+            skip_unknown_types: false,
             seed: 0x9E37_79B9_7F4A_7C15,
         }
     }
@@ -71,6 +75,7 @@ pub struct Engine {
     pub(crate) cuts: tokio::sync::Mutex<()>,
     role: AtomicU8,
     loading: AtomicBool,
+    lineage: Mutex<Lineage>,
     next_client: AtomicU64,
     stop: CancellationToken,
 }
@@ -87,6 +92,7 @@ impl Engine {
             cuts: tokio::sync::Mutex::new(()),
             role: AtomicU8::new(Role::Primary as u8),
             loading: AtomicBool::new(false),
+            lineage: Mutex::new(Lineage::new(new_replid())),
             next_client: AtomicU64::new(1),
             stop: CancellationToken::new(),
         })
@@ -130,6 +136,16 @@ impl Engine {
     /// Changes the role; the shards are told by whoever changes it, at a cut.
     pub fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// Which sequence of records the journals hold.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage.lock().expect("nobody panics while changing it").clone()
+    }
+
+    /// Changes the lineage.
+    pub fn change_lineage<R>(&self, change: impl FnOnce(&mut Lineage) -> R) -> R {
+        change(&mut self.lineage.lock().expect("nobody panics while changing it"))
     }
 
     /// Whether the data set is being replaced: most commands are refused.
@@ -207,5 +223,24 @@ async fn expire_actively(thread: Rc<Thread>) {
             tokio::task::yield_now().await;
         }
         thread.clean_up();
+    }
+}
+
+/// A replication id that nobody else draws.
+pub fn new_replid() -> ReplId {
+    let mut bytes = [0u8; 20];
+    fill_random(&mut bytes);
+    ReplId::from_random(bytes)
+}
+
+/// Fills `bytes` from the process's randomly seeded hasher and the clock: unique, not secret.
+fn fill_random(bytes: &mut [u8]) {
+    use std::hash::{BuildHasher, Hasher};
+    for chunk in bytes.chunks_mut(8) {
+        let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+        hasher.write_i64(crate::thread::unix_ms());
+        hasher.write_u32(std::process::id());
+        let random = hasher.finish().to_le_bytes();
+        chunk.copy_from_slice(&random[..chunk.len()]);
     }
 }

@@ -162,8 +162,9 @@ impl Keyspace {
 
     /// Empties one database or all; what was in them is freed later, in slices.
     pub fn flush(&mut self, db: Option<DbIndex>) {
-        let Keyspace { store, watch, .. } = self;
+        let Keyspace { store, watch, snapshots, .. } = self;
         watch.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
+        snapshots.on_flush(store, db);
         let flushed = store.flush(db);
         self.changes += flushed.len() as u64;
         if !flushed.is_empty() {

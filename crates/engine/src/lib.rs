@@ -19,7 +19,9 @@ pub mod engine;
 pub mod families;
 pub mod keyspace;
 pub mod mesh;
+pub mod replicate;
 pub mod session;
+pub mod stats;
 pub mod thread;
 pub mod watch;
 

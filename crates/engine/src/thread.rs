@@ -4,6 +4,8 @@
 use crate::core::{BatchReply, CommandBatch, Job, ShardCore, Step};
 use crate::engine::Engine;
 use crate::mesh::{Message, ReplyTo};
+use crate::replicate::EngineSnapshot;
+use damselfly_replication::primary::{FlowSignal, FlowTable};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -27,7 +29,13 @@ pub struct Thread {
     pub engine: Arc<Engine>,
     /// What the embedder keeps for this thread.
     pub host: RefCell<Option<Rc<dyn Any>>>,
+    /// The replication flows that leave this thread's shard.
+    pub flows: FlowTable<EngineSnapshot>,
+    /// What ran on this thread's connections and not on a shard alone.
+    pub stats: RefCell<crate::stats::CommandStats>,
     core: Option<RefCell<ShardCore>>,
+    waking: Cell<bool>,
+    next_ack: RefCell<Vec<Answer<()>>>,
     slots: RefCell<Slots>,
     cleaning: Cell<bool>,
 }
@@ -54,7 +62,26 @@ impl Thread {
     /// The thread of this index; it owns a shard if there is one for it.
     pub fn new(index: usize, engine: Arc<Engine>) -> Rc<Thread> {
         let core = (index < engine.mesh.shards()).then(|| RefCell::new(engine.new_shard(index)));
-        Rc::new(Thread { index, engine, host: RefCell::default(), core, slots: RefCell::default(), cleaning: Cell::new(false) })
+        let thread = Rc::new(Thread {
+            index,
+            engine,
+            host: RefCell::default(),
+            flows: FlowTable::new(),
+            core,
+            waking: Cell::new(false),
+            next_ack: RefCell::default(),
+            stats: RefCell::default(), slots: RefCell::default(),
+            cleaning: Cell::new(false),
+        });
+        let weak = Rc::downgrade(&thread);
+        thread.flows.set_hook(move |signal| {
+            let Some(thread) = weak.upgrade() else { return };
+            match signal {
+                FlowSignal::Room => thread.wake_later(),
+                FlowSignal::Acked(..) => thread.next_ack.take().into_iter().for_each(|answer| answer.send(())),
+            }
+        });
+        thread
     }
 
     /// Whether the shard is this thread's own.
@@ -207,6 +234,23 @@ impl Thread {
             Message::Answer(answer, slot) => self.slots.borrow_mut().fill(slot, Slot::Answered(answer)),
             Message::Unanswered(slot) => self.slots.borrow_mut().give_up(slot),
         }
+    }
+
+    /// Lets commands that wait try again, in a task of its own: usable from inside the shard.
+    pub fn wake_later(self: &Rc<Self>) {
+        if self.core.is_none() || self.waking.replace(true) {
+            return;
+        }
+        let thread = self.clone();
+        tokio::task::spawn_local(async move {
+            thread.waking.set(false);
+            thread.with_core(ShardCore::wake);
+        });
+    }
+
+    /// Answers when the next ack of any replica comes to this thread's shard.
+    pub(crate) fn on_next_ack(&self, answer: Answer<()>) {
+        self.next_ack.borrow_mut().push(answer);
     }
 
     /// Frees discarded values in slices, in a task of its own, if there are any.

@@ -9,7 +9,7 @@ impl ShardCore {
     /// Whether nothing at all could make a command wait: the fast path.
     fn is_calm(&self) -> bool {
         !self.is_over_budget()
-            && self.barriers.is_empty()
+            && !self.space.store.is_observed()
             && self.locks.is_empty()
             && self.parked.is_empty()
             && matches!(self.freeze, Freeze::None)
@@ -35,13 +35,13 @@ impl ShardCore {
 
     /// Whether a snapshot has to serialize a big value before this key may change.
     pub(super) fn is_blocked(&self, db: DbIndex, key: &[u8]) -> bool {
-        if self.barriers.is_empty() {
+        if !self.space.store.is_observed() {
             return false;
         }
         let mut blocked = false;
         let intent = if self.space.store.get(db, key).is_some() { Intent::Update } else { Intent::Insert };
         self.space.store.prepare(db, key, intent, &mut |bucket| {
-            blocked |= self.barriers.iter().any(|(_, barrier)| barrier.blocks(&bucket));
+            blocked |= self.space.snapshots.would_park(&bucket);
         });
         blocked
     }

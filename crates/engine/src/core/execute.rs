@@ -33,13 +33,18 @@ impl ShardCore {
         keys: &KeyPositions,
         out: &mut ReplyWriter<'_>,
     ) {
-        if !row.is_write() {
+        let timer = self.stats.begin(row);
+        if row.is_write() {
+            let mut effects = Effects::new(self.journal.is_active());
+            let result = self.write(row, db, args, keys, &mut effects, out);
+            self.reply(row, result, out);
+            self.journal_alone(effects);
+        } else {
             self.commands_run += 1;
-            return reply(read(&self.space, row, db, args, out), out);
+            let result = read(&self.space, row, db, args, out);
+            self.reply(row, result, out);
         }
-        let mut effects = Effects::new(self.journal.is_active());
-        reply(self.write(row, db, args, keys, &mut effects, out), out);
-        self.journal_alone(effects);
+        self.stats.ended(row, timer);
     }
 
     /// Runs a command inside a transaction: its effects are collected, not yet journalled.
@@ -52,13 +57,23 @@ impl ShardCore {
         effects: &mut Effects,
         out: &mut ReplyWriter<'_>,
     ) {
+        let timer = self.stats.begin_part(row);
         let result = if row.is_write() {
             self.write(row, db, args, keys, effects, out)
         } else {
             self.commands_run += 1;
             read(&self.space, row, db, args, out)
         };
-        reply(result, out);
+        self.reply(row, result, out);
+        self.stats.ended(row, timer);
+    }
+
+    /// An error becomes the reply; anything else has been written by the handler.
+    fn reply(&mut self, row: &'static Command, result: CommandResult, out: &mut ReplyWriter<'_>) {
+        if let Err(error) = result {
+            self.stats.failed(row, &error);
+            out.error(error.to_string());
+        }
     }
 
     fn write(
@@ -151,13 +166,6 @@ pub(crate) fn write(
         }
         Handler::Rewrite(handler) => handler(&mut RewriteContext(context), args, out),
         _ => Err(CommandError::text("ERR the command does not run on a shard")),
-    }
-}
-
-/// An error becomes the reply; anything else has been written by the handler.
-pub(crate) fn reply(result: CommandResult, out: &mut ReplyWriter<'_>) {
-    if let Err(error) = result {
-        out.error(&error.to_string());
     }
 }
 

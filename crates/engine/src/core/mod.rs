@@ -5,6 +5,7 @@
 //! something that could let it go on has happened ([`ShardCore::run_parked`]).
 
 mod admission;
+mod apply;
 pub(crate) mod execute;
 mod freeze;
 mod jobs;
@@ -12,20 +13,20 @@ mod locks;
 mod slices;
 mod transactions;
 
+pub use apply::ApplyJob;
+pub(crate) use apply::writer;
 pub use freeze::CutAction;
 pub(crate) use execute::{read, write};
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
 pub use locks::{KeyLock, LockMode, key_hash};
-pub use transactions::{Hop, HopReply, TxId, TxShared, TxSpec, TxState};
+pub use transactions::{Hop, HopReply, HopWrites, TxId, TxShared, TxSpec, TxState};
 
 use crate::keyspace::Keyspace;
 use damselfly_journal::{Journal, JournalOptions};
-use damselfly_store::BucketView;
 use freeze::Freeze;
 use jobs::ParkedQueue;
 use locks::LockTable;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use transactions::ShardTransaction;
 
 /// Whether a step went through.
@@ -35,12 +36,6 @@ pub enum Step {
     Done,
     /// It waits; nothing has changed.
     Parked,
-}
-
-/// What may hold writes back while it streams the data set somewhere: a snapshot in progress.
-pub trait WriteBarrier {
-    /// Whether a change of this bucket has to wait. Asking is also a request to serialize the bucket soon.
-    fn blocks(&self, bucket: &BucketView<'_>) -> bool;
 }
 
 /// One shard.
@@ -55,12 +50,14 @@ pub struct ShardCore {
     pub expires: bool,
     /// Whether this shard belongs to a replica: expiry is left to the primary.
     pub is_replica: bool,
+    /// Whether the journal holds the primary's records as they came, instead of records of its own.
+    pub relays: bool,
     /// Limit of used memory for this shard in bytes; 0 is none.
     pub max_memory: usize,
     /// Commands that ran here.
     pub commands_run: u64,
-    barriers: Vec<(u64, Rc<dyn WriteBarrier>)>,
-    next_barrier: u64,
+    /// What ran here, how often and how long.
+    pub stats: crate::stats::CommandStats,
     locks: LockTable,
     transactions: BTreeMap<TxId, ShardTransaction>,
     last_started: TxId,
@@ -78,10 +75,10 @@ impl ShardCore {
             journal: Journal::new(journal),
             expires: true,
             is_replica: false,
+            relays: false,
             max_memory: 0,
             commands_run: 0,
-            barriers: Vec::new(),
-            next_barrier: 0,
+            stats: crate::stats::CommandStats::default(),
             locks: LockTable::default(),
             transactions: BTreeMap::new(),
             last_started: TxId(0),
@@ -89,18 +86,6 @@ impl ShardCore {
             parked: ParkedQueue::default(),
             expiry_cursor: slices::ExpiryCursor::default(),
         }
-    }
-
-    /// Adds a snapshot that may hold writes back. Returns its handle.
-    pub fn add_barrier(&mut self, barrier: Rc<dyn WriteBarrier>) -> u64 {
-        self.next_barrier += 1;
-        self.barriers.push((self.next_barrier, barrier));
-        self.next_barrier
-    }
-
-    /// Takes a snapshot's hold away; run the parked commands afterwards.
-    pub fn remove_barrier(&mut self, handle: u64) {
-        self.barriers.retain(|(other, _)| *other != handle);
     }
 
     /// Whether a consumer of the journal holds so much that writes have to wait.

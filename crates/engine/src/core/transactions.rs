@@ -75,13 +75,27 @@ pub struct HopReply {
     pub has_effects: bool,
 }
 
+/// What a hop may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HopWrites {
+    /// These keys, or none.
+    Keys(Vec<(DbIndex, Vec<u8>)>),
+    /// Whole databases: FLUSHALL and its like.
+    Everything,
+}
+
+impl HopWrites {
+    /// Nothing.
+    pub const NOTHING: HopWrites = HopWrites::Keys(Vec::new());
+}
+
 /// The work of a hop.
 pub type HopRun = Box<dyn FnOnce(&mut ShardCore, &mut Effects) -> Box<dyn Any + Send> + Send>;
 
 /// One visit of a transaction to a shard.
 pub struct Hop {
-    /// Keys it may change: snapshots must have serialized their buckets' big values before.
-    pub writes: Vec<(DbIndex, Vec<u8>)>,
+    /// What it may change: snapshots must have sent the big values there before.
+    pub writes: HopWrites,
     /// What it does.
     pub run: HopRun,
     /// Takes the answer.
@@ -159,7 +173,11 @@ impl ShardCore {
             return self.prepare_head(id);
         }
         let Some(hop) = head.hops.front() else { return Step::Parked };
-        let held = !self.freeze.lets_pass(id) || hop.writes.iter().any(|(db, key)| self.is_blocked(*db, key));
+        let held = !self.freeze.lets_pass(id)
+            || match &hop.writes {
+                HopWrites::Keys(keys) => keys.iter().any(|(db, key)| self.is_blocked(*db, key)),
+                HopWrites::Everything => self.space.snapshots.would_park_flush(&self.space.store, None),
+            };
         if held {
             return Step::Parked;
         }

@@ -1,9 +1,8 @@
 //! Commands about the connection itself.
 
-use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::command::{Command, CommandResult, Flags, Group, Handler, Keys};
 use crate::session::Session;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::DbIndex;
 
 fn ping(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match args {
@@ -20,10 +19,7 @@ fn echo(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandRe
 }
 
 fn select(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    let index = damselfly_resp::parse_i64(args[1]).ok_or(CommandError::text("ERR invalid DB index"))?;
-    let dbnum = session.thread.engine.options.dbnum;
-    let index = u16::try_from(index).ok().filter(|index| *index < dbnum).ok_or(CommandError::DbIndex)?;
-    session.db = DbIndex(index);
+    session.db = super::options::db_index(args[1], session.thread.engine.options.dbnum)?;
     out.ok();
     Ok(())
 }

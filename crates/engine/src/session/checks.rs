@@ -25,13 +25,21 @@ impl Session {
         Ok(row)
     }
 
+    /// The row that these arguments name, whether they fit it or not.
+    pub(super) fn named(&self, args: &[&[u8]]) -> Option<&'static Command> {
+        let row = self.thread.engine.table.find(args[0])?;
+        args.get(1).and_then(|word| row.subcommand(word)).or(Some(row))
+    }
+
     /// The row that these arguments mean, subcommands included, with the right number of arguments.
     pub fn find(&self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
         let row = self.thread.engine.table.find(args[0]).ok_or_else(|| unknown_command(args))?;
         if row.subcommands.is_empty() {
             return if row.accepts(args.len()) { Ok(row) } else { Err(arity_error(row.name)) };
         }
-        let Some(word) = args.get(1) else { return Err(arity_error(row.name)) };
+        let Some(word) = args.get(1) else {
+            return if row.accepts(1) { Ok(row) } else { Err(arity_error(row.name)) };
+        };
         let sub = row.subcommand(word).ok_or_else(|| unknown_subcommand(row, word))?;
         if sub.accepts(args.len()) { Ok(sub) } else { Err(arity_error(&format!("{}|{}", row.name, sub.name))) }
     }

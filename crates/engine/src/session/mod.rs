@@ -68,6 +68,8 @@ pub struct Session {
     pub commands: u64,
     /// Name of the last command.
     pub last_command: &'static str,
+    /// Row of the last command.
+    pub last_row: Option<&'static Command>,
     /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
     pub upgrade: Option<Upgrade>,
     /// What the embedder knows of the connection.
@@ -96,6 +98,7 @@ impl Session {
             written: vec![0; words],
             commands: 0,
             last_command: "NULL",
+            last_row: None,
             upgrade: None,
             host,
         }
@@ -108,28 +111,39 @@ impl Session {
             Ok(row) => row,
             Err(error) => {
                 self.refuse();
+                self.thread.stats.borrow_mut().rejected(self.named(args), &error);
                 pipeline.reply(self.proto, |out| out.error(error.to_string()));
                 return Begun::Done;
             }
         };
         self.last_command = row.name;
+        self.last_row = Some(row);
         if self.queues(row) {
             return self.enqueue(row, args, pipeline);
         }
         match row.handler {
-            Handler::Session(handler) => self.begin_session(handler, args, pipeline),
+            Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             Handler::Async(_) | Handler::Global(_) => Begun::Wait,
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => self.begin_data(row, args, pipeline),
         }
     }
 
-    fn begin_session(&mut self, handler: SessionHandler, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
-        let proto = self.proto;
+    fn begin_session(
+        &mut self,
+        row: &'static Command,
+        handler: SessionHandler,
+        args: &[&[u8]],
+        pipeline: &mut Pipeline,
+    ) -> Begun {
+        let (proto, thread) = (self.proto, self.thread.clone());
+        let timer = thread.stats.borrow_mut().begin(row);
         pipeline.reply(proto, |out| {
             if let Err(error) = handler(self, args, out) {
+                thread.stats.borrow_mut().failed(row, &error);
                 out.error(error.to_string());
             }
         });
+        thread.stats.borrow_mut().ended(row, timer);
         Begun::Done
     }
 
@@ -140,6 +154,7 @@ impl Session {
         let keys = match row.keys.positions(args) {
             Ok(keys) => keys,
             Err(error) => {
+                self.thread.stats.borrow_mut().rejected(Some(row), &error);
                 pipeline.reply(self.proto, |out| out.error(error.to_string()));
                 return Begun::Done;
             }
@@ -191,12 +206,26 @@ impl Session {
     /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
         let result = match self.find(args) {
-            Ok(row) => self.run_row(row, args, out).await,
+            Ok(row) => self.run_counted(row, args, out).await,
             Err(error) => Err(error),
         };
         if let Err(error) = result {
             ReplyWriter::new(out, self.proto).error(error.to_string());
         }
+    }
+
+    /// [`Session::run_row`], with its statistics. (The time has the waiting in it.)
+    async fn run_counted(&mut self, row: &'static Command, args: &[&[u8]], out: &mut Vec<u8>) -> CommandResult {
+        let thread = self.thread.clone();
+        thread.stats.borrow_mut().count(row);
+        let begun = std::time::Instant::now();
+        let result = self.run_row(row, args, out).await;
+        let mut stats = thread.stats.borrow_mut();
+        stats.took(row, begun.elapsed());
+        if let Err(error) = &result {
+            stats.failed(row, error);
+        }
+        result
     }
 
     /// Runs one admitted command to its end, whatever its kind, outside of any transaction.

@@ -4,7 +4,7 @@ use super::Session;
 use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, Spread};
 use crate::context::Effects;
 use crate::coordinator::{ShardPlan, Transaction};
-use crate::core::{KeyLock, LockMode, ShardCore, key_hash};
+use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
 use crate::keyspace::Keyspace;
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::{DbIndex, UnixMs, Value};
@@ -31,6 +31,27 @@ impl Session {
         }
         let transaction = Transaction::begin(&self.thread, plans, global).await;
         self.run_in(&transaction, row, args, out).await
+    }
+
+    /// Executes a primary's commands, each with its database, in one transaction.
+    pub(crate) async fn apply(&mut self, commands: Vec<(DbIndex, Vec<Vec<u8>>)>) -> CommandResult {
+        let mut plans = BTreeMap::new();
+        for (_, args) in &commands {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            self.add_to_plan(self.find(&args)?, &args, &mut plans)?;
+        }
+        let transaction = Transaction::begin(&self.thread, plans.into_values().collect(), false).await;
+        let mut reply = Vec::new();
+        for (db, args) in &commands {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            self.db = *db;
+            reply.clear();
+            self.run_in(&transaction, self.find(&args)?, &args, &mut reply).await?;
+            if reply.first() == Some(&b'-') {
+                return Err(CommandError::owned(String::from_utf8_lossy(&reply[1..]).trim_end().to_owned()));
+            }
+        }
+        Ok(())
     }
 
     /// The shards and locks that a command needs.
@@ -132,7 +153,11 @@ impl Session {
         let hops: Vec<_> = parts
             .into_iter()
             .map(|part| {
-                let writes = if row.is_write() { part.written(db) } else { Vec::new() };
+                let writes = match row.handler {
+                    crate::command::Handler::Global(_) => HopWrites::Everything,
+                    _ if row.is_write() => HopWrites::Keys(part.written(db)),
+                    _ => HopWrites::NOTHING,
+                };
                 transaction.hop(part.shard, writes, move |core, effects| part.run(core, effects, row, db, proto))
             })
             .collect();
@@ -180,7 +205,7 @@ impl Session {
             .into_iter()
             .map(|(shard, keys)| {
                 let dbs = dbs.clone();
-                transaction.hop(shard, Vec::new(), move |core, _| fetch(core, dbs, keys))
+                transaction.hop(shard, HopWrites::NOTHING, move |core, _| fetch(core, dbs, keys))
             })
             .collect();
         for hop in hops {
@@ -202,7 +227,7 @@ impl Session {
         let hops: Vec<_> = by_shard
             .into_iter()
             .map(|(shard, entries)| {
-                let writes = entries.iter().map(|(db, key, _)| (*db, key.clone())).collect();
+                let writes = HopWrites::Keys(entries.iter().map(|(db, key, _)| (*db, key.clone())).collect());
                 transaction.hop(shard, writes, move |core, effects| store(core, effects, entries))
             })
             .collect();

@@ -1,0 +1,116 @@
+//! Executing records whose keys live on several shards, or that belong together.
+
+use super::replica::commands;
+use crate::command::KeyPositions;
+use crate::coordinator::{ShardPlan, Transaction};
+use crate::core::{HopWrites, KeyLock, LockMode, key_hash};
+use crate::session::Session;
+use crate::thread::Thread;
+use damselfly_replication::{DataError, TransactionPart};
+use damselfly_store::DbIndex;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Executes the parts of one transaction at one point.
+pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+    let relays = thread.on_shard(0, |core| core.relays).await;
+    if !relays {
+        return spread_all(thread, &parts).await;
+    }
+    let mut plans = Vec::with_capacity(parts.len());
+    for (shard, part) in &parts {
+        plans.push(ShardPlan { shard: *shard, locks: locks(thread, part)?, writes: true });
+    }
+    let transaction = Transaction::begin(thread, plans, false).await;
+    let hops: Vec<_> = parts
+        .into_iter()
+        .map(|(shard, part)| {
+            let engine = thread.engine.clone();
+            let writes = HopWrites::Keys(keys(thread, &part));
+            transaction.hop(shard, writes, move |core, _| core.apply(&engine.table, &part))
+        })
+        .collect();
+    for hop in hops {
+        hop.answer().await?;
+    }
+    Ok(())
+}
+
+/// Executes a global command once; every flow's record of it is relayed.
+pub(super) async fn global(thread: &Rc<Thread>, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+    let Some((_, first)) = parts.first() else { return Ok(()) };
+    let transaction = Transaction::begin_global(thread, true).await;
+    let mut by_shard: BTreeMap<usize, TransactionPart> = parts.iter().cloned().collect();
+    let relays = by_shard.len() == thread.engine.mesh.shards();
+    let hops: Vec<_> = (0..thread.engine.mesh.shards())
+        .map(|shard| {
+            let part = by_shard.remove(&shard).filter(|_| relays).unwrap_or_else(|| first.clone());
+            let engine = thread.engine.clone();
+            transaction.hop(shard, HopWrites::Everything, move |core, _| core.apply(&engine.table, &part))
+        })
+        .collect();
+    for hop in hops {
+        hop.answer().await?;
+    }
+    Ok(())
+}
+
+/// Executes a part of a primary with another number of shards.
+pub(super) async fn spread(thread: &Rc<Thread>, part: &TransactionPart) -> Result<(), DataError> {
+    if part.len() == 1
+        && let Some(shard) = only_shard(thread, part)
+    {
+        return on_shard(thread, shard, part.clone()).await;
+    }
+    spread_all(thread, &[(0, part.clone())]).await
+}
+
+async fn on_shard(thread: &Rc<Thread>, shard: usize, part: TransactionPart) -> Result<(), DataError> {
+    let applied = thread.call(shard, move |thread, answer| {
+        let done = Box::new(move |result| answer.send(result));
+        let job = crate::core::ApplyJob::new(thread.engine.clone(), part, done);
+        thread.with_core(|core| core.submit(Box::new(job)));
+    });
+    applied.await
+}
+
+/// Executes the commands of parts in their order, in one transaction over all shards that their keys live on.
+async fn spread_all(thread: &Rc<Thread>, parts: &[(usize, TransactionPart)]) -> Result<(), DataError> {
+    let mut session = Session::new(thread.clone(), Rc::new(()));
+    session.is_internal = true;
+    let commands: Vec<(DbIndex, Vec<Vec<u8>>)> = parts
+        .iter()
+        .flat_map(|(_, part)| commands(part))
+        .map(|(db, args)| (db, args.iter().map(|arg| arg.to_vec()).collect()))
+        .collect();
+    let error = session.apply(commands).await;
+    error.map_err(|error| DataError::terminal(error.to_string()))
+}
+
+fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {
+    let (_, args) = commands(part).next()?;
+    let row = thread.engine.table.find(args.first()?)?;
+    let keys = row.keys.positions(&args).ok()?;
+    let mut shards = keys.iter().map(|at| thread.engine.mesh.shard_of(args[*at as usize]));
+    let first = shards.next()?;
+    shards.all(|shard| shard == first).then_some(first)
+}
+
+fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, DataError> {
+    let mut found = Vec::new();
+    for (_, args) in commands(part) {
+        let row = crate::core::writer(&thread.engine.table, &args)?;
+        let keys: KeyPositions = row.keys.positions(&args).map_err(|error| DataError::terminal(error.to_string()))?;
+        found.extend(keys.iter().map(|at| KeyLock { key: key_hash(args[*at as usize]), mode: LockMode::Exclusive }));
+    }
+    Ok(found)
+}
+
+fn keys(thread: &Rc<Thread>, part: &TransactionPart) -> Vec<(DbIndex, Vec<u8>)> {
+    let mut found = Vec::new();
+    for (db, args) in commands(part) {
+        let positions = thread.engine.table.find(args[0]).and_then(|row| row.keys.positions(&args).ok());
+        found.extend(positions.into_iter().flatten().map(|at| (db, args[at as usize].to_vec())));
+    }
+    found
+}

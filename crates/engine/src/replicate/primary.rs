@@ -1,0 +1,146 @@
+//! The engine as a data set that replicas follow.
+
+use crate::engine::{Engine, Role};
+use crate::thread::Thread;
+use damselfly_journal::{Journal, StreamLevel};
+use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
+use damselfly_replication::primary::{FlowHandle, FlowTable};
+use damselfly_replication::{DataError, Lineage};
+use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Bytes that one step of a snapshot writes (about 100 µs of work).
+const STEP_BYTES: usize = 32 * 1024;
+
+/// A handle of the engine for replication, to be sent to any thread.
+#[derive(Clone)]
+pub struct EngineDataSet(pub Arc<Engine>);
+
+impl PrimaryDataSet for EngineDataSet {
+    type Shard = EngineShard;
+
+    fn shard_count(&self) -> usize {
+        self.0.mesh.shards()
+    }
+
+    fn lineage(&self) -> Lineage {
+        self.0.lineage()
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        if self.0.is_loading() {
+            return Err("LOADING Redis is loading the dataset in memory".to_owned());
+        }
+        if self.0.role() == Role::Replica && !self.0.lineage().reached_stable() {
+            return Err("NOMASTERLINK Can't SYNC while not connected with my master".to_owned());
+        }
+        Ok(())
+    }
+
+    fn shard(&self, index: usize) -> EngineShard {
+        let thread = Thread::current();
+        debug_assert!(thread.owns(index), "a shard is asked for on its own thread");
+        EngineShard { thread }
+    }
+
+    fn run_on_shard(&self, index: usize, job: ThreadJob) {
+        run_local(&self.0, index, job);
+    }
+
+    async fn on_every_shard(&self, action: ShardAction<EngineShard>) -> Result<(), DataError> {
+        let set = self.clone();
+        crate::coordinator::cut(&Thread::current(), move |shard| {
+            let (action, set) = (action.clone(), set.clone());
+            Box::new(move || action(shard, &set.shard(shard)))
+        })
+        .await;
+        Ok(())
+    }
+}
+
+/// Starts a job's future on a thread of the engine.
+pub(super) fn run_local(engine: &Arc<Engine>, thread: usize, job: ThreadJob) {
+    engine.mesh.run_on(
+        thread,
+        Box::new(move |_| {
+            tokio::task::spawn_local(job());
+        }),
+    );
+}
+
+/// One shard of the engine, on its thread.
+pub struct EngineShard {
+    thread: Rc<Thread>,
+}
+
+impl PrimaryShard for EngineShard {
+    type Snapshot = EngineSnapshot;
+
+    fn with_journal<R>(&self, use_it: impl FnOnce(&mut Journal) -> R) -> R {
+        self.thread.with_core(|core| use_it(&mut core.journal))
+    }
+
+    fn flows(&self) -> &FlowTable<EngineSnapshot> {
+        &self.thread.flows
+    }
+
+    fn begin_snapshot(&self, flow: FlowHandle) -> EngineSnapshot {
+        let options = match flow.level() {
+            StreamLevel::Reference => SnapshotOptions::level0_flow(),
+            StreamLevel::Extended => SnapshotOptions::flow(),
+        };
+        let snapshot = self.thread.with_core(|core| {
+            // From its first replica on a primary keeps what one that comes back may want.
+            core.journal.keep_backlog(true);
+            let space = &mut core.space;
+            space.snapshots.begin(&mut space.store, options, FlowSink(flow.clone()))
+        });
+        EngineSnapshot { thread: self.thread.clone(), snapshot, finished: 0 }
+    }
+}
+
+/// Writes a snapshot's items to a flow.
+struct FlowSink(FlowHandle);
+
+impl Sink for FlowSink {
+    fn write(&self, write: &mut dyn FnMut(&mut RdbWriter)) {
+        self.0.write_snapshot(|writer| write(writer));
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.has_room()
+    }
+}
+
+/// A running snapshot of one shard.
+pub struct EngineSnapshot {
+    thread: Rc<Thread>,
+    snapshot: Snapshot,
+    finished: u64,
+}
+
+impl ShardSnapshot for EngineSnapshot {
+    async fn step(&mut self) -> Result<bool, DataError> {
+        let EngineSnapshot { thread, snapshot, finished } = self;
+        let progress = thread.with_core(|core| {
+            let progress = snapshot.step(&mut core.space.store, STEP_BYTES);
+            let now_finished = core.space.snapshots.finished();
+            if now_finished != *finished {
+                *finished = now_finished;
+                core.wake();
+            }
+            progress
+        });
+        match progress {
+            Ok(progress) => Ok(progress == Progress::Done),
+            Err(error) => Err(DataError::retriable(error.to_string())),
+        }
+    }
+}
+
+impl Drop for EngineSnapshot {
+    fn drop(&mut self) {
+        self.thread.wake_later();
+    }
+}

@@ -1,0 +1,194 @@
+//! The engine as a data set that follows a primary.
+
+use super::primary::{EngineDataSet, run_local};
+use crate::core::{ApplyJob, ShardCore};
+use crate::thread::Thread;
+use damselfly_journal::Lsn;
+use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
+use damselfly_replication::primary::FlowEnd;
+use damselfly_replication::{DataError, Effect, LsnVector, TransactionPart};
+use damselfly_snapshot::{Assembled, Assembler, Event};
+use damselfly_store::{DbIndex, UnixMs, Value};
+use std::rc::Rc;
+
+/// Entries for other shards that are collected before they are sent.
+const LOAD_BATCH: usize = 256;
+
+impl ReplicaDataSet for EngineDataSet {
+    type Flow = EngineFlow;
+
+    fn run_on_flow(&self, flow: usize, _flows: usize, job: ThreadJob) {
+        run_local(&self.0, flow % self.0.mesh.threads(), job);
+    }
+
+    fn open_flow(&self, flow: usize, upstream: &Upstream) -> EngineFlow {
+        let thread = Thread::current();
+        let relay = upstream.flows == self.0.mesh.shards();
+        let skip = self.0.options.skip_unknown_types;
+        let others = (0..self.0.mesh.shards()).map(|_| Vec::new()).collect();
+        EngineFlow { flow, relay, thread, assembler: Assembler::new(skip), others, collected: 0, skipped: 0 }
+    }
+
+    async fn begin_full_sync(&self, _upstream: &Upstream) -> Result<(), DataError> {
+        let thread = Thread::current();
+        self.0.set_loading(true);
+        // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
+        let _ = self.0.change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
+        thread
+            .on_all_threads(|thread| {
+                thread.flows.end_all(&FlowEnd::Session { why: "the data set is replaced by a full sync".to_owned() });
+                thread.try_with_core(|core| {
+                    core.journal.keep_backlog(false);
+                    core.journal.start_at(Lsn::FIRST);
+                    core.space.flush(None);
+                });
+                thread.clean_up();
+            })
+            .await;
+        Ok(())
+    }
+
+    async fn enter_stable(&self, upstream: &Upstream, full: bool, lsns: &[Lsn]) -> Result<(), DataError> {
+        let thread = Thread::current();
+        let relay = upstream.flows == self.0.mesh.shards();
+        let change = self.0.change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
+        let lsns = lsns.to_vec();
+        thread
+            .on_all_threads(move |thread| {
+                if change.end_replicas {
+                    thread.flows.end_all(&FlowEnd::Session { why: "the data set follows another history".to_owned() });
+                }
+                thread.try_with_core(|core| {
+                    core.relays = relay;
+                    if relay && (full || core.journal.next_lsn() != lsns[usize::from(core.id)]) {
+                        core.journal.start_at(lsns[usize::from(core.id)]);
+                    } else if change.restart_journal {
+                        core.journal.start_at(Lsn::FIRST);
+                    }
+                    core.journal.keep_backlog(true);
+                });
+            })
+            .await;
+        self.0.set_loading(false);
+        Ok(())
+    }
+
+    async fn apply_transaction(&self, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+        super::apply::transaction(&Thread::current(), parts).await
+    }
+
+    async fn apply_global(&self, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+        super::apply::global(&Thread::current(), parts).await
+    }
+
+    async fn link_ended(&self, _vector: Option<&LsnVector>) {
+        // Flows have stopped: nothing is applied any more. What a promotion needs is in the journals.
+    }
+}
+
+/// Takes what comes over one flow.
+pub struct EngineFlow {
+    flow: usize,
+    /// Both ends have as many shards: flow *i* feeds shard *i*, and its records are relayed as they came.
+    relay: bool,
+    thread: Rc<Thread>,
+    assembler: Assembler,
+    /// Entries for shards of other threads.
+    others: Vec<Vec<Loaded>>,
+    collected: usize,
+    skipped: u64,
+}
+
+/// An entry of a full sync.
+struct Loaded {
+    db: DbIndex,
+    key: Vec<u8>,
+    value: Value,
+    expire_at: Option<UnixMs>,
+}
+
+impl Loaded {
+    fn put(self, core: &mut ShardCore) {
+        core.space.store.insert(self.db, &self.key, self.value, self.expire_at);
+    }
+}
+
+impl ReplicaFlowSink for EngineFlow {
+    fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
+        let dbnum = self.thread.engine.options.dbnum;
+        let assembled = self.assembler.take(event).map_err(|error| DataError::terminal(error.to_string()))?;
+        match assembled {
+            None => Ok(()),
+            Some(Assembled::Skipped { db, key, type_byte, reason }) => {
+                self.skipped += 1;
+                tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), type_byte, ?reason, "a value was left out");
+                Ok(())
+            }
+            Some(Assembled::Entry { db, key, value, expire_ms }) => {
+                let db = u16::try_from(db).ok().filter(|db| *db < dbnum).ok_or_else(|| {
+                    DataError::terminal(format!("database {db} is beyond this server's {dbnum} (see --dbnum)"))
+                })?;
+                let db = DbIndex(db);
+                let shard = self.thread.engine.mesh.shard_of(key);
+                if self.thread.owns(shard) {
+                    self.thread.with_core(|core| core.space.store.insert(db, key, value, expire_ms));
+                } else {
+                    self.others[shard].push(Loaded { db, key: key.to_vec(), value, expire_at: expire_ms });
+                    self.collected += 1;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn settle(&mut self) -> Result<(), DataError> {
+        if self.collected == 0 {
+            return Ok(());
+        }
+        self.collected = 0;
+        let calls: Vec<_> = self
+            .others
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, entries)| !entries.is_empty())
+            .map(|(shard, entries)| {
+                let entries = std::mem::replace(entries, Vec::with_capacity(LOAD_BATCH));
+                self.thread.call(shard, move |thread, answer| {
+                    thread.with_core(|core| entries.into_iter().for_each(|entry| entry.put(core)));
+                    answer.send(());
+                })
+            })
+            .collect();
+        crate::thread::join(calls).await;
+        Ok(())
+    }
+
+    async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
+        if self.relay && self.thread.owns(self.flow) {
+            return self.apply_here(part).await;
+        }
+        super::apply::spread(&self.thread, part).await
+    }
+}
+
+impl EngineFlow {
+    /// Executes a part on this thread's shard, at once if nothing holds it back.
+    async fn apply_here(&self, part: &TransactionPart) -> Result<(), DataError> {
+        let table = &self.thread.engine.table;
+        if let Some(result) = self.thread.with_core(|core| core.try_apply(table, part)) {
+            return result;
+        }
+        let (answer, applied) = self.thread.answer();
+        let job = ApplyJob::new(self.thread.engine.clone(), part.clone(), Box::new(move |result| answer.send(result)));
+        self.thread.with_core(|core| core.submit(Box::new(job)));
+        applied.await
+    }
+}
+
+/// The commands of a part, with their databases.
+pub(super) fn commands(part: &TransactionPart) -> impl Iterator<Item = (DbIndex, damselfly_resp::ArgVec<'_>)> {
+    part.effects().filter_map(|effect| match effect {
+        Effect::Command { db, args } => Some((DbIndex(db), args)),
+        Effect::Ping => None,
+    })
+}
