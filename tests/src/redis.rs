@@ -120,7 +120,14 @@ fn arguments(version: RedisVersion, address: SocketAddr, options: &[&str]) -> Ve
         "--appendonly",
         "no",
     ];
-    all.extend(["--daemonize", "no", "--repl-diskless-sync-delay", "0"]);
+    all.extend([
+        "--daemonize",
+        "no",
+        "--loglevel",
+        "warning",
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
     if version == RedisVersion::V70 {
         all.extend(["--enable-debug-command", "yes"]);
     }

@@ -201,7 +201,16 @@ fn build() -> Result<PathBuf, String> {
         true => Ok(folder.join("damselfly")),
         false => Err(format!(
             "cargo build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
+            errors(&String::from_utf8_lossy(&output.stderr))
         )),
     }
+}
+
+/// A compiler's output without the warnings.
+fn errors(output: &str) -> String {
+    let messages = output.split("\n\n");
+    let errors: Vec<_> = messages
+        .filter(|message| message.trim_start().starts_with("error"))
+        .collect();
+    errors.join("\n\n")
 }
