@@ -98,8 +98,6 @@ struct Running {
     out: Out,
     expected: Contents,
     options: SnapshotOptions,
-    /// Databases that a key of the cut was in later, through swaps.
-    tables: HashMap<u16, u16>,
 }
 
 struct World {
@@ -139,15 +137,14 @@ impl World {
         let mut record = vec![db as u8];
         record.extend_from_slice(key);
         for running in &self.running {
-            if let Some(snapshot) = &running.snapshot {
-                snapshot.push_journal(&record);
-            }
+            // As a flow does it: past the snapshot, straight to the stream.
+            put_journal_blob(running.out.borrow_mut().buffer(), &record);
         }
     }
 
     /// One write; nothing if it would have to wait.
     fn write(&mut self) {
-        let (db, number) = (DbIndex(self.random(DBS as usize) as u16), self.random(1000));
+        let (db, number) = (DbIndex(self.random(DBS as usize) as u16), self.random(600));
         let key = format!("key:{number}").into_bytes();
         let mut parks = false;
         let intent = if self.shard.get(db, &key).is_some() {
@@ -203,13 +200,11 @@ impl World {
         let snapshot = self
             .snapshots
             .begin(&mut self.shard, options.clone(), out.clone());
-        let tables = (0..DBS).map(|db| (db, db)).collect();
         self.running.push(Running {
             snapshot: Some(snapshot),
             out,
             expected,
             options,
-            tables,
         });
     }
 
@@ -243,17 +238,15 @@ impl World {
             self.chunked += usize::from(entry.chunked);
             found.insert((db as u16, key), (entry.value, entry.expire_ms));
         }
-        if running.tables.len() == DBS as usize {
-            let keys = |contents: &Contents| contents.keys().cloned().collect::<Vec<_>>();
-            assert_eq!(keys(&found), keys(&running.expected));
-            assert!(found == running.expected, "values differ");
-        }
+        let keys = |contents: &Contents| contents.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&found), keys(&running.expected));
+        assert!(found == running.expected, "values differ");
         check_order(&stream, &running);
         self.checked += 1;
     }
 
     fn run(&mut self, steps: usize) {
-        for _ in 0..1500 {
+        for _ in 0..1000 {
             self.write();
         }
         for _ in 0..steps {
@@ -296,10 +289,10 @@ fn check_order(stream: &[u8], running: &Running) {
 
 #[test]
 fn what_is_written_is_what_stood_at_the_cut() {
-    for seed in 1..5 {
+    for seed in 1..4 {
         let mut world = World::new(seed, true);
-        world.run(3000);
-        assert!(world.checked > 5 && world.chunked > 5 && world.parked > 0);
+        world.run(2000);
+        assert!(world.checked > 3 && world.chunked > 5 && world.parked > 0);
     }
 }
 
@@ -308,7 +301,7 @@ fn what_is_written_is_what_stood_at_the_cut() {
 fn writers_that_do_not_wait_break_nothing() {
     for seed in 11..13 {
         let mut world = World::new(seed, false);
-        world.run(3000);
+        world.run(2000);
         assert!(world.checked > 3);
     }
 }
@@ -382,6 +375,28 @@ fn a_wanted_value_comes_first_and_only_its_bucket_waits() {
     assert!(
         matches!(&collected.entries[&(0, b"key:77".to_vec())].value, Model::Set(set) if set.len() == 5000)
     );
+}
+
+/// The walk of one snapshot does not make another one write a big value at once.
+#[test]
+fn one_walk_leaves_the_big_values_of_another_alone() {
+    let mut shard = filled(300, |n| {
+        if n % 50 == 0 {
+            big_set(5000)
+        } else {
+            Value::string(b"small")
+        }
+    });
+    let snapshots = Snapshots::new();
+    let (mut first, _one) = begin(&snapshots, &mut shard);
+    let (mut second, other) = begin(&snapshots, &mut shard);
+    while first.step(&mut shard, CHUNK).unwrap() != Progress::Done {
+        assert!(second.bytes() < 20_000);
+    }
+    assert_eq!(first.entries(), 300);
+    while second.step(&mut shard, CHUNK).unwrap() != Progress::Done {}
+    let (collected, _) = decode(&other.borrow_mut().take(), || 1 << 20).unwrap();
+    assert_eq!(collected.entries.len(), 300);
 }
 
 #[test]
