@@ -70,7 +70,8 @@ impl Thread {
             core,
             waking: Cell::new(false),
             next_ack: RefCell::default(),
-            stats: RefCell::default(), slots: RefCell::default(),
+            stats: RefCell::default(),
+            slots: RefCell::default(),
             cleaning: Cell::new(false),
         });
         let weak = Rc::downgrade(&thread);

@@ -142,6 +142,7 @@ impl Session {
             return Ok(());
         }
         ReplyWriter::new(out, self.proto).array(queue.len());
+        queue.iter().for_each(|queued| self.thread.stats.borrow_mut().count(queued.row));
         let mut at = 0;
         while at < queue.len() {
             let run = self.local_run(&queue[at..]);
@@ -213,6 +214,7 @@ impl Session {
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
         if let Err(error) = result {
+            self.thread.stats.borrow_mut().failed(queued.row, &error);
             ReplyWriter::new(out, self.proto).error(error.to_string());
         }
     }
