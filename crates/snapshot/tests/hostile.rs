@@ -335,3 +335,72 @@ fn long_strings_come_in_parts_and_elements_whole() {
         Model::Str(text)
     );
 }
+
+fn one(body: &[u8]) -> support::Entry {
+    let mut bytes = b"REDIS0005".to_vec();
+    bytes.extend_from_slice(body);
+    let (mut collected, _) = decode(&bytes, || 1).unwrap();
+    assert_eq!(collected.entries.len(), 1);
+    collected.entries.pop_first().unwrap().1
+}
+
+#[test]
+fn encodings_that_are_no_longer_written() {
+    let text = |text: &str| text.as_bytes().to_vec();
+    let scores = one(b"\x03\x01z\x04\x01a\x031.5\x01b\xfe\x01c\xff\x01d\x06-3.0e2");
+    let expected = [
+        ("a", 1.5),
+        ("b", f64::INFINITY),
+        ("c", f64::NEG_INFINITY),
+        ("d", -300.0),
+    ];
+    assert_eq!(
+        scores.value,
+        Model::ZSet(expected.map(|(member, score)| (text(member), score)).into())
+    );
+    let zipmap = one(b"\x09\x01h\x0b\x01\x01f\x03\x02val\0\0\xff");
+    assert_eq!(zipmap.value, Model::Hash([(text("f"), text("val"))].into()));
+    let list = one(b"\xfd\x10\0\0\0\x0a\x01l\x10\x10\0\0\0\x0d\0\0\0\x02\0\0\x01a\x03\xf6\xff");
+    assert_eq!(list.value, Model::List(vec![text("a"), text("5")]));
+    assert_eq!(list.expire_ms, Some(16_000));
+    let lzf = one(b"\x00\x01s\xc3\x05\x07\x01ab\x60\x01");
+    assert_eq!(lzf.value, Model::Str(text("abababa")));
+    let plain_list = one(b"\xf8\x05\xf9\x07\x01\x01l\x02\xc0\xff\x01x");
+    assert_eq!(plain_list.value, Model::List(vec![text("-1"), text("x")]));
+    let set = one(b"\x14\x01s\x0c\x0c\0\0\0\x02\0\x81a\x02\x05\x01\xff");
+    assert_eq!(set.value, Model::Set([text("a"), text("5")].into()));
+}
+
+#[test]
+fn types_of_others_are_framed() {
+    let json = one(b"\x1e\x01j\x07{\"a\":1}");
+    assert_eq!(json.value, Model::Opaque(b"{\"a\":1}".to_vec()));
+    let plain = one(b"\x20\x01s\x02\x01a\xc0\xff\x01b\xc0\x00");
+    assert!(!plain.has_member_expiry);
+    let expiring = one(b"\x1f\x01h\x01\x01f\x01v\xc0\x01");
+    assert!(expiring.has_member_expiry);
+    let group = |third: bool| {
+        let id = [7; 16];
+        let mut body = b"\x01\x01g\x01\x02".to_vec();
+        body.extend_from_slice(if third { b"\x09\x01" } else { b"\x01" });
+        body.extend_from_slice(&[&id[..], &[1; 8], b"\x03\x01\x02me", &[2; 8]].concat());
+        body.extend_from_slice(if third { &[3; 8] } else { b"" });
+        body.extend_from_slice(&[b"\x01", &id[..]].concat());
+        body
+    };
+    let listpacks = b"\x01\x10iiiiiiiiiiiiiiii\x07\x07\0\0\0\0\0\xff";
+    for (kind, tail) in [(15, &b"\x00\x01\x01"[..]), (21, &[0, 1, 1, 1, 1, 0, 0, 5])] {
+        let body = [&listpacks[..], tail, &group(kind == 21)].concat();
+        let bytes = [&[kind, 1, b's'], &body[..], b"\x00\x01k\x01v"].concat();
+        let stream = [b"REDIS0009", &bytes[..]].concat();
+        let (collected, _) = decode(&stream, || 3).unwrap();
+        assert_eq!(
+            collected.entries[&(0, b"s".to_vec())].value,
+            Model::Opaque(body)
+        );
+        assert_eq!(
+            collected.entries[&(0, b"k".to_vec())].value,
+            Model::Str(b"v".to_vec())
+        );
+    }
+}

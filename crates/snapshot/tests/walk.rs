@@ -56,7 +56,7 @@ fn contents(shard: &Shard) -> Contents {
 }
 
 fn value(mut random: impl FnMut() -> usize) -> Value {
-    let len = if random() % 20 == 0 {
+    let len = if random().is_multiple_of(20) {
         100 + random() % 900
     } else {
         1 + random() % 8

@@ -199,6 +199,7 @@ impl RdbDecoder {
     fn poll_blob(&mut self) -> Read<Option<Raw>> {
         if self.blob.is_between_entries() {
             self.blob_at = None;
+            self.blob.restart();
             return Ok(None);
         }
         let at = self.here(Source::Blob);

@@ -15,6 +15,18 @@ use crate::wire::{
 /// The highest byte that can be a type and not an opcode.
 const MAX_TYPE_BYTE: u8 = 37;
 
+/// Memory of a buffer that is kept when it has become empty.
+const KEPT_BYTES: usize = 1024 * 1024;
+
+/// Empties a buffer, and gives memory back that only something exceptional needed.
+#[inline]
+pub(super) fn empty(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_BYTES {
+        *buffer = Vec::new();
+    }
+    buffer.clear();
+}
+
 /// Where the bytes of a span are.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
@@ -136,8 +148,8 @@ impl Lane {
             std::mem::take(&mut self.buf),
             std::mem::take(&mut self.packed),
         );
-        buf.clear();
-        packed.clear();
+        empty(&mut buf);
+        empty(&mut packed);
         *self = Lane {
             buf,
             packed,
@@ -163,11 +175,13 @@ impl Lane {
 
     /// Drops what was read and appends `bytes`.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.pos > 0 {
-            self.base += self.pos as u64;
+        self.base += self.pos as u64;
+        if self.pos == self.buf.len() {
+            empty(&mut self.buf);
+        } else {
             self.buf.drain(..self.pos);
-            self.pos = 0;
         }
+        self.pos = 0;
         self.buf.extend_from_slice(bytes);
     }
 
@@ -177,7 +191,7 @@ impl Lane {
         if self.unread() < self.need {
             return Err(Halt::Need(self.need));
         }
-        scratch.clear();
+        empty(scratch);
         let polled = match self.state {
             State::Opcode => self.poll_opcode(limits, scratch),
             State::Body(body) => self.poll_body(body, limits, scratch),
@@ -376,7 +390,7 @@ impl Lane {
 
     /// Copies the whole string that `token` stands for to `packed`.
     pub(super) fn load_packed(&mut self, token: Token) -> Read<()> {
-        self.packed.clear();
+        empty(&mut self.packed);
         match token {
             Token::Raw { start, len } => {
                 self.packed
@@ -438,7 +452,9 @@ fn read_property(scan: &mut Scan<'_>, byte: u8, props: &mut Properties) -> Read<
             scan.len()?;
         }
         opcode::SLOT_INFO => {
-            (scan.len()?, scan.len()?, scan.len()?);
+            for _ in 0..3 {
+                scan.len()?;
+            }
         }
         _ => return Ok(false),
     }
