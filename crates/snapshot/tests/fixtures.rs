@@ -174,7 +174,7 @@ fn check(scenario: &str, piece: &mut dyn FnMut() -> usize) -> Vec<Collected> {
 
 #[test]
 fn plain_in_random_pieces() {
-    for seed in 0..20 {
+    for seed in 0..6 {
         let flows = check("plain", &mut pieces(seed, 3000));
         assert!(
             flows
@@ -192,19 +192,19 @@ fn plain_byte_by_byte() {
 #[test]
 fn lz4_blobs() {
     check("default", &mut || 1);
-    (0..20).for_each(|seed| _ = check("default", &mut pieces(seed, 3000)));
+    (0..6).for_each(|seed| _ = check("default", &mut pieces(seed, 3000)));
 }
 
 #[test]
 fn zstd_blobs() {
     check("zstd", &mut || 1);
-    (0..20).for_each(|seed| _ = check("zstd", &mut pieces(seed, 3000)));
+    (0..6).for_each(|seed| _ = check("zstd", &mut pieces(seed, 3000)));
 }
 
 #[test]
 fn tagged_chunks() {
     check("chunks", &mut || 1);
-    for seed in 0..20 {
+    for seed in 0..6 {
         let flows = check("chunks", &mut pieces(seed, 30_000));
         assert!(
             flows
@@ -225,7 +225,7 @@ fn damaged_streams_never_panic() {
     for scenario in ["plain", "default", "zstd", "chunks"] {
         let (stream, _) = flows(scenario).swap_remove(0);
         let mut next = pieces(7, 1 << 30);
-        for _ in 0..200 {
+        for _ in 0..60 {
             let mut damaged = stream.clone();
             let at = next() % damaged.len();
             damaged[at] ^= 1 << (next() % 8);

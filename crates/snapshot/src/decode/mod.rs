@@ -6,6 +6,7 @@ mod body;
 mod decoder;
 mod event;
 mod lane;
+mod opcodes;
 mod scan;
 mod stream;
 
