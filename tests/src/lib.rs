@@ -1,5 +1,31 @@
-//! wip
+//! What tests of whole servers need, and no product code.
+//!
+//! - Servers as processes: [`Server`] (the `damselfly` binary), [`Redis`] (7.0 and 6.2); both are
+//!   [`Process`]es that can be frozen, killed and measured, and leave nothing behind.
+//! - [`Client`]: blocking, both protocols, pipelines.
+//! - [`FaultProxy`]: a network between them that cuts, stalls and delays.
+//! - [`eventually`]: waiting on a condition with a deadline; [`same_data`]: on equal contents.
+//! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
+//!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use damselfly_tests::{Digest, FaultProxy, Server, commands::{Workload, run_workload}, same_data};
+//!
+//! let primary = Server::with_shards(2);
+//! let network = FaultProxy::new(primary.address());
+//! let replica = Server::replica_of(network.address(), 2);
+//! let mut client = primary.client();
+//! run_workload(&mut client, &mut Workload::new(1, "", 100), 10_000)?;
+//! network.cut_all();
+//! run_workload(&mut client, &mut Workload::new(2, "", 100), 10_000)?;
+//! same_data(Duration::from_secs(20), &mut client, &mut replica.client(), Digest::Strict);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
 mod client;
+pub mod commands;
+pub mod differential;
 mod digest;
 mod eventually;
 mod process;
@@ -7,6 +33,7 @@ mod proxy;
 mod redis;
 mod rng;
 mod server;
+
 pub use client::{Args, Client, words};
 pub use digest::{Digest, differences, digest, same_data};
 pub use eventually::{eventually, eventually_some, within};
@@ -15,5 +42,3 @@ pub use proxy::{Direction, FaultProxy};
 pub use redis::{Redis, RedisVersion, free_address};
 pub use rng::Rng;
 pub use server::Server;
-pub mod commands;
-pub mod differential;
