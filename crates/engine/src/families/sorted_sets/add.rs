@@ -1,5 +1,6 @@
 //! ZADD and ZINCRBY.
 
+use super::scores::insert;
 use crate::command::{CommandError, CommandResult};
 use crate::context::WriteContext;
 use crate::families::collections::change_or_create;
@@ -87,13 +88,13 @@ impl Options {
     /// Sets one score.
     fn apply(&self, zset: &mut ZSet, score: f64, member: &[u8]) -> Result<Outcome, CommandError> {
         if self.are_plain() {
-            return Ok(Outcome::of(zset.insert(member, score), score));
+            return Ok(Outcome::of(insert(zset, member, score), score));
         }
         let Some(old) = zset.score(member) else {
             if self.only_existing {
                 return Ok(Outcome::Skipped);
             }
-            return Ok(Outcome::of(zset.insert(member, score), score));
+            return Ok(Outcome::of(insert(zset, member, score), score));
         };
         if self.only_new {
             return Ok(Outcome::Skipped);
@@ -105,7 +106,7 @@ impl Options {
         if (self.only_less && new >= old) || (self.only_greater && new <= old) {
             return Ok(Outcome::Skipped);
         }
-        zset.insert(member, new);
+        insert(zset, member, new);
         Ok(Outcome::of(Some(old), new))
     }
 }

@@ -1,6 +1,7 @@
 //! Union, intersection and difference of sorted sets; plain sets count with scores of 1.
 
 use super::algebra_args::{AlgebraArgs, AlgebraOptions, Form, Purpose, zero_if_nan};
+use super::scores::settle;
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{pair_header, pairs_header, store};
@@ -277,7 +278,7 @@ fn store_result(
         EventClass::SortedSet,
         name,
         args[1],
-        Value::from(result),
+        Value::from(settle(result)),
     );
     Ok(())
 }

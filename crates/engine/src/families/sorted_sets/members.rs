@@ -1,9 +1,10 @@
 //! Reading members of sorted sets by name or at random.
 
+use super::scores::answer_stored;
 use crate::command::CommandResult;
 use crate::context::ReadContext;
 use crate::families::collections::{RandomArgs, RandomSource, scan};
-use damselfly_resp::{ReplyWriter, format_double};
+use damselfly_resp::ReplyWriter;
 use damselfly_store::values::{Item, ZSet};
 
 pub(super) fn zcard(
@@ -110,7 +111,6 @@ pub(super) fn zrandmember(
     Ok(())
 }
 
-/// Scores are bulk strings here in RESP3 too.
 pub(super) fn zscan(
     cx: &mut ReadContext<'_>,
     args: &[&[u8]],
@@ -119,10 +119,8 @@ pub(super) fn zscan(
     scan(cx, args, out, 2, |zset: &ZSet, cursor, sink| {
         zset.scan(cursor, &mut |member, score| {
             sink(member, &mut |out| {
-                let mut text = Vec::with_capacity(32);
-                format_double(&mut text, score);
                 out.bulk(member);
-                out.bulk(text);
+                answer_stored(zset, score, out);
             });
         })
     })

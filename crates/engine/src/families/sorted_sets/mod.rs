@@ -9,6 +9,7 @@ mod pop;
 mod range;
 mod range_args;
 mod remove;
+mod scores;
 
 use crate::command::{Command, Flags, Group, Handler, Keys};
 

@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::range_args::{By, Form, RangeArgs};
+use super::scores::settle;
 use crate::command::CommandResult;
 use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{pair_header, pairs_header, store};
@@ -152,7 +153,7 @@ pub(super) fn zrangestore(
         EventClass::SortedSet,
         "zrangestore",
         args[1],
-        Value::from(result),
+        Value::from(settle(result)),
     );
     Ok(())
 }
