@@ -73,6 +73,8 @@ pub struct Engine {
     pub options: EngineOptions,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
+    /// When it was made, in Unix milliseconds.
+    pub started_at: damselfly_store::UnixMs,
     role: AtomicU8,
     loading: AtomicBool,
     lineage: Mutex<Lineage>,
@@ -90,6 +92,7 @@ impl Engine {
             table: CommandTable::new(&families),
             options,
             cuts: tokio::sync::Mutex::new(()),
+            started_at: crate::thread::unix_ms(),
             role: AtomicU8::new(Role::Primary as u8),
             loading: AtomicBool::new(false),
             lineage: Mutex::new(Lineage::new(new_replid())),

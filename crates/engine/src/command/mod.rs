@@ -1,10 +1,12 @@
 //! The command table: one [`Command`] row per command; everything else that is
 //! known of a command derives from its row.
 
+mod describe;
 mod error;
 mod keys;
 mod table;
 
+pub use describe::KeySpec;
 pub use error::CommandError;
 pub use keys::{KeyPositions, Keys};
 pub use table::CommandTable;
@@ -125,7 +127,7 @@ impl Group {
 
 /// What can't be derived from the kind of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u16);
+pub struct Flags(u32);
 
 impl Flags {
     /// Takes constant or logarithmic time.
@@ -152,6 +154,14 @@ impl Flags {
     pub const UNQUEUED: Flags = Flags(1024);
     /// Only the server's own replication sends it: not for clients.
     pub const INTERNAL: Flags = Flags(2048);
+    /// Answers while a script runs for too long.
+    pub const ALLOW_BUSY: Flags = Flags(4096);
+    /// In the ACL category of administration without being for administrators alone.
+    pub const ACL_ADMIN: Flags = Flags(1 << 13);
+    /// In the ACL category of connections without being of that family.
+    pub const ACL_CONNECTION: Flags = Flags(1 << 14);
+    /// Not allowed while a data set is loaded beside the old one.
+    pub const NO_ASYNC_LOADING: Flags = Flags(1 << 15);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {

@@ -1,8 +1,17 @@
 //! Commands about the connection itself.
 
-use crate::command::{Command, CommandResult, Flags, Group, Handler, Keys};
-use crate::session::Session;
-use damselfly_resp::ReplyWriter;
+use super::options::{db_index, is_word};
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::engine::Role;
+use crate::session::{AsyncResult, Session, arity_error};
+use damselfly_resp::{Proto, ReplyWriter};
+use damselfly_store::DbIndex;
+
+/// The version of Redis that clients are told: its commands and replies are those of this server.
+pub const REDIS_VERSION: &str = "7.0.15";
+
+/// The only user there is.
+const DEFAULT_USER: &[u8] = b"default";
 
 fn ping(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match args {
@@ -19,19 +28,157 @@ fn echo(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandRe
 }
 
 fn select(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    session.db = super::options::db_index(args[1], session.thread.engine.options.dbnum)?;
+    session.db = db_index(args[1], session.thread.engine.options.dbnum)?;
+    out.ok();
+    Ok(())
+}
+
+/// Whether a client may be called so: printable ASCII without blanks.
+///
+/// # Errors
+/// It may not; the text is Redis's.
+pub fn check_client_name(name: &[u8]) -> CommandResult {
+    if name.iter().all(u8::is_ascii_graphic) {
+        return Ok(());
+    }
+    Err(CommandError::text("ERR Client names cannot contain spaces, newlines or special characters."))
+}
+
+/// What HELLO asks for.
+#[derive(Default)]
+struct Hello<'a> {
+    proto: Option<Proto>,
+    name: Option<&'a [u8]>,
+    user: Option<&'a [u8]>,
+}
+
+impl<'a> Hello<'a> {
+    fn parse(args: &[&'a [u8]]) -> Result<Hello<'a>, CommandError> {
+        let mut hello = Hello::default();
+        let Some(version) = args.get(1) else { return Ok(hello) };
+        hello.proto = Some(proto(version)?);
+        let mut rest = &args[2..];
+        while let Some((option, after)) = rest.split_first() {
+            rest = match after {
+                [user, _password, after @ ..] if is_word(option, "AUTH") => {
+                    hello.user = Some(user);
+                    after
+                }
+                [name, after @ ..] if is_word(option, "SETNAME") => {
+                    check_client_name(name)?;
+                    hello.name = Some(name);
+                    after
+                }
+                _ => return Err(hello_syntax(option)),
+            };
+        }
+        Ok(hello)
+    }
+}
+
+fn proto(version: &[u8]) -> Result<Proto, CommandError> {
+    match damselfly_resp::parse_i64(version) {
+        Some(2) => Ok(Proto::Resp2),
+        Some(3) => Ok(Proto::Resp3),
+        Some(_) => Err(CommandError::text("NOPROTO unsupported protocol version")),
+        None => Err(CommandError::text("ERR Protocol version is not an integer or out of range")),
+    }
+}
+
+fn hello_syntax(option: &[u8]) -> CommandError {
+    CommandError::owned(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(option)))
+}
+
+/// Waits for nobody; it is no [`Handler::Session`] because replies before it must be complete in the old protocol.
+fn hello<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let hello = Hello::parse(args)?;
+        if let Some(user) = hello.user {
+            check_user(user)?;
+        }
+        if let Some(name) = hello.name {
+            session.name = name.to_vec();
+        }
+        session.proto = hello.proto.unwrap_or(session.proto);
+        greet(session, &mut ReplyWriter::new(out, session.proto));
+        Ok(())
+    })
+}
+
+fn greet(session: &Session, out: &mut ReplyWriter<'_>) {
+    out.map(7);
+    for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
+        out.bulk(name);
+        out.bulk(value);
+    }
+    out.bulk("proto");
+    out.integer(if session.proto == Proto::Resp3 { 3 } else { 2 });
+    out.bulk("id");
+    out.integer(session.id as i64);
+    out.bulk("mode");
+    out.bulk("standalone");
+    out.bulk("role");
+    out.bulk(if session.thread.engine.role() == Role::Primary { "master" } else { "replica" });
+    out.bulk("modules");
+    out.array(0);
+}
+
+/// The default user has no password: any will do, as in Redis.
+fn check_user(user: &[u8]) -> CommandResult {
+    if user == DEFAULT_USER {
+        return Ok(());
+    }
+    Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
+}
+
+fn auth(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    match args {
+        [_, _] => {
+            return Err(CommandError::text(
+                "ERR AUTH <password> called without any password configured for the default user. \
+                 Are you sure your configuration is correct?",
+            ));
+        }
+        [_, user, _] => check_user(user)?,
+        _ => return Err(CommandError::Syntax),
+    }
+    out.ok();
+    Ok(())
+}
+
+fn reset<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        session.multi = None;
+        session.unwatch().await;
+        session.db = DbIndex(0);
+        session.proto = Proto::Resp2;
+        session.name.clear();
+        ReplyWriter::new(out, session.proto).simple("RESET");
+        Ok(())
+    })
+}
+
+fn quit(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    session.close = true;
     out.ok();
     Ok(())
 }
 
 const EASY: Flags = Flags::FAST.or(Flags::LOADING).or(Flags::STALE);
+const FIRST: Flags = EASY.or(Flags::NO_SCRIPT).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY);
+const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 
 /// The rows.
 pub static COMMANDS: &[Command] = &[
-    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST),
+    // Redis refuses PING while it loads; here it answers, so that monitors see a server that is alive.
+    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST.or(Flags::LOADING)),
     row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
     row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
 ];
+    row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST),
+    row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST),
+    row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE),
+    row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE),
 
 const fn row(
     name: &'static str,

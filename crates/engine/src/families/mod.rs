@@ -8,6 +8,7 @@ pub mod glob;
 pub mod hashes;
 pub mod lists;
 pub mod options;
+pub mod server;
 pub mod sets;
 pub mod sorted_sets;
 pub mod strings;
@@ -15,4 +16,4 @@ pub mod strings;
 use crate::command::Command;
 
 /// All families of the engine.
-pub static ALL: &[&[Command]] = &[connection::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, lists::COMMANDS, hashes::COMMANDS, sets::COMMANDS, sorted_sets::COMMANDS, crate::session::TRANSACTION_COMMANDS];
+pub static ALL: &[&[Command]] = &[connection::COMMANDS, server::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, lists::COMMANDS, hashes::COMMANDS, sets::COMMANDS, sorted_sets::COMMANDS, crate::session::TRANSACTION_COMMANDS];

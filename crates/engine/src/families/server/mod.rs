@@ -1,0 +1,37 @@
+//! Commands about the server that need no socket: COMMAND, TIME, LASTSAVE.
+
+mod command;
+
+use crate::command::{Command, CommandResult, Flags, Group, Handler, Keys};
+use crate::session::Session;
+use damselfly_resp::ReplyWriter;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn time(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    out.array(2);
+    out.bulk(since.as_secs().to_string());
+    out.bulk(since.subsec_micros().to_string());
+    Ok(())
+}
+
+/// Nothing is saved yet: as in Redis it is the time of the start then.
+fn lastsave(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    out.integer(session.thread.engine.started_at / 1000);
+    Ok(())
+}
+
+const EASY: Flags = Flags::LOADING.or(Flags::STALE);
+const FAST: Flags = EASY.or(Flags::FAST);
+
+/// The rows.
+#[rustfmt::skip]
+pub static COMMANDS: &[Command] = &[
+    row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS),
+    row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST),
+    row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)),
+];
+
+const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary)
+}
