@@ -7,6 +7,9 @@
 //! - [`eventually`]: waiting on a condition with a deadline; [`same_data`]: on equal contents.
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
+//! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
+//!   with latencies, [`machine`] (processor time, memory, pinning), [`Peer`] (either server),
+//!   [`end_children_on_signals`].
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -28,6 +31,10 @@ pub mod commands;
 pub mod differential;
 mod digest;
 mod eventually;
+mod interrupt;
+pub mod load;
+pub mod machine;
+mod peer;
 mod process;
 mod proxy;
 mod redis;
@@ -37,8 +44,10 @@ mod server;
 pub use client::{Args, Client, words};
 pub use digest::{Digest, differences, digest, same_data};
 pub use eventually::{eventually, eventually_some, within};
+pub use interrupt::end_children_on_signals;
+pub use peer::{Peer, PeerKind, await_synced, is_synced, replicaof};
 pub use process::{Process, TempDir};
 pub use proxy::{Direction, FaultProxy};
 pub use redis::{Redis, RedisVersion, free_address};
 pub use rng::Rng;
-pub use server::Server;
+pub use server::{Server, announced};

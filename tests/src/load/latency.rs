@@ -101,7 +101,10 @@ mod tests {
     fn buckets_hold_what_they_say() {
         for micros in (0..5_000).chain([123_456, 40_000_000, u64::MAX]) {
             let end = upper_end(bucket_of(micros));
-            assert!(end >= micros && end - micros <= micros / STEPS, "{micros} {end}");
+            assert!(
+                end >= micros && end - micros <= micros / STEPS,
+                "{micros} {end}"
+            );
         }
     }
 
@@ -111,7 +114,10 @@ mod tests {
         (1..=100).for_each(|ms| times.record(Duration::from_millis(ms)));
         let ms = |share| times.percentile(share).as_millis();
         assert!((49..=52).contains(&ms(0.5)) && (97..=102).contains(&ms(0.99)));
-        assert_eq!((times.longest(), times.count()), (Duration::from_millis(100), 100));
+        assert_eq!(
+            (times.longest(), times.count()),
+            (Duration::from_millis(100), 100)
+        );
         let mut sum = Latencies::default();
         sum.merge(&times);
         assert_eq!(sum.percentile(0.5), times.percentile(0.5));

@@ -167,7 +167,9 @@ mod tests {
         let expected = Replies { all: 10, errors: 1 };
         for size in [1, 2, 3, 7, stream.len()] {
             let (mut counter, mut replies) = (ReplyCounter::default(), Replies::default());
-            stream.chunks(size).for_each(|piece| counter.count(piece, &mut replies));
+            stream
+                .chunks(size)
+                .for_each(|piece| counter.count(piece, &mut replies));
             assert_eq!(replies, expected, "pieces of {size}");
         }
     }

@@ -12,6 +12,8 @@ use crate::client::Args;
 
 /// Pause before a broken connection is made again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
+/// How far load with a rate may lag behind and still catch up.
+const CATCH_UP: Duration = Duration::from_millis(100);
 
 /// Draws commands: queues exactly one at each call.
 pub trait Source: Send {
@@ -193,8 +195,8 @@ impl<S: Source> Sender<S> {
             let replies = pipe.exchange()?;
             self.note(replies, sent.elapsed(), interval);
             if let Some(interval) = interval {
-                // After a stall the pace goes on; what was missed is not caught up.
-                due = (due + interval).max(Instant::now() - interval);
+                // After a longer stall the pace goes on; what was missed is not caught up.
+                due = (due + interval).max(Instant::now() - CATCH_UP);
                 std::thread::sleep(due.saturating_duration_since(Instant::now()));
             }
         }
@@ -204,7 +206,9 @@ impl<S: Source> Sender<S> {
     fn note(&mut self, replies: super::Replies, took: Duration, interval: Option<Duration>) {
         self.report.commands += replies.all;
         self.report.errors += replies.errors;
-        self.shared.commands.fetch_add(replies.all, Ordering::Relaxed);
+        self.shared
+            .commands
+            .fetch_add(replies.all, Ordering::Relaxed);
         self.report
             .latencies
             .record_at_pace(took, interval.unwrap_or_default());
