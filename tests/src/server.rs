@@ -90,6 +90,20 @@ impl Server {
         }
     }
 
+    /// Starts the binary with exactly these flags and variables of the environment, whatever becomes of it.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[track_caller]
+    pub fn bare(flags: &[&str], variables: &[(&str, &str)]) -> Process {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect();
+        let binary = binary().unwrap_or_else(|error| panic!("{error}"));
+        Process::start(binary, flags, &variables).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// Kills it (SIGKILL) and starts it again with the same flags on the same port, with nothing in it.
     ///
     /// # Panics
@@ -138,7 +152,7 @@ impl DerefMut for Server {
 }
 
 /// The first address that a server's output names.
-fn announced(log: &str) -> Option<SocketAddr> {
+pub fn announced(log: &str) -> Option<SocketAddr> {
     let lines = log
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'));

@@ -1,0 +1,401 @@
+//! Every effect replayed: generated commands for every writing row of the command table run on a primary's shard, the
+//! records of its journal on a replica's shard under a clock that is wrong by years, and the contents must be the same.
+//!
+//! `EFFECTS_SEED=n` runs one seed, `EFFECTS_SEEDS=n` that many.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use damselfly_engine::core::{ShardCore, Step};
+use damselfly_engine::digest::{Digest, Strictness};
+use damselfly_engine::resp::{Proto, ReplyWriter};
+use damselfly_engine::store::{DbIndex, Value};
+use damselfly_engine::{Command, CommandTable, families};
+use damselfly_journal::{
+    Consumer, JournalOptions, Record, RecordDecoder, RecordLimits, RecordWriter, Run, StreamLevel,
+};
+use damselfly_tests::commands::{Compare, Family, Generator, RANDOM_WRITES, ROWS, Row, Words};
+use damselfly_tests::{Args, Rng, words};
+
+const DATABASES: u16 = 4;
+/// Commands of one seed.
+const COMMANDS: usize = 1_500;
+/// Commands after which contents are compared.
+const COMPARE_EVERY: usize = 25;
+/// What the primary's clock begins with: a moment in 2026.
+const START_MS: i64 = 1_795_000_000_000;
+/// The replica's clock is ahead by this: to it everything that expires has expired.
+const REPLICA_AHEAD_MS: i64 = 1_000 * 365 * 86_400_000;
+
+/// Writes that whole-server tests don't draw, or too seldom to be sure of.
+#[rustfmt::skip]
+static MORE_ROWS: &[Row] = &[
+    write("COPY <any> <any> (REPLACE|DB <db>)*"),
+    write("MOVE <any> <db>"),
+    write("SWAPDB <db> <db>"),
+    write("PERSIST <any>"),
+    write("EXPIRE <any> 50"),
+    write("PEXPIRE <any> 900"),
+    write("SET <string> <value> PX 700"),
+    write("GETEX <string> EX 20"),
+    write("FLUSHDB"),
+    write("FLUSHALL"),
+    write("SPOP <set> <count>"),
+];
+
+const fn write(template: &'static str) -> Row {
+    Row {
+        family: Family::Keys,
+        weight: 2,
+        write: true,
+        compare: Compare::Exact,
+        template,
+    }
+}
+
+/// Keeps what the journal hands out.
+#[derive(Clone, Default)]
+struct Records(Rc<RefCell<Vec<Rc<Run>>>>);
+
+impl Consumer for Records {
+    fn on_run(&mut self, run: &Rc<Run>) {
+        self.0.borrow_mut().push(run.clone());
+    }
+}
+
+/// A primary's shard and a replica's, with the stream between them.
+struct Pair {
+    table: CommandTable,
+    primary: ShardCore,
+    replica: ShardCore,
+    records: Records,
+    writer: RecordWriter,
+    decoder: RecordDecoder,
+    /// Names of commands that had an effect.
+    effective: BTreeSet<&'static str>,
+}
+
+impl Pair {
+    fn new(seed: u64) -> Pair {
+        let shard = |seed| ShardCore::new(0, DATABASES, seed, JournalOptions::default());
+        let mut pair = Pair {
+            table: CommandTable::new(families::ALL),
+            primary: shard(seed),
+            replica: shard(!seed),
+            records: Records::default(),
+            writer: RecordWriter::stable(StreamLevel::Extended),
+            decoder: RecordDecoder::stable(StreamLevel::Extended, RecordLimits::default()),
+            effective: BTreeSet::new(),
+        };
+        pair.primary.space.now = START_MS;
+        pair.primary
+            .journal
+            .add_consumer(Box::new(pair.records.clone()));
+        pair.replica.is_replica = true;
+        pair
+    }
+
+    /// Runs a command on the primary, and its effects on the replica.
+    fn run(&mut self, db: DbIndex, args: &Args) {
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        let Some(row) = self
+            .table
+            .find(args[0])
+            .filter(|row| row.is_write() && row.accepts(args.len()))
+        else {
+            return;
+        };
+        execute(&mut self.primary, row, db, &args);
+        if self.replay(&args) {
+            self.effective.insert(row.name);
+        }
+    }
+
+    /// Whether there was anything to replay.
+    fn replay(&mut self, cause: &[&[u8]]) -> bool {
+        let mut wire = Vec::new();
+        for run in self.records.0.borrow_mut().drain(..) {
+            self.writer.run(&mut wire, &run);
+        }
+        if wire.is_empty() {
+            return false;
+        }
+        self.writer.end_write(&mut wire);
+        self.decoder.feed(&wire);
+        self.replica.space.now = self.primary.space.now + REPLICA_AHEAD_MS;
+        loop {
+            let db = DbIndex(self.decoder.db());
+            let record = self.decoder.next().expect("the stream is our own");
+            match record {
+                Some(Record::Command { args, .. }) => {
+                    let args: Vec<&[u8]> = args.iter().collect();
+                    let row = self.table.find(args[0]).expect("an effect is a command");
+                    let reply = execute(&mut self.replica, row, db, &args);
+                    let effect = shown(&args);
+                    assert!(
+                        !reply.starts_with(b"-"),
+                        "{effect} of {}: {}",
+                        shown(cause),
+                        reply.escape_ascii()
+                    );
+                }
+                Some(_) => {}
+                None => return true,
+            }
+        }
+    }
+
+    /// The contents, expired keys included: a key that has expired is there until its DEL.
+    fn assert_same(&self, after: &str) {
+        let (primary, replica) = (contents(&self.primary), contents(&self.replica));
+        for (id, value) in &primary {
+            assert_eq!(
+                Some(value),
+                replica.get(id),
+                "after {after}: key {} of database {}",
+                id.1.escape_ascii(),
+                id.0
+            );
+        }
+        let extra: Vec<_> = replica
+            .keys()
+            .filter(|id| !primary.contains_key(*id))
+            .collect();
+        assert!(
+            extra.is_empty(),
+            "after {after}: the replica has {extra:?} too"
+        );
+    }
+}
+
+fn execute(core: &mut ShardCore, row: &'static Command, db: DbIndex, args: &[&[u8]]) -> Vec<u8> {
+    let mut reply = Vec::new();
+    let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+    match row.keys.positions(args) {
+        Ok(keys) => assert_eq!(core.try_command(row, db, args, &keys, &mut out), Step::Done),
+        Err(error) => out.error(error.to_string()),
+    }
+    reply
+}
+
+fn shown(args: &[&[u8]]) -> String {
+    args.iter()
+        .map(|arg| arg.escape_ascii().to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn contents(core: &ShardCore) -> BTreeMap<(u16, Vec<u8>), (String, Option<i64>)> {
+    let mut found = BTreeMap::new();
+    for db in 0..DATABASES {
+        let mut cursor = 0;
+        loop {
+            cursor = core.space.store.scan(DbIndex(db), cursor, &mut |entry| {
+                let digest = Digest::of_value(entry.value(), None, Strictness::Strict);
+                found.insert(
+                    (db, entry.key().to_vec()),
+                    (digest.to_string(), entry.expire_at()),
+                );
+            });
+            if cursor == 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// RESTORE with a payload that a live value gives.
+fn restore(pair: &Pair, db: DbIndex, rng: &mut Rng) -> Option<Args> {
+    let entry = pair
+        .primary
+        .space
+        .store
+        .random(db, &mut || rng.next_u64())?;
+    let payload = damselfly_snapshot::dump_value(entry.value());
+    let key = if matches!(entry.value(), Value::Str(_)) {
+        "string:0"
+    } else {
+        "any:restored"
+    };
+    let ttl = rng.pick(&["0", "100", "5000000", "1"]).as_bytes().to_vec();
+    let mut args = vec![b"RESTORE".to_vec(), key.into(), ttl, payload];
+    args.extend(rng.percent(80).then(|| b"REPLACE".to_vec()));
+    args.extend(rng.percent(20).then(|| b"ABSTTL".to_vec()));
+    Some(args)
+}
+
+fn run_seed(seed: u64) -> BTreeSet<&'static str> {
+    let mut rng = Rng::new(seed);
+    let mut pair = Pair::new(seed);
+    let words = if seed % 2 == 0 {
+        Words::hostile()
+    } else {
+        Words {
+            keys: 6,
+            members: 40,
+            ..Words::tame("", 6)
+        }
+    };
+    let mut generator = Generator::new(ROWS.iter().chain(RANDOM_WRITES).chain(MORE_ROWS), words);
+    for index in 0..COMMANDS {
+        let db = DbIndex(if rng.percent(80) {
+            0
+        } else {
+            rng.below(DATABASES.into()) as u16
+        });
+        let args = match rng
+            .percent(3)
+            .then(|| restore(&pair, db, &mut rng))
+            .flatten()
+        {
+            Some(args) => args,
+            None => generator.draw(&mut rng).1,
+        };
+        pair.run(db, &args);
+        pair.primary.space.now += match rng.below(100) {
+            0..70 => 0,
+            70..95 => rng.between(1, 400),
+            95..99 => rng.between(1, 60_000),
+            _ => rng.between(1, 20_000_000),
+        };
+        if rng.percent(10) {
+            pair.primary.expire_slice();
+            pair.replay(&[b"active expiry"]);
+        }
+        if index % COMPARE_EVERY == 0 {
+            pair.assert_same(&format!("command {index} of seed {seed}"));
+        }
+    }
+    pair.assert_same(&format!("seed {seed}"));
+    pair.effective
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number"))
+    })
+}
+
+#[test]
+fn a_replica_of_the_effects_holds_the_same() {
+    let first = number("EFFECTS_SEED").unwrap_or(1);
+    let count = if number("EFFECTS_SEED").is_some() {
+        1
+    } else {
+        number("EFFECTS_SEEDS").unwrap_or(30)
+    };
+    let mut effective = BTreeSet::new();
+    for seed in first..first + count {
+        effective.extend(run_seed(seed));
+    }
+    if number("EFFECTS_SEED").is_none() {
+        let writes = families::ALL
+            .iter()
+            .flat_map(|family| family.iter())
+            .filter(|row| row.is_write());
+        let silent: Vec<_> = writes
+            .map(|row| row.name)
+            .filter(|name| !effective.contains(name))
+            .collect();
+        assert!(
+            silent.is_empty(),
+            "no generated command had an effect, add a row to the generator: {silent:?}"
+        );
+    }
+}
+
+/// Commands that change nothing leave no record, whatever they answer.
+#[test]
+fn what_changes_nothing_has_no_effect() {
+    let mut pair = Pair::new(1);
+    for line in [
+        "SET string:1 10",
+        "SET list:1 a PX 100000",
+        "PEXPIREAT string:1 1995000000000",
+    ] {
+        pair.run(DbIndex(0), &words(line));
+    }
+    let silent = [
+        "SET string:1 x NX",
+        "SET nothing x XX",
+        "SETNX string:1 x",
+        "MSETNX nothing x string:1 y",
+        "GETDEL nothing",
+        "GETEX string:1",
+        "GETEX nothing PERSIST",
+        "GETEX string:1 PXAT 1995000000000",
+        "SETRANGE nothing 10 ''",
+        "INCRBY string:1 x",
+        "DECRBY string:1 -9223372036854775808",
+        "INCRBYFLOAT string:1 x",
+        "DEL nothing",
+        "UNLINK nothing no",
+        "EXPIRE nothing 10",
+        "PEXPIRE string:1 1 NX",
+        "PEXPIREAT string:1 1995000000000",
+        "PERSIST nothing",
+        "RENAME nothing else",
+        "RENAME string:1 string:1",
+        "RENAMENX string:1 list:1",
+        "MOVE nothing 1",
+        "COPY nothing else",
+        "COPY string:1 list:1",
+        "SWAPDB 1 1",
+        "SET nothing x PXAT 1000",
+        "PEXPIREAT nothing 1",
+    ];
+    for line in silent {
+        pair.effective.clear();
+        pair.run(DbIndex(0), &words(line));
+        assert!(pair.effective.is_empty(), "{line}");
+    }
+    pair.assert_same("all of it");
+}
+
+/// What the records of commands look like (PROTOCOL 4).
+#[test]
+fn effects_are_absolute_and_final() {
+    let effects = [
+        ("SET k v EX 10", "SET k v PXAT 1795000010000"),
+        ("SET k v NX GET", ""),
+        ("SET k w XX GET KEEPTTL", "SET k w KEEPTTL"),
+        ("GETEX k PX 5000", "PEXPIREAT k 1795000005000"),
+        ("GETEX k PERSIST", "PERSIST k"),
+        ("EXPIRE k 7", "PEXPIREAT k 1795000007000"),
+        ("EXPIRE k -1", "DEL k"),
+        ("SETEX k 3 10.5", "SET k 10.5 PXAT 1795000003000"),
+        ("INCRBYFLOAT k 0.25", "SET k 10.75 KEEPTTL"),
+        ("GETSET k 5", "SET k 5"),
+        ("INCR k", "INCR k"),
+        ("GETDEL k", "DEL k"),
+        ("PSETEX k 1 x", "SET k x PXAT 1795000000001"),
+        ("SET k x PXAT 1", "DEL k"),
+    ];
+    let mut pair = Pair::new(1);
+    for (line, expected) in effects {
+        let args = words(line);
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        execute(
+            &mut pair.primary,
+            pair.table.find(args[0]).unwrap(),
+            DbIndex(0),
+            &args,
+        );
+        let runs: Vec<_> = pair.records.0.borrow_mut().drain(..).collect();
+        let mut wire = Vec::new();
+        let mut writer = RecordWriter::blobs(StreamLevel::Extended);
+        runs.iter().for_each(|run| writer.run(&mut wire, run));
+        let mut decoder = RecordDecoder::blobs(StreamLevel::Extended, RecordLimits::default());
+        decoder.feed(&wire);
+        let mut seen = String::new();
+        while let Some(record) = decoder.next().unwrap() {
+            if let Record::Command { args, .. } = record {
+                seen = shown(&args.iter().collect::<Vec<_>>());
+            }
+        }
+        assert_eq!(seen, expected, "{line}");
+    }
+}
