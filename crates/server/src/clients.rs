@@ -1,10 +1,13 @@
 //! The connected clients, as CLIENT LIST and CLIENT KILL see them.
 
-use damselfly_engine::Session;
+use damselfly_engine::resp::Proto;
+use damselfly_engine::session::MultiState;
+use damselfly_engine::{Command, CommandTable, Session};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
 /// What kind of client a connection is.
@@ -28,13 +31,46 @@ impl ClientKind {
         }
     }
 
-    /// The letter in `flags=`.
-    fn flag(self) -> char {
+    /// The letter in `flags=`, if the kind has one.
+    fn flag(self) -> Option<char> {
         match self {
-            ClientKind::Normal => 'N',
-            ClientKind::Master => 'M',
-            ClientKind::Replica => 'S',
+            ClientKind::Normal => None,
+            ClientKind::Master => Some('M'),
+            ClientKind::Replica => Some('S'),
         }
+    }
+}
+
+/// Which replies a client wants (CLIENT REPLY).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// All.
+    On,
+    /// None, until it asks for them again.
+    Off,
+    /// All but that of the next command.
+    SkipNext,
+    /// The command that runs now is the one whose reply it does not want.
+    Skip,
+}
+
+/// Bytes that a connection's buffers hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Buffers {
+    /// Bytes read that no command has used yet.
+    pub input: usize,
+    /// Room for more of them.
+    pub input_free: usize,
+    /// Replies that are not sent yet.
+    pub output: usize,
+    /// Bytes reserved for replies.
+    pub output_size: usize,
+}
+
+impl Buffers {
+    /// Bytes reserved in all.
+    pub fn total(self) -> usize {
+        self.input + self.input_free + self.output_size
     }
 }
 
@@ -50,6 +86,14 @@ pub struct ClientEntry {
     pub connected_at: i64,
     /// What it is.
     pub kind: Cell<ClientKind>,
+    /// CLIENT NO-EVICT.
+    pub no_evict: Cell<bool>,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: Cell<bool>,
+    /// CLIENT REPLY.
+    pub replies: Cell<Replies>,
+    /// Its buffers, as they were after its last requests.
+    pub buffers: Cell<Buffers>,
     active_at: Cell<i64>,
     state: RefCell<SessionState>,
     kill: CancellationToken,
@@ -64,9 +108,9 @@ struct SessionState {
     db: u16,
     resp: u8,
     multi: Option<usize>,
-    watch: usize,
-    command: &'static str,
-    input: usize,
+    watches: bool,
+    dirty: bool,
+    command: Option<&'static Command>,
     fd: i32,
 }
 
@@ -80,25 +124,35 @@ impl ClientEntry {
             laddr,
             connected_at: now,
             kind: Cell::new(ClientKind::Normal),
+            no_evict: Cell::new(false),
+            no_touch: Cell::new(false),
+            replies: Cell::new(Replies::On),
+            buffers: Cell::default(),
             active_at: Cell::new(now),
-            state: RefCell::new(SessionState { resp: 2, command: "NULL", fd, ..SessionState::default() }),
+            state: RefCell::new(SessionState { resp: 2, fd, ..SessionState::default() }),
             kill,
         }
     }
 
-    /// Notes the session's state, after requests have run.
-    pub(crate) fn update(&self, session: &Session, input: usize) {
+    /// Notes the session's state and the buffers, after requests have run.
+    pub(crate) fn update(&self, session: &Session, buffers: Buffers) {
         self.active_at.set(damselfly_engine::thread::unix_ms());
+        self.buffers.set(buffers);
+        self.note(session);
+    }
+
+    /// Notes the session's state, before somebody looks at it.
+    pub(crate) fn note(&self, session: &Session) {
         let mut state = self.state.borrow_mut();
         if state.name != session.name {
             state.name.clone_from(&session.name);
         }
         state.db = session.db.0;
-        state.resp = if session.proto == damselfly_engine::resp::Proto::Resp3 { 3 } else { 2 };
-        state.multi = session.multi.as_ref().map(damselfly_engine::session::MultiState::len);
-        state.watch = session.watched.len();
-        state.command = session.last_command;
-        state.input = input;
+        state.resp = if session.proto == Proto::Resp3 { 3 } else { 2 };
+        state.multi = session.multi.as_ref().map(MultiState::len);
+        state.watches = !session.watched.is_empty();
+        state.dirty = state.watches && session.dirty.load(Ordering::Relaxed);
+        state.command = session.last_row;
     }
 
     /// Notes what CLIENT SETINFO said.
@@ -121,29 +175,64 @@ impl ClientEntry {
         self.kill.cancelled().await;
     }
 
-    /// Its line in CLIENT LIST, without the line end.
-    pub fn line(&self, now: i64) -> Vec<u8> {
+    /// Time since its last requests, in milliseconds.
+    pub fn idle_ms(&self, now: i64) -> i64 {
+        now - self.active_at.get()
+    }
+
+    /// Its line in CLIENT LIST, without the line end (Redis 7.0, `networking.c`, `catClientInfoString`).
+    pub fn line(&self, now: i64, table: &CommandTable) -> Vec<u8> {
         let state = self.state.borrow();
+        let buffers = self.buffers.get();
         let mut line = format!("id={} addr={} laddr={} fd={} name=", self.id, self.addr, self.laddr, state.fd).into_bytes();
         line.extend_from_slice(&state.name);
-        let multi = state.multi.map_or(-1, |queued| queued as i64);
-        let flag = if state.multi.is_some() { 'x' } else { self.kind.get().flag() };
-        line.extend_from_slice(
-            format!(
-                " age={} idle={} flags={flag} db={} sub=0 psub=0 ssub=0 multi={multi} qbuf={} qbuf-free=0 argv-mem=0 \
-                 multi-mem=0 rbs=16384 rbp=0 obl=0 oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={}",
-                (now - self.connected_at) / 1000,
-                (now - self.active_at.get()) / 1000,
-                state.db,
-                state.input,
-                16384 + state.input,
-                state.command,
-                state.resp,
-            )
-            .as_bytes(),
+        let rest = format!(
+            " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 \
+             rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={}",
+            (now - self.connected_at) / 1000,
+            self.idle_ms(now) / 1000,
+            self.flags(&state),
+            state.db,
+            state.multi.map_or(-1, |queued| queued as i64),
+            buffers.input,
+            buffers.input_free,
+            buffers.output_size,
+            buffers.output_size,
+            buffers.output,
+            buffers.total() + size_of::<ClientEntry>(),
+            state.command.map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),
+            state.resp,
         );
+        line.extend_from_slice(rest.as_bytes());
+        push_library(&mut line, &state);
         line
     }
+
+    /// The letters of `flags=`, in Redis's order.
+    fn flags(&self, state: &SessionState) -> String {
+        let letters: String = [
+            self.kind.get().flag(),
+            state.multi.map(|_| 'x'),
+            state.dirty.then_some('d'),
+            self.no_evict.get().then_some('e'),
+            self.no_touch.get().then_some('T'),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if letters.is_empty() { "N".to_owned() } else { letters }
+    }
+}
+
+/// What CLIENT SETINFO said comes last, as in Redis 7.2; who never said it keeps the line of 7.0.
+fn push_library(line: &mut Vec<u8>, state: &SessionState) {
+    if state.lib_name.is_empty() && state.lib_ver.is_empty() {
+        return;
+    }
+    line.extend_from_slice(b" lib-name=");
+    line.extend_from_slice(&state.lib_name);
+    line.extend_from_slice(b" lib-ver=");
+    line.extend_from_slice(&state.lib_ver);
 }
 
 /// The clients of one thread.
@@ -154,7 +243,7 @@ pub struct ClientTable {
 
 impl ClientTable {
     /// Adds a client; it leaves when the guard is dropped.
-    pub(crate) fn add(self: &Rc<Self>, entry: Rc<ClientEntry>) -> ClientGuard {
+    pub fn add(self: &Rc<Self>, entry: Rc<ClientEntry>) -> ClientGuard {
         let id = entry.id;
         self.clients.borrow_mut().insert(id, entry);
         ClientGuard { table: self.clone(), id }
@@ -177,7 +266,8 @@ impl ClientTable {
 }
 
 /// Takes a client out of its table when dropped.
-pub(crate) struct ClientGuard {
+#[must_use]
+pub struct ClientGuard {
     table: Rc<ClientTable>,
     id: u64,
 }

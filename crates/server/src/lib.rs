@@ -1,6 +1,33 @@
-//! wip
+//! The damselfly server: a Redis-compatible server that replicates as Dragonfly does, as a library.
+//!
+//! What it is: listeners, connections, flags and CONFIG around a
+//! [`damselfly_engine`](https://docs.rs/damselfly-engine), for the `damselfly` binary and for
+//! programs that want a server inside. Both take one path: [`Builder`] → [`Server`]. What it is
+//! not: it holds no data and knows no type of value; a program that wants commands without a
+//! socket takes the engine alone. Nothing imports this crate.
+//!
+//! Key types: [`Config`] is what a server is told at its start, a plain struct; [`FLAGS`] is the
+//! table that the command line ([`parse_flags`]) and CONFIG ([`Settings`]) derive from; [`listen`]
+//! and [`accept_all`] are the sockets; a [`Service`] is what connections are handed to.
+//!
+//! A server inside another program has threads of its own, and ends when it is dropped:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! let server = damselfly_server::Builder::new().threads(1).start()?;
+//! let mut client = std::net::TcpStream::connect(server.address().expect("TCP is on"))?;
+//! client.write_all(b"SET greeting hello\r\nGET greeting\r\n")?;
+//! let mut replies = [0; 16];
+//! client.read_exact(&mut replies)?;
+//! assert_eq!(&replies, b"+OK\r\n$5\r\nhello\r\n");
+//! server.shutdown();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 mod builder;
 mod clients;
+mod commands;
 mod config;
 mod connection;
 mod flags;

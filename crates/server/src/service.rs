@@ -2,6 +2,7 @@
 
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
+use crate::commands::{COMMANDS, apply_changes};
 use crate::connection::{ConnectionLimits, serve};
 use crate::net::Accepted;
 use damselfly_engine::thread::Thread;
@@ -12,9 +13,6 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// The commands that belong to the server rather than to the engine.
-static COMMANDS: &[&[damselfly_engine::Command]] = &[];
 
 /// What the server keeps on each thread of the engine.
 pub struct ServerThread {
@@ -64,6 +62,7 @@ impl EngineService {
             ..EngineOptions::default()
         };
         let running = Engine::start(options, COMMANDS)?;
+        apply_changes(&shared.settings, running.engine());
         Ok(EngineService { running, shared: shared.clone(), next_thread: AtomicUsize::new(0) })
     }
 }
