@@ -3,6 +3,9 @@
 use crate::table::Table;
 use crate::value::Value;
 
+/// Collections of more elements are freed by themselves, in slices.
+const SMALL_MAX: usize = 32;
+
 /// Tables that nobody reaches any more. Dropping this frees them at once; [`Flushed::free_slice`] does it in small steps.
 /// Their memory is no longer counted in the shard.
 #[must_use = "dropping it frees everything at once"]
@@ -25,7 +28,7 @@ impl Flushed {
 
     /// How many keys are left to free.
     pub fn len(&self) -> usize {
-        self.tables.iter().map(Table::len).sum()
+        self.tables.iter().map(Table::len).sum::<usize>() + self.big.len()
     }
 
     /// Whether no key is left to free.
@@ -33,31 +36,62 @@ impl Flushed {
         self.len() == 0
     }
 
-    /// Frees about `max_items` keys or elements of collections; true when all is done.
+    /// Frees about `max_items` keys and elements of collections; true when all is done.
     pub fn free_slice(&mut self, max_items: usize) -> bool {
-        if let Some(value) = self.big.last_mut() {
-            if value.free_slice(max_items) {
+        let mut items = 0;
+        while items < max_items.max(1) {
+            if let Some(value) = self.big.last_mut() {
+                let left = value.element_count();
+                if !value.free_slice(max_items - items) {
+                    return false;
+                }
+                items += left.min(max_items);
                 self.big.pop();
+            } else if let Some(freed) = self.free_bucket() {
+                items += freed;
+            } else {
+                return true;
             }
-            return false;
         }
-        let Some(table) = self.tables.last_mut() else {
-            return true;
+        false
+    }
+
+    /// Frees the small values of a bucket, and sets the others aside. The answer is how many keys and elements went; none at the end.
+    fn free_bucket(&mut self) -> Option<usize> {
+        let table = self.tables.last_mut()?;
+        let mut items = 1;
+        let mut free = |value: Value| match value.element_count() {
+            count if count > SMALL_MAX => self.big.push(value),
+            count => items += count,
         };
-        let big = &mut self.big;
-        let keep_big = &mut |value: Value| {
-            if value.element_count() > max_items {
-                big.push(value);
-            }
-        };
-        if table.dismantle(
-            &mut self.bucket,
-            &mut |slot| keep_big(slot.value),
-            max_items,
-        ) {
+        if !table.dismantle(&mut self.bucket, &mut |slot| free(slot.value)) {
             self.tables.pop();
             self.bucket = 0;
         }
-        self.tables.is_empty() && self.big.is_empty()
+        Some(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::values::List;
+    use crate::{DbIndex, Shard, ShardOptions, Value};
+
+    #[test]
+    fn a_slice_frees_no_more_than_asked() {
+        let mut shard = Shard::new(ShardOptions::default());
+        for key in 0..100u32 {
+            let mut list = List::new();
+            (0..1000u32).for_each(|i| list.push_back(&[i as u8; 100]));
+            shard.insert(DbIndex(3), &key.to_le_bytes(), Value::from(list), None);
+        }
+        let mut flushed = shard.flush(None);
+        let mut slices = 0;
+        while !flushed.free_slice(500) {
+            slices += 1;
+        }
+        // 100,000 elements; slices also end at borders of values and nodes.
+        assert!((150..10_000).contains(&slices), "{slices} slices");
+        assert!(flushed.is_empty() && shard.is_empty(DbIndex(3)));
     }
 }

@@ -126,6 +126,11 @@ impl BucketIndex {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn check_overflow(&self, expected: [u8; OVERFLOW_COUNTERS]) {
+        assert_eq!(self.overflow, expected);
+    }
+
     #[inline]
     pub(crate) fn occupy(&mut self, slot: usize, fingerprint: u8, displaced: bool) {
         self.fingerprints[slot] = fingerprint;

@@ -246,27 +246,23 @@ impl Table {
         self.next_generation
     }
 
-    /// Takes the entries of the last buckets, about `max_items`; true when none is left. Only for tables that nobody uses any more.
-    pub(crate) fn dismantle(
-        &mut self,
-        cursor: &mut usize,
-        freed: &mut dyn FnMut(Slot),
-        max_items: usize,
-    ) -> bool {
-        let mut items = 0;
-        while let Some(segment) = self.segments.last_mut() {
-            while *cursor < segment.buckets() {
-                if items >= max_items {
-                    return false;
-                }
-                items += segment.index(*cursor).len();
-                segment.dismantle(*cursor, freed);
-                *cursor += 1;
-            }
+    /// Takes the entries of one bucket, or drops one segment that has been emptied so; false when nothing is left. Only for
+    /// tables that nobody uses any more. `cursor` starts at 0.
+    pub(crate) fn dismantle(&mut self, cursor: &mut usize, freed: &mut dyn FnMut(Slot)) -> bool {
+        let Some(segment) = self.segments.last_mut() else {
+            return false;
+        };
+        if *cursor < segment.buckets() {
+            self.len -= segment.index(*cursor).len();
+            segment.dismantle(*cursor, freed);
+            *cursor += 1;
+        } else {
             self.segments.pop();
             *cursor = 0;
-            items += 1;
         }
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -405,4 +405,32 @@ impl Segment {
             freed(take(self.slot_mut(Place { bucket, slot })));
         }
     }
+
+    /// Every entry stands where its hash says, and every mask and counter is right.
+    #[cfg(test)]
+    pub(crate) fn check(&self, hasher: &TableHasher) {
+        let mut overflow = vec![[0; super::bucket::OVERFLOW_COUNTERS]; self.homes];
+        let mut len = 0;
+        for (bucket, index) in self.index.iter().enumerate() {
+            assert_eq!(index.len(), index.used.count_ones() as usize);
+            assert_eq!((index.displaced | index.expiring) & !index.used, 0);
+            for slot in Bits(index.used) {
+                let hash = hasher.hash(self.slot(Place { bucket, slot }).key.as_bytes());
+                let home = self.home(hash);
+                assert!(hash >= self.start && hash.wrapping_sub(1) <= self.end().wrapping_sub(2));
+                assert_eq!(index.fingerprint(slot), hash as u8);
+                let displaced = index.displaced >> slot & 1 == 1;
+                match bucket.checked_sub(self.homes) {
+                    Some(stash) => overflow[home][stash % super::bucket::OVERFLOW_COUNTERS] += 1,
+                    None if displaced => assert_eq!(self.next_home(home), bucket),
+                    None => assert_eq!(home, bucket),
+                }
+                len += 1;
+            }
+        }
+        assert_eq!(self.len, len);
+        for (index, overflow) in self.index.iter().zip(overflow) {
+            index.check_overflow(overflow);
+        }
+    }
 }
