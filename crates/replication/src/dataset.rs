@@ -3,9 +3,9 @@
 //! A data set is anything whose changes can be written as commands (lists of byte strings): the engine's shards, or a
 //! plain map of some service. It implements the primary's traits, the replica's traits, or both.
 //!
-//! Nothing here is called from two threads at once. [`PrimaryDataSet`] and [`ReplicaDataSet`] are handles: cloned and
-//! sent to the threads that own the shards. What they create there ([`PrimaryShard`], [`ReplicaFlowSink`]) stays on
-//! that thread. A data set in one thread runs everything there.
+//! [`PrimaryDataSet`] and [`ReplicaDataSet`] are handles that stay on the thread where the link or session runs; they need not
+//! be `Send`. The data set itself knows on which thread each shard lives: it is asked to run jobs there, and lends them a [`PrimaryShard`] or
+//! a [`ReplicaFlowSink`] that never leaves that thread. A data set in one thread runs jobs with `spawn_local`.
 //!
 //! No future of these traits is dropped before it ends, except when its thread's runtime ends.
 
@@ -17,13 +17,14 @@ use damselfly_snapshot::Event;
 use crate::{
     error::DataError,
     ids::{LsnVector, ReplId},
-    lineage::Lineage,
+    lineage::{Lineage, Resume},
     part::TransactionPart,
     primary::{FlowHandle, FlowTable},
 };
 
-/// Work for another thread: called there once, and the future it gives is run there to its end (`spawn_local`).
-pub type ThreadJob = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+/// Work for the thread that owns a shard or flow: called there once with that (`T`), and the future it gives is run
+/// there to its end (`spawn_local`).
+pub type LocalJob<T> = Box<dyn FnOnce(T) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// What is to be done on every shard at one point of the transaction order. Called with the shard's index, on its thread.
 pub type ShardAction<S> = Arc<dyn Fn(usize, &S) + Send + Sync>;
@@ -38,7 +39,7 @@ pub type ShardAction<S> = Arc<dyn Fn(usize, &S) + Send + Sync>;
 ///   the key's first change is appended.
 /// * Before a transaction changes anything it waits until no flow of its shards is over its budget
 ///   ([`FlowTable::is_over_budget`]).
-pub trait PrimaryDataSet: Clone + Send + 'static {
+pub trait PrimaryDataSet: Clone + 'static {
     /// One shard, on its own thread.
     type Shard: PrimaryShard;
 
@@ -51,11 +52,8 @@ pub trait PrimaryDataSet: Clone + Send + 'static {
     /// Whether replicas may begin now; `Err` has the error reply that they get instead, such as `LOADING …`.
     fn readiness(&self) -> Result<(), String>;
 
-    /// The shard `index`. Called on its own thread only, within a job of [`run_on_shard`](Self::run_on_shard) or where the flow was handed over.
-    fn shard(&self, index: usize) -> Self::Shard;
-
-    /// Runs a job on the thread that owns shard `index`.
-    fn run_on_shard(&self, index: usize, job: ThreadJob);
+    /// Runs a job on the thread of shard `index`, with that shard. Not a transaction: it may not wait for any.
+    fn run_on_shard(&self, index: usize, job: LocalJob<Self::Shard>);
 
     /// Calls `action` once on every shard, at one point of the transaction order (a global transaction without effects).
     fn on_every_shard(&self, action: ShardAction<Self::Shard>) -> impl Future<Output = Result<(), DataError>>;
@@ -103,17 +101,29 @@ pub struct Upstream {
 
 /// A data set that can follow a primary.
 ///
-/// A link calls, in this order: `begin_full_sync` (unless the sync is partial), then for each flow `load_flow`,
-/// then `enter_stable`, and at its end `link_ended`. A link that ends may be followed by another one.
-pub trait ReplicaDataSet: Clone + Send + 'static {
+/// An attempt of a link calls, in this order: `run_on_flow` for each flow, `begin_full_sync` (unless the sync is partial), then the
+/// flows' sinks take items and records of the full sync, then `enter_stable`, then the sinks, `apply_transaction` and
+/// `apply_global` take records, and at its end, when all of these have returned, `link_ended`. Another attempt may follow.
+///
+/// A part of several records may hold a global command among others (a MULTI with FLUSHALL). It stands in every part, and is to be
+/// executed once, after what stands before it in all parts and before what stands behind it.
+pub trait ReplicaDataSet: Clone + 'static {
     /// What takes the items and records of one flow, on the flow's thread.
     type Flow: ReplicaFlowSink;
 
-    /// Runs a job on the thread that shall own `flow` of `flows` (with equal shard counts: the thread of that shard).
-    fn run_on_flow(&self, flow: usize, flows: usize, job: ThreadJob);
+    /// This server's own replication id now; a peer that greets with it is oneself.
+    fn replid(&self) -> ReplId;
 
-    /// The sink of one flow; called on the flow's thread.
-    fn open_flow(&self, flow: usize, upstream: &Upstream) -> Self::Flow;
+    /// The server is to follow the primary at `address`: from here on it takes no writes of clients. What a former
+    /// primary may offer for a partial sync ([`Lineage::resume`], if its journals have held every change), else `None`.
+    fn become_replica(&self, address: &str) -> impl Future<Output = Option<Resume>>;
+
+    /// `REPLICAOF NO ONE`: the link has stopped; the server takes writes from here on. See [`Lineage::promoted`].
+    fn become_primary(&self) -> impl Future<Output = ()>;
+
+    /// Opens the sink of one flow on the thread that shall own it (with equal shard counts: the thread of that shard),
+    /// and runs the job there with it.
+    fn run_on_flow(&self, flow: usize, upstream: &Upstream, job: LocalJob<Self::Flow>);
 
     /// A full sync has been granted: discards all data, draws a new replication id, clears the journals and ends the
     /// links of one's own replicas; from here to [`enter_stable`](Self::enter_stable) the data set is loading.
@@ -130,7 +140,7 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
     /// Executes a global command once; `parts` are its equal records, one per flow (relays note all of them).
     fn apply_global(&self, parts: Vec<(usize, TransactionPart)>) -> impl Future<Output = Result<(), DataError>>;
 
-    /// The link ended and its flows have stopped; `vector` is what was executed, if the data set had reached stable sync.
+    /// The attempt ended and its flows have stopped; `vector` is what was executed, if the data set had reached stable sync.
     fn link_ended(&self, vector: Option<&LsnVector>) -> impl Future<Output = ()>;
 }
 

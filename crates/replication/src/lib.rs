@@ -7,12 +7,14 @@ mod error;
 mod ids;
 mod lineage;
 mod part;
+#[cfg(feature = "tokio")]
+pub mod driver;
 pub mod primary;
 pub mod replica;
 
 pub use crate::{
     config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, StreamLimits, VERSION},
-    dataset::{PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction, ShardSnapshot, ThreadJob, Upstream},
+    dataset::{LocalJob, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction, ShardSnapshot, Upstream},
     error::{DataError, LinkError, Severity},
     ids::{EofToken, LsnVector, MAX_FLOWS, ReplId, SyncId, parse_lsn, parse_vector, write_vector},
     lineage::{Fork, Lineage, LineageChange, Offer, Resume},

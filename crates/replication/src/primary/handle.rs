@@ -34,6 +34,8 @@ struct FlowCell {
     flow: RefCell<PrimaryFlow>,
     sender: RefCell<Option<Waker>>,
     woken: Cell<bool>,
+    /// The task that walks the snapshot, waiting for room.
+    walker: RefCell<Option<Waker>>,
     ended: RefCell<Option<FlowEnd>>,
     hook: Rc<RefCell<Option<Hook>>>,
 }
@@ -89,6 +91,7 @@ impl FlowHandle {
     pub fn end(&self, why: FlowEnd) {
         self.0.ended.borrow_mut().get_or_insert(why);
         self.wake();
+        self.wake_walker();
         self.signal(FlowSignal::Room);
     }
 
@@ -105,6 +108,9 @@ impl FlowHandle {
             let result = use_it(&mut flow);
             (result, before && !flow.is_over_budget())
         };
+        if self.has_room() {
+            self.wake_walker();
+        }
         if room {
             self.signal(FlowSignal::Room);
         }
@@ -131,6 +137,21 @@ impl FlowHandle {
         }
         *self.0.sender.borrow_mut() = Some(context.waker().clone());
         std::task::Poll::Pending
+    }
+
+    /// For the walking task: ready when there is room, or the flow has ended.
+    pub fn poll_room(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        if self.has_room() || self.has_ended() {
+            return std::task::Poll::Ready(());
+        }
+        *self.0.walker.borrow_mut() = Some(context.waker().clone());
+        std::task::Poll::Pending
+    }
+
+    fn wake_walker(&self) {
+        if let Some(waker) = self.0.walker.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     fn signal(&self, signal: FlowSignal) {
@@ -250,6 +271,7 @@ impl<S> FlowTable<S> {
             flow: RefCell::new(flow),
             sender: RefCell::default(),
             woken: Cell::new(true),
+            walker: RefCell::default(),
             ended: RefCell::default(),
             hook: self.hook.clone(),
         };

@@ -26,11 +26,6 @@ impl Assembler {
         Assembler { flow, max_bytes, db: 0, next, part: TransactionPart::new(), missing: 0, spare: Vec::new() }
     }
 
-    /// The LSN of the next record that comes.
-    pub(super) fn next_lsn(&self) -> Option<Lsn> {
-        self.next
-    }
-
     /// Takes a record; `true` when a part is complete, to be taken with [`take`](Self::take).
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<bool, LinkError> {
         match record {

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 /// One REPLICAOF, in the order of asking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// What the server is.

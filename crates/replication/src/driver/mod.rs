@@ -1,0 +1,22 @@
+//! Runs the machines over tokio: any `AsyncRead + AsyncWrite` stream, `spawn_local` code only.
+//!
+//! Everything here must be called within a `LocalSet` or a `LocalRuntime`. Time is tokio's, so paused and simulated
+//! clocks work; connecting and random numbers are arguments.
+
+mod clock;
+mod conn;
+mod connect;
+mod primary;
+mod primary_flow;
+mod replica;
+mod replica_flow;
+mod replicaof;
+mod serve;
+
+pub use clock::{Clock, Random};
+pub use connect::{Connect, TcpConnect};
+pub use primary::{CommandOutcome, PrimaryHub, ReplicaConnection, ReplicaStatus};
+pub use primary_flow::FlowTicket;
+pub use replica::{Candidate, LinkHandle, LinkOptions, LinkStatus, greet, start_link};
+pub use replicaof::ReplicaOfHandle;
+pub use serve::serve_connection;

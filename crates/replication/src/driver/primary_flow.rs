@@ -1,0 +1,198 @@
+//! Runs one flow of a primary, on its shard's thread.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    clock::Clock,
+    conn::{Conn, IoEvent},
+    primary::{HubShared, SessionMessage, SessionShared, detach, stream_level},
+};
+use crate::{
+    dataset::{PrimaryShard, ShardSnapshot},
+    primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow},
+};
+
+/// What a flow shows to other threads.
+#[derive(Debug, Default)]
+pub(super) struct FlowStats {
+    pub(super) lag: AtomicU64,
+    pub(super) unsent: AtomicU64,
+    pub(super) acked_ms: AtomicU64,
+    pub(super) full_sync_bytes: AtomicU64,
+    pub(super) stream_bytes: AtomicU64,
+}
+
+/// A connection's right to become a flow: made where `DFLY FLOW` was read, used on the thread of the shard.
+#[derive(Debug)]
+pub struct FlowTicket {
+    hub: Arc<HubShared>,
+    session: Arc<SessionShared>,
+    flow: usize,
+    partial: bool,
+    used: bool,
+}
+
+impl FlowTicket {
+    pub(super) fn new(hub: Arc<HubShared>, session: Arc<SessionShared>, flow: usize, partial: bool) -> FlowTicket {
+        FlowTicket { hub, session, flow, partial, used: false }
+    }
+
+    /// The flow's index, which is that of its shard.
+    pub fn flow(&self) -> usize {
+        self.flow
+    }
+
+    /// The number of its link.
+    pub fn sync_id(&self) -> crate::ids::SyncId {
+        self.session.sync_id
+    }
+}
+
+impl Drop for FlowTicket {
+    fn drop(&mut self) {
+        if !self.used {
+            self.session.send(SessionMessage::Cancel(format!("flow {} was not taken up", self.flow)));
+        }
+    }
+}
+
+impl FlowTicket {
+    /// Answers `DFLY FLOW` and serves the flow until it ends. `rest` is what was read behind the command.
+    /// `shard` is the one with the index [`flow`](Self::flow); called on its thread.
+    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, shard: impl PrimaryShard, stream: S, rest: Vec<u8>) {
+        self.used = true;
+        let clock = self.hub.clock;
+        let level = stream_level(self.session.level);
+        let token = self.hub.random.token();
+        let flow = PrimaryFlow::new(clock.now_ms(), self.hub.config.clone(), level, token, self.partial);
+        let handle = shard.flows().attach(self.session.sync_id, flow);
+        let mut task = Task { shard, handle, conn: Conn::new(stream), clock, session: self.session.clone(), flow: self.flow };
+        let why = match task.input(&rest) {
+            Ok(()) if self.session.is_cancelled() => FlowEnd::Session { why: "it was cancelled".to_owned() },
+            Ok(()) => task.serve().await,
+            Err(end) => end,
+        };
+        task.publish();
+        let Task { shard, handle, .. } = task;
+        handle.end(why.clone());
+        detach(&shard, handle.sync_id(), String::new());
+        self.session.send(SessionMessage::Cancel(format!("flow {}: {why}", self.flow)));
+    }
+}
+
+struct Task<H, S> {
+    shard: H,
+    handle: FlowHandle,
+    conn: Conn<S>,
+    clock: Clock,
+    session: Arc<SessionShared>,
+    flow: usize,
+}
+
+impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
+    async fn serve(&mut self) -> FlowEnd {
+        loop {
+            if let Some(why) = self.handle.ended() {
+                return why;
+            }
+            if let Err(end) = self.prepare() {
+                return end;
+            }
+            let deadline = self.handle.with_flow(|flow| flow.deadline());
+            let result = tokio::select! {
+                event = self.conn.next(true) => self.happened(event),
+                () = poll_fn(|context| self.handle.poll_wake(context)) => Ok(()),
+                () = self.clock.sleep_until(deadline) => {
+                    let now_ms = self.clock.now_ms();
+                    self.handle.with_flow(|flow| flow.handle_timeout(now_ms))
+                }
+            };
+            if let Err(end) = result {
+                return end;
+            }
+        }
+    }
+
+    /// Starts the walk, reads on in the backlog, and takes what is to be sent.
+    fn prepare(&mut self) -> Result<(), FlowEnd> {
+        if let Some(snapshot) = self.shard.flows().take_snapshot(self.handle.sync_id()) {
+            tokio::task::spawn_local(walk(self.handle.clone(), snapshot, self.session.clone()));
+        }
+        if self.handle.stage() == FlowStage::CatchUp && self.handle.has_room() {
+            let handle = &self.handle;
+            self.shard.with_journal(|journal| handle.with_flow(|flow| flow.catch_up(journal)))?;
+        }
+        if self.conn.is_drained() {
+            let (now_ms, out) = (self.clock.now_ms(), self.conn.out());
+            self.handle.with_flow(|flow| flow.poll_transmit(now_ms, out));
+        }
+        self.publish();
+        Ok(())
+    }
+
+    fn happened(&mut self, event: IoEvent) -> Result<(), FlowEnd> {
+        let now_ms = self.clock.now_ms();
+        match event {
+            IoEvent::Wrote(bytes) => {
+                self.handle.with_flow(|flow| flow.handle_sent(now_ms, bytes));
+                Ok(())
+            }
+            IoEvent::Read(len) => receive(&self.handle, now_ms, self.conn.input(len)),
+            IoEvent::Closed(why) => Err(FlowEnd::Closed { why }),
+        }
+    }
+
+    fn input(&mut self, bytes: &[u8]) -> Result<(), FlowEnd> {
+        receive(&self.handle, self.clock.now_ms(), bytes)
+    }
+
+    fn publish(&self) {
+        let stats = &self.session.flows[self.flow];
+        self.handle.with_flow(|flow| {
+            stats.lag.store(flow.lag(), Relaxed);
+            stats.unsent.store(flow.unsent() as u64, Relaxed);
+            stats.acked_ms.store(flow.acked_ms().unwrap_or(0), Relaxed);
+            let (full_sync, stream) = flow.sent_bytes();
+            stats.full_sync_bytes.store(full_sync, Relaxed);
+            stats.stream_bytes.store(stream, Relaxed);
+        });
+    }
+}
+
+fn receive(handle: &FlowHandle, now_ms: u64, bytes: &[u8]) -> Result<(), FlowEnd> {
+    let acked = handle.with_flow(|flow| Ok(flow.handle_bytes(now_ms, bytes)?.then(|| flow.acked()).flatten()))?;
+    if let Some(lsn) = acked {
+        handle.acked(lsn);
+    }
+    Ok(())
+}
+
+/// Takes the snapshot's items slice by slice, when there is room. The snapshot ends with it.
+async fn walk(handle: FlowHandle, mut snapshot: impl ShardSnapshot, session: Arc<SessionShared>) {
+    loop {
+        poll_fn(|context| handle.poll_room(context)).await;
+        if handle.has_ended() {
+            return;
+        }
+        match snapshot.step().await {
+            Ok(false) => tokio::task::yield_now().await,
+            Ok(true) => break,
+            Err(error) => return handle.end(FlowEnd::Data { why: error.message }),
+        }
+    }
+    drop(snapshot);
+    if !handle.has_ended() {
+        // The session hears of it before the replica can.
+        handle.with_flow(PrimaryFlow::finish_snapshot);
+        session.send(SessionMessage::FlowFinished);
+        handle.wake();
+    }
+}

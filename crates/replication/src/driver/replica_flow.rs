@@ -1,0 +1,226 @@
+//! Runs one flow of a replica, on the flow's thread.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Poll,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+};
+
+use super::{
+    clock::Clock,
+    conn::{Conn, IoEvent},
+    connect::Connect,
+    replica::Message,
+};
+use crate::{
+    config::ReplicaConfig,
+    dataset::ReplicaFlowSink,
+    error::{DataError, LinkError},
+    part::TransactionPart,
+    replica::{FlowCommand, FlowEvent, FlowOutput, FlowSpec, ReplicaFlow},
+};
+
+/// Outputs after which the thread is given to others.
+const SLICE_OUTPUTS: u32 = 256;
+
+/// What a flow shows to other threads.
+#[derive(Debug, Default)]
+pub(super) struct FlowProgress {
+    /// The next LSN to execute; 0 before stable sync.
+    pub(super) executed: AtomicU64,
+    /// When bytes came last.
+    pub(super) received_ms: AtomicU64,
+}
+
+/// All that one flow needs on its thread.
+pub(super) struct FlowJob<C> {
+    pub(super) connect: C,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) config: ReplicaConfig,
+    pub(super) spec: FlowSpec,
+    pub(super) clock: Clock,
+    pub(super) commands: UnboundedReceiver<FlowCommand>,
+    pub(super) messages: UnboundedSender<Message>,
+    pub(super) progress: Arc<FlowProgress>,
+}
+
+struct Task<S> {
+    flow: ReplicaFlow,
+    conn: Conn<S>,
+    clock: Clock,
+    commands: UnboundedReceiver<FlowCommand>,
+    progress: Arc<FlowProgress>,
+    /// Given by the link when it goes away without a word.
+    orphaned: bool,
+}
+
+impl<C: Connect> FlowJob<C> {
+    pub(super) async fn run(mut self, sink: impl ReplicaFlowSink) {
+        let flow = self.spec.flow;
+        match self.open().await {
+            Ok(stream) => self.stream(stream, sink).await,
+            Err(error) => {
+                let stopped = FlowEvent::Stopped { executed: None, error };
+                drop(self.messages.send(Message::Flow(flow, stopped)));
+            }
+        }
+    }
+
+    /// Connects; `Err(None)` if it was told to stop meanwhile.
+    async fn open(&mut self) -> Result<C::Stream, Option<LinkError>> {
+        let limit_ms = self.config.connect_timeout_ms;
+        let deadline = self.clock.now_ms() + limit_ms;
+        let mut connecting = pin!(self.connect.connect(&self.host, self.port));
+        loop {
+            tokio::select! {
+                connected = &mut connecting => return connected.map_err(Some),
+                () = self.clock.sleep_until(Some(deadline)) => return Err(Some(LinkError::Timeout { step: "connect a flow", limit_ms })),
+                command = self.commands.recv() => if matches!(command, None | Some(FlowCommand::Stop)) {
+                    return Err(None);
+                },
+            }
+        }
+    }
+
+    async fn stream(self, stream: C::Stream, mut sink: impl ReplicaFlowSink) {
+        let index = self.spec.flow;
+        let mut task = Task {
+            flow: ReplicaFlow::new(self.clock.now_ms(), self.config, self.spec),
+            conn: Conn::new(stream),
+            clock: self.clock,
+            commands: self.commands,
+            progress: self.progress,
+            orphaned: false,
+        };
+        loop {
+            if task.drive(&mut sink, index, &self.messages).await {
+                return;
+            }
+            task.wait().await;
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+    /// Does all that the machine wants now; `true` when the flow is over.
+    async fn drive(&mut self, sink: &mut impl ReplicaFlowSink, index: usize, messages: &UnboundedSender<Message>) -> bool {
+        let mut outputs = 0;
+        let mut loaded = false;
+        loop {
+            match self.flow.poll_output() {
+                FlowOutput::Again => {}
+                FlowOutput::Event(event) => {
+                    // What was loaded is in its place before the link hears of it.
+                    if std::mem::take(&mut loaded) {
+                        self.settle(sink).await;
+                    }
+                    self.publish();
+                    drop(messages.send(Message::Flow(index, event)));
+                }
+                FlowOutput::Load(event) => {
+                    loaded = true;
+                    if let Err(error) = sink.load(&event) {
+                        self.flow.handle_data_error(error);
+                    }
+                }
+                FlowOutput::Apply(part) => {
+                    let settle = std::mem::take(&mut loaded);
+                    self.apply(sink, part, settle).await;
+                }
+                FlowOutput::Close => return true,
+                FlowOutput::Idle if std::mem::take(&mut loaded) => self.settle(sink).await,
+                FlowOutput::Idle => break,
+            }
+            outputs += 1;
+            if outputs % SLICE_OUTPUTS == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.publish();
+        self.flow.poll_transmit(self.conn.out());
+        false
+    }
+
+    async fn apply(&mut self, sink: &mut impl ReplicaFlowSink, part: TransactionPart, settle: bool) {
+        let result = self
+            .attend(async {
+                if settle {
+                    sink.settle().await?;
+                }
+                sink.apply(&part).await
+            })
+            .await;
+        match result {
+            Ok(()) => self.flow.handle_applied(self.clock.now_ms(), part),
+            Err(error) => self.flow.handle_data_error(error),
+        }
+    }
+
+    async fn settle(&mut self, sink: &mut impl ReplicaFlowSink) {
+        if let Err(error) = self.attend(sink.settle()).await {
+            self.flow.handle_data_error(error);
+        }
+    }
+
+    /// Waits for the data set, and meanwhile acks, sends and listens to the link.
+    async fn attend(&mut self, work: impl Future<Output = Result<(), DataError>>) -> Result<(), DataError> {
+        let mut work = pin!(work);
+        // Most work needs no waiting.
+        if let Poll::Ready(result) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+            return result;
+        }
+        loop {
+            self.flow.poll_transmit(self.conn.out());
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                command = self.commands.recv(), if !self.orphaned => self.command(command),
+                event = self.conn.next(false) => if let IoEvent::Closed(why) = event {
+                    self.flow.handle_closed(why);
+                    return work.await;
+                },
+                () = self.clock.sleep_until(self.flow.deadline()) => self.flow.handle_timeout(self.clock.now_ms()),
+            }
+        }
+    }
+
+    /// Waits until something happens, and tells the machine.
+    async fn wait(&mut self) {
+        let read = self.flow.wants_input();
+        tokio::select! {
+            biased;
+            command = self.commands.recv(), if !self.orphaned => self.command(command),
+            event = self.conn.next(read) => match event {
+                IoEvent::Read(len) => {
+                    let now_ms = self.clock.now_ms();
+                    self.progress.received_ms.store(now_ms, Relaxed);
+                    self.flow.handle_bytes(now_ms, self.conn.input(len));
+                }
+                IoEvent::Wrote(_) => {}
+                IoEvent::Closed(why) => self.flow.handle_closed(why),
+            },
+            () = self.clock.sleep_until(self.flow.deadline()) => self.flow.handle_timeout(self.clock.now_ms()),
+        }
+    }
+
+    fn command(&mut self, command: Option<FlowCommand>) {
+        self.orphaned |= command.is_none();
+        self.flow.handle_command(self.clock.now_ms(), command.unwrap_or(FlowCommand::Stop));
+    }
+
+    fn publish(&self) {
+        if let Some(executed) = self.flow.executed() {
+            self.progress.executed.store(executed.0, Relaxed);
+        }
+    }
+}
