@@ -37,7 +37,11 @@ fn shuffled(count: u64) -> Vec<[u8; 16]> {
 
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|field| field.parse().ok()).unwrap_or(0);
+    let pages: usize = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|field| field.parse().ok())
+        .unwrap_or(0);
     pages * 4096
 }
 
@@ -50,11 +54,17 @@ fn report(name: &str, count: usize, mut round: impl FnMut()) {
         })
         .collect();
     times.sort();
-    println!("{name:<44} {:8.1} ns", times[ROUNDS / 2].as_nanos() as f64 / count as f64);
+    println!(
+        "{name:<44} {:8.1} ns",
+        times[ROUNDS / 2].as_nanos() as f64 / count as f64
+    );
 }
 
 fn new_shard() -> Shard {
-    Shard::new(ShardOptions { dbnum: 16, hash_seed: 42 })
+    Shard::new(ShardOptions {
+        dbnum: 16,
+        hash_seed: 42,
+    })
 }
 
 fn fill(keys: &[[u8; 16]], value: &[u8]) -> Shard {
@@ -67,18 +77,23 @@ fn fill(keys: &[[u8; 16]], value: &[u8]) -> Shard {
         longest = longest.max(before.elapsed());
     }
     let each = start.elapsed().as_nanos() as f64 / keys.len() as f64;
-    println!("insert of new keys, {:2}-byte values {:>17.1} ns (clock included), longest {longest:?}", value.len(), each);
+    println!(
+        "insert of new keys, {:2}-byte values {:>17.1} ns (clock included), longest {longest:?}",
+        value.len(),
+        each
+    );
     shard
 }
 
 fn memory(keys: &[[u8; 16]], value: &[u8]) {
     let before = resident_bytes();
     let shard = fill(keys, value);
-    let entries = keys.len() as f64;
-    let used = shard.memory(DB);
-    let overhead = used.total() as f64 / entries - 16.0 - value.len() as f64;
-    let rss = (resident_bytes() - before) as f64 / entries;
-    println!("  bytes an entry: {:.1} accounted ({overhead:.1} over key and value), {rss:.1} resident", used.total() as f64 / entries);
+    let accounted = shard.memory(DB).total() as f64 / keys.len() as f64;
+    let over = accounted - 16.0 - value.len() as f64;
+    let resident = (resident_bytes() - before) as f64 / keys.len() as f64;
+    println!(
+        "  bytes an entry: {accounted:.1} accounted ({over:.1} over key and value), {resident:.1} resident"
+    );
 }
 
 /// Bytes over key and value at every phase of growth.
@@ -93,7 +108,10 @@ fn overhead_curve(keys: &[[u8; 16]]) {
             (sum, points) = (sum + overhead, points + 1);
         }
     }
-    println!("16-byte key, 14-byte value: bytes over both, from half the keys to all: best {best:.1}, mean {:.1}, worst {worst:.1}", sum / f64::from(points));
+    println!(
+        "16-byte key, 14-byte value: bytes over both, from half the keys to all: best {best:.1}, mean {:.1}, worst {worst:.1}",
+        sum / f64::from(points)
+    );
 }
 
 struct Ignore;
@@ -108,7 +126,8 @@ fn speed(keys: &[[u8; 16]], absent: &[[u8; 16]]) {
     let mut shard = fill(keys, &VALUE);
     let count = keys.len();
     report("get, entry found", count, || {
-        keys.iter().for_each(|key| _ = black_box(shard.get(DB, key)));
+        keys.iter()
+            .for_each(|key| _ = black_box(shard.get(DB, key)));
     });
     report("get, and a byte of the value", count, || {
         for key in keys {
@@ -118,23 +137,52 @@ fn speed(keys: &[[u8; 16]], absent: &[[u8; 16]]) {
         }
     });
     report("get, not there", count, || {
-        absent.iter().take(count).for_each(|key| _ = black_box(shard.get(DB, key)));
+        absent
+            .iter()
+            .take(count)
+            .for_each(|key| _ = black_box(shard.get(DB, key)));
+    });
+    let batches: Vec<Vec<&[u8]>> = keys
+        .chunks(32)
+        .map(|keys| keys.iter().map(|key| &key[..]).collect())
+        .collect();
+    report("get, and a byte of the value, batches of 32", count, || {
+        for keys in &batches {
+            shard.warm(DB, keys);
+            for key in keys {
+                if let Some(Value::Str(string)) = shard.get(DB, key).map(|entry| entry.value()) {
+                    black_box(string.bytes()[0]);
+                }
+            }
+        }
+    });
+    report("replace a 64-byte string, batches of 32", count, || {
+        for keys in &batches {
+            shard.warm(DB, keys);
+            keys.iter()
+                .for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
+        }
     });
     report("replace a 64-byte string", count, || {
-        keys.iter().for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
+        keys.iter()
+            .for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
     });
     report("replace, expiry set", count, || {
-        keys.iter().for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), Some(5)));
+        keys.iter()
+            .for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), Some(5)));
     });
     report("replace, expiry cleared", count, || {
-        keys.iter().for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
+        keys.iter()
+            .for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
     });
     report("get_mut", count, || {
-        keys.iter().for_each(|key| _ = black_box(shard.get_mut(DB, key)));
+        keys.iter()
+            .for_each(|key| _ = black_box(shard.get_mut(DB, key)));
     });
     let (id, _) = shard.register_observer(Box::new(Ignore));
     report("replace, observed", count, || {
-        keys.iter().for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
+        keys.iter()
+            .for_each(|key| _ = shard.insert(DB, key, Value::string(&VALUE), None));
     });
     shard.remove_observer(id);
     report("remove and insert again", count, || {
@@ -146,11 +194,13 @@ fn speed(keys: &[[u8; 16]], absent: &[[u8; 16]]) {
 }
 
 fn main() {
-    let count = std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(1_000_000);
+    let count = std::env::args()
+        .skip(1)
+        .find_map(|arg| arg.parse().ok())
+        .unwrap_or(1_000_000);
     let all = shuffled(2 * count);
     let (keys, absent) = all.split_at(count as usize);
-    memory(keys, b"value 12");
-    memory(keys, &VALUE);
+    memory(keys, &VALUE); // first: what is freed later would be used again, and not show up as growth
     overhead_curve(keys);
     speed(keys, absent);
 }

@@ -92,10 +92,10 @@ impl Value {
     pub fn is_empty_collection(&self) -> bool {
         match self {
             Value::Str(_) => false,
-            Value::List(list) => list.len() == 0,
-            Value::Hash(hash) => hash.len() == 0,
-            Value::Set(set) => set.len() == 0,
-            Value::ZSet(zset) => zset.len() == 0,
+            Value::List(list) => list.is_empty(),
+            Value::Hash(hash) => hash.is_empty(),
+            Value::Set(set) => set.is_empty(),
+            Value::ZSet(zset) => zset.is_empty(),
         }
     }
 

@@ -234,7 +234,7 @@ mod tests {
         #[test]
         fn a_key_is_its_bytes(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let key = Key::new(&bytes);
-            let moved = vec![key, Key::default()];
+            let moved = [key, Key::default()];
             prop_assert_eq!(moved[0].as_bytes(), &bytes[..]);
         }
 

@@ -49,6 +49,10 @@ pub(crate) struct Table {
     directory: Vec<u32>,
     /// Bits of the hash that index the directory.
     depth: u32,
+    #[expect(
+        clippy::vec_box,
+        reason = "growing this vector must not move the segments themselves"
+    )]
     segments: Vec<Box<Segment>>,
     len: usize,
     expiring: usize,
