@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Endpoint};
+use crate::counters::ServerFacts;
 use crate::flags::FlagError;
 use crate::limits;
 use crate::net::{Accepted, ClientSlots, ListenError, ListenOptions, accept_all, listen};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub clients: Arc<ClientSlots>,
     /// The addresses that are listened on.
     pub addresses: Arc<[SocketAddr]>,
+    /// What is known of the server as a whole.
+    pub facts: Arc<ServerFacts>,
 }
 
 /// What serves the connections. It is started by a function given to [`Builder::start_with`];
@@ -134,6 +137,7 @@ impl Builder {
             config.maxclients = u32::try_from(held).unwrap_or(u32::MAX).max(1);
         }
         let shared = Shared {
+            facts: Arc::new(ServerFacts::new(config.threads())),
             settings: Arc::new(Settings::new(config)),
             stop: CancellationToken::new(),
             clients: Arc::default(),

@@ -1,11 +1,11 @@
 //! One client connection: bytes in, requests to its session, replies out.
 
-use crate::clients::ClientEntry;
+use crate::clients::{Buffers, ClientEntry, Replies};
+use crate::service::SessionHost;
 use damselfly_engine::{Begun, Pipeline, Session};
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -16,43 +16,30 @@ const FLUSH_BYTES: usize = 256 * 1024;
 /// Capacity that buffers keep when they are empty.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// What limits a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ConnectionLimits {
-    /// Of one request.
-    pub request: RequestLimits,
-    /// Time without a request after which it is closed.
-    pub idle: Option<Duration>,
-}
-
 /// Why a connection ended.
 enum End {
     /// The peer closed it, or it asked to be closed.
     Closed,
-    /// CLIENT KILL, or the server stops.
+    /// CLIENT KILL, idle for too long, or the server stops.
     Killed,
-    /// No request for too long.
-    Idle,
     /// The session handed the socket to somebody else.
     Upgraded,
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(stream: TcpStream, session: Session, entry: Rc<ClientEntry>, limits: ConnectionLimits) {
+pub(crate) async fn serve(stream: TcpStream, session: Session, host: Rc<SessionHost>, limits: RequestLimits) {
     let mut connection = Connection {
         stream,
         session,
-        entry,
-        decoder: RequestDecoder::new(limits.request),
+        host,
+        decoder: RequestDecoder::new(limits),
         input: Vec::with_capacity(READ_BYTES),
         pipeline: Pipeline::default(),
-        idle: limits.idle,
     };
     let end = connection.run().await;
     connection.session.end().await;
     match end {
         Ok(End::Upgraded) => connection.hand_over(),
-        Ok(End::Idle) => tracing::debug!(id = connection.session.id, "closing an idle client"),
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
         Ok(End::Closed) => {}
         Err(error) => tracing::debug!(id = connection.session.id, %error, "client connection failed"),
@@ -62,12 +49,11 @@ pub(crate) async fn serve(stream: TcpStream, session: Session, entry: Rc<ClientE
 struct Connection {
     stream: TcpStream,
     session: Session,
-    entry: Rc<ClientEntry>,
+    host: Rc<SessionHost>,
     decoder: RequestDecoder,
     /// Bytes read that are no complete request yet.
     input: Vec<u8>,
     pipeline: Pipeline,
-    idle: Option<Duration>,
 }
 
 impl Connection {
@@ -77,7 +63,7 @@ impl Connection {
                 return Ok(end);
             }
             let refused = self.execute_input().await;
-            self.entry.update(&self.session, self.input.len());
+            self.host.entry.update(&self.session, self.buffers());
             if let Some(end) = self.send().await? {
                 return Ok(end);
             }
@@ -96,18 +82,23 @@ impl Connection {
             self.input = Vec::with_capacity(READ_BYTES);
         }
         self.input.reserve(READ_BYTES.max(self.decoder.missing_bytes().min(READ_BYTES * 64)));
-        let idle = self.idle;
-        let timeout = async {
-            match idle {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
-            () = self.entry.killed() => Ok(Some(End::Killed)),
-            read = self.stream.read_buf(&mut self.input) => Ok((read? == 0).then_some(End::Closed)),
-            () = timeout => Ok(Some(End::Idle)),
+            () = self.host.entry.killed() => Ok(Some(End::Killed)),
+            read = self.stream.read_buf(&mut self.input) => {
+                let bytes = read?;
+                self.host.server.counters.read(bytes);
+                Ok((bytes == 0).then_some(End::Closed))
+            }
+        }
+    }
+
+    fn buffers(&self) -> Buffers {
+        Buffers {
+            input: self.input.len(),
+            input_free: self.input.capacity() - self.input.len(),
+            output: self.pipeline.out.len(),
+            output_size: self.pipeline.out.capacity(),
         }
     }
 
@@ -132,6 +123,7 @@ impl Connection {
                 if self.stream.write_all(&self.pipeline.out).await.is_err() {
                     break true;
                 }
+                self.host.server.counters.wrote(self.pipeline.out.len());
                 self.pipeline.out.clear();
             }
         };
@@ -146,9 +138,9 @@ impl Connection {
         let Some(used) = self.decoder.decode(&self.input[at..], &mut args)? else { return Ok(None) };
         if let Some(unescaped) = self.decoder.take_unescaped() {
             let args: ArgVec<'_> = unescaped.iter().map(Vec::as_slice).collect();
-            execute(&mut self.session, &mut self.pipeline, &args).await;
+            execute(&mut self.session, &mut self.pipeline, &args, &self.host.entry).await;
         } else if !args.is_empty() {
-            execute(&mut self.session, &mut self.pipeline, &args).await;
+            execute(&mut self.session, &mut self.pipeline, &args, &self.host.entry).await;
         }
         Ok(Some(used))
     }
@@ -164,8 +156,9 @@ impl Connection {
                 written?;
                 false
             }
-            () = self.entry.killed() => true,
+            () = self.host.entry.killed() => true,
         };
+        self.host.server.counters.wrote(self.pipeline.out.len());
         self.pipeline.out.clear();
         self.pipeline.out.shrink_to(KEPT_BYTES);
         Ok(killed.then_some(End::Killed))
@@ -179,9 +172,37 @@ impl Connection {
 }
 
 #[inline]
-async fn execute(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]]) {
+async fn execute(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]], entry: &ClientEntry) {
+    if entry.replies.get() != Replies::On {
+        return execute_unanswered(session, pipeline, args, entry).await;
+    }
     if session.begin(args, pipeline) == Begun::Wait {
         session.finish(pipeline).await;
+        let before = pipeline.out.len();
         session.run_waiting(args, &mut pipeline.out).await;
+        drop_reply(pipeline, before, entry);
+    }
+}
+
+/// Runs a request of a client that may not want its reply: alone, so that the reply can be told from others.
+async fn execute_unanswered(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]], entry: &ClientEntry) {
+    session.finish(pipeline).await;
+    let before = pipeline.out.len();
+    if entry.replies.get() == Replies::SkipNext {
+        entry.replies.set(Replies::Skip);
+    }
+    if session.begin(args, pipeline) == Begun::Wait {
+        session.run_waiting(args, &mut pipeline.out).await;
+    }
+    session.finish(pipeline).await;
+    drop_reply(pipeline, before, entry);
+}
+
+fn drop_reply(pipeline: &mut Pipeline, before: usize, entry: &ClientEntry) {
+    if entry.replies.get() != Replies::On {
+        pipeline.out.truncate(before);
+    }
+    if entry.replies.get() == Replies::Skip {
+        entry.replies.set(Replies::On);
     }
 }

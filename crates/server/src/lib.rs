@@ -30,6 +30,7 @@ mod clients;
 mod commands;
 mod config;
 mod connection;
+mod counters;
 mod flags;
 mod limits;
 mod logging;
@@ -38,7 +39,7 @@ mod process;
 mod service;
 mod settings;
 pub use builder::{Builder, Server, Service, Shared, StartError};
-pub use clients::{ClientEntry, ClientKind, ClientTable};
+pub use clients::{Buffers, ClientEntry, ClientGuard, ClientKind, ClientTable, Replies};
 pub use config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
 pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};
@@ -48,5 +49,6 @@ pub use net::{
     listen, resolve_ipv4_first, tune,
 };
 pub use process::run;
+pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use service::{ServerThread, SessionHost};
 pub use settings::{GlobMatch, SettingError, Settings};

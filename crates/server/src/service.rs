@@ -3,7 +3,8 @@
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
 use crate::commands::{COMMANDS, apply_changes};
-use crate::connection::{ConnectionLimits, serve};
+use crate::connection::serve;
+use crate::counters::{ThreadCounters, watch_thread};
 use crate::net::Accepted;
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
@@ -12,7 +13,6 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 /// What the server keeps on each thread of the engine.
 pub struct ServerThread {
@@ -20,18 +20,29 @@ pub struct ServerThread {
     pub shared: Shared,
     /// The clients of this thread.
     pub clients: Rc<ClientTable>,
+    /// What they did.
+    pub counters: ThreadCounters,
 }
 
 impl ServerThread {
-    /// The server's part of this thread, put there when it is first asked for.
+    /// The server's part of this thread, put there, with a task that watches it, when it is first asked for.
+    /// To be called on the thread, inside its runtime.
     pub fn of(thread: &Rc<Thread>, shared: &Shared) -> Rc<ServerThread> {
-        let mut host = thread.host.borrow_mut();
-        let known = host.as_ref().and_then(|host| host.clone().downcast::<ServerThread>().ok());
-        known.unwrap_or_else(|| {
-            let made = Rc::new(ServerThread { shared: shared.clone(), clients: Rc::default() });
-            *host = Some(made.clone());
+        ServerThread::on(thread).unwrap_or_else(|| {
+            let made = Rc::new(ServerThread {
+                shared: shared.clone(),
+                clients: Rc::default(),
+                counters: ThreadCounters::default(),
+            });
+            *thread.host.borrow_mut() = Some(made.clone());
+            tokio::task::spawn_local(watch_thread(thread.clone(), made.clone()));
             made
         })
+    }
+
+    /// The server's part of this thread, if it is there.
+    pub fn on(thread: &Thread) -> Option<Rc<ServerThread>> {
+        thread.host.borrow().clone()?.downcast::<ServerThread>().ok()
     }
 }
 
@@ -63,6 +74,11 @@ impl EngineService {
         };
         let running = Engine::start(options, COMMANDS)?;
         apply_changes(&shared.settings, running.engine());
+        for thread in 0..running.engine().mesh.threads() {
+            let shared = shared.clone();
+            let task = move |thread: &Rc<Thread>| drop(ServerThread::of(thread, &shared));
+            running.engine().mesh.run_on(thread, Box::new(task));
+        }
         Ok(EngineService { running, shared: shared.clone(), next_thread: AtomicUsize::new(0) })
     }
 }
@@ -93,18 +109,15 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let id = thread.engine.next_client_id();
     let entry = Rc::new(ClientEntry::new(id, peer, local, fd, shared.stop.child_token()));
     let _listed = server.clients.add(entry.clone());
-    let host = Rc::new(SessionHost { server, entry: entry.clone() });
-    let mut session = Session::new(thread, host);
+    let host = Rc::new(SessionHost { server, entry });
+    let mut session = Session::new(thread, host.clone());
     session.id = id;
-    let limits = ConnectionLimits {
-        request: RequestLimits {
-            max_bulk_len: config.max_bulk_len as _,
-            max_multi_bulk_len: config.max_multi_bulk_len as _,
-            ..RequestLimits::default()
-        },
-        idle: (config.timeout > 0).then(|| Duration::from_secs(config.timeout.into())),
+    let limits = RequestLimits {
+        max_bulk_len: config.max_bulk_len as _,
+        max_multi_bulk_len: config.max_multi_bulk_len as _,
+        ..RequestLimits::default()
     };
-    serve(stream, session, entry, limits).await;
+    serve(stream, session, host, limits).await;
     drop(slot);
 }
 

@@ -36,6 +36,15 @@ impl CommandTable {
         self.by_name.get(&*lower).copied()
     }
 
+    /// The name of a row, with that of its container before it: `client|list`.
+    pub fn full_name(&self, row: &Command) -> String {
+        let holds = |container: &&&Command| container.subcommands.iter().any(|sub| std::ptr::eq(sub, row));
+        match self.rows.iter().find(holds) {
+            Some(container) => format!("{}|{}", container.name, row.name),
+            None => row.name.to_owned(),
+        }
+    }
+
     /// All rows in the order of their names.
     pub fn rows(&self) -> &[&'static Command] {
         &self.rows
