@@ -84,8 +84,9 @@ impl<'z> RandomSource<Item<'z>, f64> for &'z ZSet {
         self.random(rng)
     }
 
+    /// Redis begins with the highest score here.
     fn each(&self, visit: &mut dyn FnMut((Item<'z>, f64))) {
-        self.iter().for_each(visit);
+        self.iter_rev().for_each(visit);
     }
 }
 
