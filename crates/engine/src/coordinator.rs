@@ -1,7 +1,8 @@
 //! The coordinator's end of a transaction over several shards, and of a cut.
 
+use crate::command::CommandError;
 use crate::context::Effects;
-use crate::core::{CutAction, Hop, HopReply, HopWrites, KeyLock, ShardCore, TxId, TxShared, TxSpec};
+use crate::core::{CutAction, Hop, HopReply, HopWrites, KeyLock, Scheduled, ShardCore, TxId, TxShared, TxSpec};
 use crate::thread::{Pending, Thread, join};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,6 +20,15 @@ pub struct ShardPlan {
     pub writes: bool,
 }
 
+/// What a transaction is about, beyond its keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// It is over all keys.
+    pub global: bool,
+    /// It replays what a primary did, and so may write on a replica.
+    pub replays: bool,
+}
+
 /// A transaction that has been scheduled and prepared on all its shards: it can be applied.
 ///
 /// Dropped, it is concluded with what it has done.
@@ -31,22 +41,31 @@ pub struct Transaction {
 
 impl Transaction {
     /// Schedules a transaction on these shards and waits for its turn.
-    pub async fn begin(thread: &Rc<Thread>, plans: Vec<ShardPlan>, global: bool) -> Transaction {
+    ///
+    /// # Errors
+    /// [`CommandError::ReadOnly`]: it writes, and this has become a replica.
+    pub async fn begin(thread: &Rc<Thread>, plans: Vec<ShardPlan>, scope: Scope) -> Result<Transaction, CommandError> {
         loop {
             let shared = Arc::new(TxShared::new(TxId(thread.engine.mesh.next_txid())));
-            if try_schedule(thread, &plans, global, &shared).await {
-                let shards = plans.iter().map(|plan| plan.shard).collect();
-                shared.commit();
-                return Transaction { thread: thread.clone(), shared, shards, with_effects: RefCell::default() };
+            match try_schedule(thread, &plans, scope, &shared).await {
+                Scheduled::Accepted => {
+                    let shards = plans.iter().map(|plan| plan.shard).collect();
+                    return Ok(Transaction { thread: thread.clone(), shared, shards, with_effects: RefCell::default() });
+                }
+                Scheduled::TooLate => {}
+                Scheduled::ReadOnly => return Err(CommandError::ReadOnly),
             }
         }
     }
 
-    /// A transaction over all keys of all shards.
-    pub async fn begin_global(thread: &Rc<Thread>, writes: bool) -> Transaction {
+    /// A transaction over all keys of all shards that replays a primary's.
+    ///
+    /// # Errors
+    /// None that a replay can meet.
+    pub async fn begin_global_replay(thread: &Rc<Thread>) -> Result<Transaction, CommandError> {
         let shards = thread.engine.mesh.shards();
-        let plans = (0..shards).map(|shard| ShardPlan { shard, locks: Vec::new(), writes }).collect();
-        Transaction::begin(thread, plans, true).await
+        let plans = (0..shards).map(|shard| ShardPlan { shard, locks: Vec::new(), writes: true }).collect();
+        Transaction::begin(thread, plans, Scope { global: true, replays: true }).await
     }
 
     /// Its id.
@@ -113,35 +132,51 @@ fn on_core(thread: &Rc<Thread>, shard: usize, work: impl FnOnce(&mut ShardCore) 
     }
 }
 
-async fn try_schedule(thread: &Rc<Thread>, plans: &[ShardPlan], global: bool, shared: &Arc<TxShared>) -> bool {
+async fn try_schedule(thread: &Rc<Thread>, plans: &[ShardPlan], scope: Scope, shared: &Arc<TxShared>) -> Scheduled {
     let mut accepted = Vec::with_capacity(plans.len());
     let mut ready = Vec::with_capacity(plans.len());
     for plan in plans {
         let (tell_ready, is_ready) = thread.answer::<()>();
         let (shared, locks, writes) = (shared.clone(), plan.locks.clone(), plan.writes);
         accepted.push(thread.call(plan.shard, move |thread, answer| {
-            let spec = TxSpec { shared, locks, global, writes };
+            let spec = TxSpec { shared, locks, global: scope.global, writes, replays: scope.replays };
             let accepted = thread.with_core(|core| core.schedule(spec, Box::new(move || tell_ready.send(()))));
             answer.send(accepted);
         }));
         ready.push(is_ready);
     }
-    if join(accepted).await.into_iter().all(|accepted| accepted) {
-        join(ready).await;
-        return true;
-    }
+    let refused = join(accepted).await.into_iter().find(|scheduled| *scheduled != Scheduled::Accepted);
+    let refused = match refused {
+        None => {
+            join(ready).await;
+            if shared.commit() {
+                return Scheduled::Accepted;
+            }
+            Scheduled::ReadOnly
+        }
+        Some(refused) => refused,
+    };
     let id = shared.id;
     for plan in plans {
         on_core(thread, plan.shard, move |core| core.cancel(id));
     }
-    false
+    refused
+}
+
+/// What a cut does with transactions that nobody has applied yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecided {
+    /// They come after it.
+    Follow,
+    /// They are revoked: the server stops taking writes.
+    Revoked,
 }
 
 /// Runs an action on every shard at one point of the transaction order.
 ///
 /// Cuts are ordered among each other here; commands meanwhile wait for no more than the
 /// messages of the cut and for transactions that are already being applied.
-pub async fn cut(thread: &Rc<Thread>, mut action: impl FnMut(usize) -> CutAction) {
+pub async fn cut(thread: &Rc<Thread>, undecided: Undecided, mut action: impl FnMut(usize) -> CutAction) {
     let engine = thread.engine.clone();
     let _one_at_a_time = engine.cuts.lock().await;
     let shards = engine.mesh.shards();
@@ -150,7 +185,7 @@ pub async fn cut(thread: &Rc<Thread>, mut action: impl FnMut(usize) -> CutAction
         .collect();
     let queued = join(frozen).await;
     let before: BTreeSet<TxId> =
-        queued.into_iter().flatten().filter(|tx| tx.is_committed()).map(|tx| tx.id).collect();
+        queued.into_iter().flatten().filter(|tx| is_before(tx, undecided)).map(|tx| tx.id).collect();
     let before: Vec<TxId> = before.into_iter().collect();
     let done: Vec<_> = (0..shards)
         .map(|shard| {
@@ -165,4 +200,11 @@ pub async fn cut(thread: &Rc<Thread>, mut action: impl FnMut(usize) -> CutAction
         })
         .collect();
     join(done).await;
+}
+
+fn is_before(tx: &TxShared, undecided: Undecided) -> bool {
+    match undecided {
+        Undecided::Follow => tx.is_committed(),
+        Undecided::Revoked => !tx.revoke(),
+    }
 }

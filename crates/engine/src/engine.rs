@@ -3,12 +3,13 @@
 use crate::command::{Command, CommandTable};
 use crate::core::ShardCore;
 use crate::mesh::Mesh;
+use crate::replicate::{Replication, ReplicationOptions};
 use crate::thread::Thread;
 use damselfly_journal::JournalOptions;
 use damselfly_replication::{Lineage, ReplId};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ pub struct EngineOptions {
     pub backlog_time_ms: u64,
     /// Whether a full sync passes over values of types that are not known, instead of ending with an error.
     pub skip_unknown_types: bool,
+    /// How replication goes.
+    pub replication: ReplicationOptions,
     /// Seed of hashing and random choices.
     pub seed: u64,
 }
@@ -48,6 +51,7 @@ impl Default for EngineOptions {
             backlog_max_bytes: 64 << 20,
             backlog_time_ms: 0,
             skip_unknown_types: false,
+            replication: ReplicationOptions::default(),
             seed: 0x9E37_79B9_7F4A_7C15,
         }
     }
@@ -78,6 +82,7 @@ pub struct Engine {
     role: AtomicU8,
     loading: AtomicBool,
     lineage: Mutex<Lineage>,
+    replication: OnceLock<Replication>,
     next_client: AtomicU64,
     stop: CancellationToken,
 }
@@ -96,6 +101,7 @@ impl Engine {
             role: AtomicU8::new(Role::Primary as u8),
             loading: AtomicBool::new(false),
             lineage: Mutex::new(Lineage::new(new_replid())),
+            replication: OnceLock::new(),
             next_client: AtomicU64::new(1),
             stop: CancellationToken::new(),
         })
@@ -114,6 +120,8 @@ impl Engine {
                 std::thread::Builder::new().name(format!("shard-{index}")).spawn(runtime)
             })
             .collect::<std::io::Result<Vec<_>>>()?;
+        // Nobody may see the engine before its first thread has started replication.
+        engine.replication.wait();
         Ok(RunningEngine { engine, threads })
     }
 
@@ -139,6 +147,14 @@ impl Engine {
     /// Changes the role; the shards are told by whoever changes it, at a cut.
     pub fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
+    }
+
+    /// The replication of a running engine.
+    ///
+    /// # Panics
+    /// The engine's threads are not running.
+    pub fn replication(&self) -> &Replication {
+        self.replication.get().expect("started before any command runs")
     }
 
     /// Which sequence of records the journals hold.
@@ -208,6 +224,9 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
     runtime.block_on(async {
         let thread = Thread::new(index, engine.clone());
         thread.enter();
+        if index == 0 {
+            let _ = engine.replication.set(Replication::start(engine));
+        }
         tokio::task::spawn_local(thread.clone().serve_inbox());
         tokio::task::spawn_local(expire_actively(thread));
         stop.cancelled().await;

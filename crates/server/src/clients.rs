@@ -171,6 +171,10 @@ impl ClientEntry {
         self.kill.cancel();
     }
 
+    pub(crate) fn kill_token(&self) -> CancellationToken {
+        self.kill.clone()
+    }
+
     pub(crate) async fn killed(&self) {
         self.kill.cancelled().await;
     }

@@ -39,7 +39,7 @@ pub(crate) async fn serve(stream: TcpStream, session: Session, host: Rc<SessionH
     let end = connection.run().await;
     connection.session.end().await;
     match end {
-        Ok(End::Upgraded) => connection.hand_over(),
+        Ok(End::Upgraded) => connection.hand_over().await,
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
         Ok(End::Closed) => {}
         Err(error) => tracing::debug!(id = connection.session.id, %error, "client connection failed"),
@@ -164,9 +164,11 @@ impl Connection {
         Ok(killed.then_some(End::Killed))
     }
 
-    fn hand_over(self) {
-        if let Some(upgrade) = { self.session }.upgrade.take() {
-            upgrade(self.stream, self.input);
+    /// Lets whoever takes the socket serve it to its end.
+    async fn hand_over(mut self) {
+        if let Some(upgrade) = self.session.upgrade.take() {
+            self.host.entry.kind.set(crate::clients::ClientKind::Replica);
+            upgrade(self.stream, self.input, self.host.entry.kill_token()).await;
         }
     }
 }

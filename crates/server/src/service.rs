@@ -5,7 +5,10 @@ use crate::clients::{ClientEntry, ClientTable};
 use crate::commands::{COMMANDS, apply_changes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
+use crate::config::{Config, UnknownTypes};
 use crate::net::Accepted;
+use damselfly_engine::replicate::ReplicationOptions;
+use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
 use damselfly_engine::resp::RequestLimits;
@@ -70,9 +73,14 @@ impl EngineService {
             max_memory: config.maxmemory,
             backlog_max_bytes: config.backlog_bytes(),
             backlog_time_ms: config.shard_repl_backlog_time_ms,
+            skip_unknown_types: config.rdb_unknown_types == UnknownTypes::Skip,
+            replication: replication_options(&config),
             ..EngineOptions::default()
         };
         let running = Engine::start(options, COMMANDS)?;
+        if let Some(primary) = &config.replicaof {
+            running.engine().replication().link.begin_as_replica(&primary.host, primary.port);
+        }
         apply_changes(&shared.settings, running.engine());
         for thread in 0..running.engine().mesh.threads() {
             let shared = shared.clone();
@@ -80,6 +88,32 @@ impl EngineService {
             running.engine().mesh.run_on(thread, Box::new(task));
         }
         Ok(EngineService { running, shared: shared.clone(), next_thread: AtomicUsize::new(0) })
+    }
+}
+
+/// What the configuration says of replication.
+fn replication_options(config: &Config) -> ReplicationOptions {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let auth = given(&config.masterauth).map(|password| Credentials { user: given(&config.masteruser), password });
+    let port = if config.announce_port != 0 { config.announce_port } else { u16::try_from(config.port).unwrap_or(0) };
+    ReplicationOptions {
+        replica: ReplicaConfig {
+            auth,
+            announce_port: port,
+            announce_ip: given(&config.replica_announce_ip),
+            connect_timeout_ms: config.master_connect_timeout_ms,
+            replication_timeout_ms: config.replication_timeout_ms,
+            ack_interval_ms: config.replication_acks_interval_ms,
+            partial_sync: config.replica_partial_sync,
+            ..ReplicaConfig::default()
+        },
+        primary: PrimaryConfig {
+            output_limit: usize::try_from(config.replication_stream_output_limit).unwrap_or(usize::MAX),
+            replication_timeout_ms: config.replication_timeout_ms,
+            ..PrimaryConfig::default()
+        },
+        valkey_compatible: config.info_replication_valkey_compatible,
+        priority: config.replica_priority,
     }
 }
 
@@ -112,6 +146,7 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let host = Rc::new(SessionHost { server, entry });
     let mut session = Session::new(thread, host.clone());
     session.id = id;
+    session.peer_ip = peer.ip().to_canonical().to_string();
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,
         max_multi_bulk_len: config.max_multi_bulk_len as _,

@@ -31,12 +31,17 @@ impl Command {
         !self.subcommands.is_empty() && !self.accepts(1)
     }
 
+    /// Whether it reads data and changes none.
+    pub fn is_read(&self) -> bool {
+        matches!(self.handler, Handler::Read(_)) || self.flags.has(Flags::READS)
+    }
+
     /// Redis's words for its flags, in Redis's order.
     pub fn flag_words(&self) -> Vec<&'static str> {
         let says = |flag: Flags| self.flags.has(flag);
         [
             (self.is_write(), "write"),
-            (matches!(self.handler, Handler::Read(_)), "readonly"),
+            (self.is_read(), "readonly"),
             (says(Flags::DENY_OOM), "denyoom"),
             (says(Flags::ADMIN), "admin"),
             (says(Flags::NO_SCRIPT), "noscript"),
@@ -61,8 +66,8 @@ impl Command {
         let of_family = |name| !self.is_container() && self.group.category() == Some(name);
         let admin = says(Flags::ADMIN) || says(Flags::ACL_ADMIN);
         [
-            (of_family("@keyspace"), "@keyspace"),
-            (matches!(self.handler, Handler::Read(_)), "@read"),
+            (of_family("@keyspace") || says(Flags::ACL_KEYSPACE), "@keyspace"),
+            (self.is_read(), "@read"),
             (self.is_write(), "@write"),
             (of_family("@set"), "@set"),
             (of_family("@sortedset"), "@sortedset"),

@@ -42,6 +42,9 @@ pub enum CommandError {
     /// Wrong number of arguments.
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(String),
+    /// A write on a replica.
+    #[error("READONLY You can't write against a read only replica.")]
+    ReadOnly,
     /// Anything else: the whole text, with its code word.
     #[error("{0}")]
     Text(Cow<'static, str>),

@@ -162,6 +162,10 @@ impl Flags {
     pub const ACL_CONNECTION: Flags = Flags(1 << 14);
     /// Not allowed while a data set is loaded beside the old one.
     pub const NO_ASYNC_LOADING: Flags = Flags(1 << 15);
+    /// In the ACL category of the keyspace without being of that family.
+    pub const ACL_KEYSPACE: Flags = Flags(1 << 16);
+    /// Reads the data set, though its handler runs on the connection.
+    pub const READS: Flags = Flags(1 << 17);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {

@@ -20,6 +20,11 @@ impl ShardCore {
         if self.admits(db, args, keys, row.is_write()) == Step::Parked {
             return Step::Parked;
         }
+        // The session has looked at the role before; it may have changed since.
+        if self.is_replica && row.is_write() {
+            self.reply(row, Err(CommandError::ReadOnly), out);
+            return Step::Done;
+        }
         self.run_admitted(row, db, args, keys, out);
         Step::Done
     }

@@ -19,7 +19,7 @@ pub use freeze::CutAction;
 pub(crate) use execute::{read, write};
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
 pub use locks::{KeyLock, LockMode, key_hash};
-pub use transactions::{Hop, HopReply, HopWrites, TxId, TxShared, TxSpec, TxState};
+pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSpec, TxState};
 
 use crate::keyspace::Keyspace;
 use damselfly_journal::{Journal, JournalOptions};

@@ -28,6 +28,19 @@ pub enum TxState {
     Preparing = 0,
     /// It is being applied: it will be on all its shards.
     Committed = 1,
+    /// It must not be applied any more: the server stopped taking writes.
+    Revoked = 2,
+}
+
+/// Whether a shard takes a transaction into its queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduled {
+    /// It does.
+    Accepted,
+    /// A later one has already begun here: it may come back with a new id.
+    TooLate,
+    /// It writes, and this is a replica.
+    ReadOnly,
 }
 
 /// What the shards of a transaction share. The state moves once, before the first hop is sent.
@@ -44,9 +57,20 @@ impl TxShared {
         TxShared { id, state: AtomicU8::new(TxState::Preparing as u8) }
     }
 
-    /// The coordinator's decision.
-    pub fn commit(&self) {
-        self.state.store(TxState::Committed as u8, Ordering::Release);
+    /// The coordinator's decision. `false`: it has been revoked.
+    pub fn commit(&self) -> bool {
+        self.decide(TxState::Committed)
+    }
+
+    /// Forbids it to be applied. `false`: it has been committed.
+    pub fn revoke(&self) -> bool {
+        self.decide(TxState::Revoked)
+    }
+
+    fn decide(&self, state: TxState) -> bool {
+        let undecided = TxState::Preparing as u8;
+        let decided = self.state.compare_exchange(undecided, state as u8, Ordering::AcqRel, Ordering::Acquire);
+        decided.is_ok() || decided == Err(state as u8)
     }
 
     /// Whether it has been decided.
@@ -65,6 +89,8 @@ pub struct TxSpec {
     pub global: bool,
     /// Whether it writes here, and so is subject to the budget of the journal's consumers.
     pub writes: bool,
+    /// Whether it replays what a primary did, and so may write on a replica.
+    pub replays: bool,
 }
 
 /// What a hop answers.
@@ -111,18 +137,21 @@ pub(super) struct ShardTransaction {
 }
 
 impl ShardCore {
-    /// Puts a transaction into the queue. `false`: a later one has already begun here, so it must come back with a new id.
+    /// Puts a transaction into the queue.
     /// `ready` is called when its turn has come and nothing holds it back.
-    pub fn schedule(&mut self, spec: TxSpec, ready: Box<dyn FnOnce() + Send>) -> bool {
+    pub fn schedule(&mut self, spec: TxSpec, ready: Box<dyn FnOnce() + Send>) -> Scheduled {
         let id = spec.shared.id;
+        if spec.writes && self.is_replica && !spec.replays {
+            return Scheduled::ReadOnly;
+        }
         if id <= self.last_started {
-            return false;
+            return Scheduled::TooLate;
         }
         self.locks.add(id, &spec.locks, spec.global);
         let effects = Effects::new(self.journal.is_active());
         self.transactions.insert(id, ShardTransaction { spec, effects, ready: Some(ready), hops: VecDeque::new() });
         self.advance_transactions();
-        true
+        Scheduled::Accepted
     }
 
     /// Takes a transaction back of which nothing has been applied.

@@ -17,7 +17,7 @@ fn ping(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandRe
     match args {
         [_] => out.simple("PONG"),
         [_, text] => out.bulk(text),
-        _ => return Err(crate::session::arity_error("ping")),
+        _ => return Err(arity_error("ping")),
     }
     Ok(())
 }
@@ -169,23 +169,18 @@ const FIRST: Flags = EASY.or(Flags::NO_SCRIPT).or(Flags::NO_AUTH).or(Flags::ALLO
 const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 
 /// The rows.
+#[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     // Redis refuses PING while it loads; here it answers, so that monitors see a server that is alive.
     row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST.or(Flags::LOADING)),
     row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
     row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
-];
     row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST),
     row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST),
     row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE),
     row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE),
+];
 
-const fn row(
-    name: &'static str,
-    arity: i16,
-    since: &'static str,
-    handler: Handler,
-    summary: &'static str,
-) -> Command {
-    Command::new(name, arity, Keys::None, Group::Connection, since, handler, summary).with(Flags::LOADING)
+const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+    Command::new(name, arity, Keys::None, Group::Connection, since, handler, summary)
 }

@@ -123,6 +123,8 @@ const HELP: &[&str] = &[
     "    Show low level info about a key's value.",
     "POPULATE <count> [<prefix>] [<size>] [RAND] [TYPE <type>] [ELEMENTS <n>]",
     "    Create <count> keys named <prefix>:<number>.",
+    "REPLICA <OFFSET|PAUSE|RESUME>",
+    "    Show the link's number and the executed LSN of each flow; stop or go on reading from the primary.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Turn the deletion of expired keys in the background off or on.",
     "SLEEP <seconds>",
@@ -143,6 +145,7 @@ static SUBCOMMANDS: &[Command] = &[
     sub("object", 3, Handler::Async(object), "How a value is stored."),
     sub("populate", -3, Handler::Async(populate::populate), "Creates many keys."),
     sub("sleep", 3, Handler::Async(sleep), "Stops the server for a time."),
+    sub("replica", 3, Handler::Async(crate::replicate::debug_replica), "The link to the primary, from inside."),
     sub("set-active-expire", 3, Handler::Async(set_active_expire), "Turns active expiry off or on."),
     sub("help", 2, Handler::Session(help), "Says what there is."),
 ];

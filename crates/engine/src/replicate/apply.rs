@@ -2,7 +2,7 @@
 
 use super::replica::commands;
 use crate::command::KeyPositions;
-use crate::coordinator::{ShardPlan, Transaction};
+use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, key_hash};
 use crate::session::Session;
 use crate::thread::Thread;
@@ -19,9 +19,11 @@ pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, Transact
     }
     let mut plans = Vec::with_capacity(parts.len());
     for (shard, part) in &parts {
+        thread.engine.mesh.raise_txid(part.txid());
         plans.push(ShardPlan { shard: *shard, locks: locks(thread, part)?, writes: true });
     }
-    let transaction = Transaction::begin(thread, plans, false).await;
+    let scope = Scope { global: false, replays: true };
+    let transaction = Transaction::begin(thread, plans, scope).await.map_err(|error| DataError::terminal(error.to_string()))?;
     let hops: Vec<_> = parts
         .into_iter()
         .map(|(shard, part)| {
@@ -39,7 +41,8 @@ pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, Transact
 /// Executes a global command once; every flow's record of it is relayed.
 pub(super) async fn global(thread: &Rc<Thread>, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
     let Some((_, first)) = parts.first() else { return Ok(()) };
-    let transaction = Transaction::begin_global(thread, true).await;
+    thread.engine.mesh.raise_txid(first.txid());
+    let transaction = Transaction::begin_global_replay(thread).await.map_err(|error| DataError::terminal(error.to_string()))?;
     let mut by_shard: BTreeMap<usize, TransactionPart> = parts.iter().cloned().collect();
     let relays = by_shard.len() == thread.engine.mesh.shards();
     let hops: Vec<_> = (0..thread.engine.mesh.shards())

@@ -1,8 +1,53 @@
 //! Replication over the engine: the engine as both ends' data set, and the commands of it.
 
 mod apply;
+mod commands;
+mod debug;
+mod info;
 mod primary;
 mod replica;
+mod role;
+mod wait;
 
+pub use commands::COMMANDS;
+pub(crate) use debug::replica as debug_replica;
+pub use info::{master_repl_offset, replication_section};
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
+
+use crate::engine::Engine;
+use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle, TcpConnect};
+use damselfly_replication::{PrimaryConfig, ReplicaConfig};
+use std::sync::Arc;
+
+/// Settings of both ends.
+#[derive(Debug, Clone, Default)]
+pub struct ReplicationOptions {
+    /// As a replica.
+    pub replica: ReplicaConfig,
+    /// Towards replicas.
+    pub primary: PrimaryConfig,
+    /// Whether ROLE and INFO speak as Valkey and Redis do where Dragonfly differs.
+    pub valkey_compatible: bool,
+    /// What a failover monitor reads to choose among replicas; 0 = never choose this one.
+    pub priority: u32,
+}
+
+/// The replication of a running engine: its replicas, and its own link.
+pub struct Replication {
+    /// The replicas that follow this server.
+    pub hub: PrimaryHub<EngineDataSet>,
+    /// The one place where the role changes.
+    pub link: ReplicaOfHandle,
+}
+
+impl Replication {
+    /// To be called on a thread of the engine, once.
+    pub(crate) fn start(engine: &Arc<Engine>) -> Replication {
+        let options = &engine.options.replication;
+        let data = EngineDataSet(engine.clone());
+        let hub = PrimaryHub::new(data.clone(), options.primary.clone(), Random::default());
+        let link = LinkOptions { config: options.replica.clone(), connect: TcpConnect, random: Random::default() };
+        Replication { hub, link: ReplicaOfHandle::start(data, link) }
+    }
+}

@@ -1,5 +1,6 @@
 //! The engine as a data set that replicas follow.
 
+use crate::coordinator::{Undecided, cut};
 use crate::engine::{Engine, Role};
 use crate::thread::Thread;
 use damselfly_journal::{Journal, StreamLevel};
@@ -50,7 +51,7 @@ impl PrimaryDataSet for EngineDataSet {
 
     async fn on_every_shard(&self, action: ShardAction<EngineShard>) -> Result<(), DataError> {
         let set = self.clone();
-        crate::coordinator::cut(&Thread::current(), move |shard| {
+        cut(&Thread::current(), Undecided::Follow, move |shard| {
             let (action, set) = (action.clone(), set.clone());
             Box::new(move || action(shard, &set.shard(shard)))
         })

@@ -6,7 +6,7 @@ use crate::thread::Thread;
 use damselfly_journal::Lsn;
 use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_replication::primary::FlowEnd;
-use damselfly_replication::{DataError, Effect, LsnVector, TransactionPart};
+use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
 use damselfly_snapshot::{Assembled, Assembler, Event};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
@@ -16,6 +16,19 @@ const LOAD_BATCH: usize = 256;
 
 impl ReplicaDataSet for EngineDataSet {
     type Flow = EngineFlow;
+
+    fn replid(&self) -> ReplId {
+        self.0.lineage().replid()
+    }
+
+    async fn become_replica(&self, _address: &str) -> Option<Resume> {
+        let next = super::role::follow(&Thread::current()).await;
+        self.0.lineage().resume(next)
+    }
+
+    async fn become_primary(&self) {
+        super::role::lead(&Thread::current()).await;
+    }
 
     fn run_on_flow(&self, flow: usize, _flows: usize, job: ThreadJob) {
         run_local(&self.0, flow % self.0.mesh.threads(), job);

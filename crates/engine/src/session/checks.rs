@@ -17,7 +17,7 @@ impl Session {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
         if row.is_write() && engine.role() == Role::Replica && !self.is_internal {
-            return Err(CommandError::text("READONLY You can't write against a read only replica."));
+            return Err(CommandError::ReadOnly);
         }
         if engine.is_loading() && !row.flags.has(Flags::LOADING) {
             return Err(CommandError::text("LOADING Redis is loading the dataset in memory"));

@@ -14,13 +14,16 @@ pub use pipeline::Pipeline;
 
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};
+use crate::replicate::EngineDataSet;
 use crate::thread::Thread;
 use crate::watch::DirtyFlag;
+use damselfly_replication::driver::ReplicaConnection;
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::DbIndex;
 use std::any::Any;
 use std::pin::Pin;
 use std::rc::Rc;
+use tokio_util::sync::CancellationToken;
 
 /// A handler that runs on the connection, at once.
 pub type SessionHandler = fn(&mut Session, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
@@ -70,14 +73,20 @@ pub struct Session {
     pub last_command: &'static str,
     /// Row of the last command.
     pub last_row: Option<&'static Command>,
+    /// The peer's address, without its port.
+    pub peer_ip: String,
+    /// What a replica at the other end has said of itself.
+    pub replica: Option<ReplicaConnection<EngineDataSet>>,
     /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
     pub upgrade: Option<Upgrade>,
     /// What the embedder knows of the connection.
     pub host: Rc<dyn Any>,
 }
 
-/// Takes a connection's socket, and the bytes read from it that no command has used.
-pub type Upgrade = Box<dyn FnOnce(tokio::net::TcpStream, Vec<u8>)>;
+/// Takes a connection's socket, the bytes read from it that no command has used, and the token that kills the connection;
+/// runs until the socket is done with.
+pub type Upgrade =
+    Box<dyn FnOnce(tokio::net::TcpStream, Vec<u8>, CancellationToken) -> Pin<Box<dyn Future<Output = ()>>>>;
 
 impl Session {
     /// A session on this thread.
@@ -99,6 +108,8 @@ impl Session {
             commands: 0,
             last_command: "NULL",
             last_row: None,
+            peer_ip: String::new(),
+            replica: None,
             upgrade: None,
             host,
         }

@@ -3,7 +3,7 @@
 use super::spread::is_everywhere;
 use super::{AsyncResult, Begun, Pipeline, Session};
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys, Spread};
-use crate::coordinator::{ShardPlan, Transaction};
+use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{CommandBatch, HopWrites, KeyLock, LockMode, key_hash};
 use crate::watch::DirtyFlag;
 use damselfly_resp::ReplyWriter;
@@ -104,16 +104,19 @@ impl Session {
             self.unwatch().await;
             return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
         }
-        let plans = self.exec_plan(&multi.queue)?;
-        let global = multi.queue.iter().any(|queued| is_everywhere(queued.row));
+        let result = self.exec_queue(&multi.queue, out).await;
+        self.unwatch().await;
+        result
+    }
+
+    async fn exec_queue(&mut self, queue: &[QueuedCommand], out: &mut Vec<u8>) -> CommandResult {
+        let plans = self.exec_plan(queue)?;
+        let global = queue.iter().any(|queued| is_everywhere(queued.row));
         for plan in plans.iter().filter(|plan| plan.writes) {
             self.note_written(plan.shard);
         }
-        let transaction = Transaction::begin(&self.thread, plans, global).await;
-        let result = self.exec_in(&transaction, &multi.queue, out).await;
-        drop(transaction);
-        self.unwatch().await;
-        result
+        let transaction = Transaction::begin(&self.thread, plans, Scope { global, replays: self.is_internal }).await?;
+        self.exec_in(&transaction, queue, out).await
     }
 
     /// The shards and locks of all queued commands, and of the watched keys.
@@ -263,13 +266,14 @@ fn unwatch<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>
     })
 }
 
-const CONTROL: Flags = Flags::NO_SCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST);
+const CONTROL: Flags = Flags::NO_SCRIPT.or(Flags::LOADING).or(Flags::STALE);
+const QUICK: Flags = CONTROL.or(Flags::FAST).or(Flags::ALLOW_BUSY);
 
 /// The commands of transactions.
 pub static COMMANDS: &[Command] = &[
-    row("multi", 1, Handler::Session(multi), "1.2.0", "Starts a transaction."),
-    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction."),
-    row("discard", 1, Handler::Async(discard), "2.0.0", "Discards a transaction."),
+    row("multi", 1, Handler::Session(multi), "1.2.0", "Starts a transaction.").with(QUICK),
+    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction.").with(Flags::SKIP_MONITOR),
+    row("discard", 1, Handler::Async(discard), "2.0.0", "Discards a transaction.").with(QUICK),
     Command::new(
         "watch",
         -2,
@@ -279,7 +283,7 @@ pub static COMMANDS: &[Command] = &[
         Handler::Async(watch),
         "Monitors changes to keys to determine the execution of a transaction.",
     )
-    .with(CONTROL)
+    .with(QUICK)
     .with(Flags::UNQUEUED)
     .spread(Spread::Gather),
     Command::new(
@@ -291,7 +295,7 @@ pub static COMMANDS: &[Command] = &[
         Handler::Async(unwatch),
         "Forgets about watched keys of a transaction.",
     )
-    .with(CONTROL),
+    .with(QUICK),
 ];
 
 const fn row(

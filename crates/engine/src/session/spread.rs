@@ -3,7 +3,7 @@
 use super::Session;
 use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, Spread};
 use crate::context::Effects;
-use crate::coordinator::{ShardPlan, Transaction};
+use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
 use crate::keyspace::Keyspace;
 use damselfly_resp::{Proto, ReplyWriter};
@@ -29,7 +29,7 @@ impl Session {
         if row.is_write() {
             plans.iter().for_each(|plan| self.note_written(plan.shard));
         }
-        let transaction = Transaction::begin(&self.thread, plans, global).await;
+        let transaction = Transaction::begin(&self.thread, plans, Scope { global, replays: self.is_internal }).await?;
         self.run_in(&transaction, row, args, out).await
     }
 
@@ -40,7 +40,12 @@ impl Session {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
             self.add_to_plan(self.find(&args)?, &args, &mut plans)?;
         }
-        let transaction = Transaction::begin(&self.thread, plans.into_values().collect(), false).await;
+        let transaction = Transaction::begin(
+            &self.thread,
+            plans.into_values().collect(),
+            Scope { global: false, replays: true },
+        )
+        .await?;
         let mut reply = Vec::new();
         for (db, args) in &commands {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();

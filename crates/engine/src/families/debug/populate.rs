@@ -26,7 +26,7 @@ struct Populate {
 pub(super) fn populate<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
     Box::pin(async move {
         if session.thread.engine.role() == crate::engine::Role::Replica {
-            return Err(CommandError::text("READONLY You can't write against a read only replica."));
+            return Err(CommandError::ReadOnly);
         }
         let plan = parse(args)?;
         let mut round = Round::new(session);

@@ -37,11 +37,11 @@ pub static COMMANDS: &[Command] = &[
     one("pexpireat", -3, "2.6.0", Handler::Rewrite(expiry::pexpireat), "Lets a key expire at a time in milliseconds.").with(FAST),
     one("pexpiretime", 2, "7.0.0", Handler::Read(expiry::pexpiretime), "When a key expires, in Unix milliseconds.").with(FAST),
     one("pttl", 2, "2.6.0", Handler::Read(expiry::pttl), "Milliseconds until a key expires.").with(FAST),
-    row("randomkey", 1, Keys::None, "1.0.0", Handler::Async(scan::randomkey), "Some key of the database."),
+    row("randomkey", 1, Keys::None, "1.0.0", Handler::Async(scan::randomkey), "Some key of the database.").with(Flags::READS),
     row("rename", 3, Keys::TWO, "1.0.0", Handler::Write(moving::rename), "Gives a key another name, over whatever has it."),
     row("renamenx", 3, Keys::TWO, "1.0.0", Handler::Write(moving::renamenx), "Gives a key another name, if that is free.").with(FAST),
     one("restore", -4, "2.6.0", Handler::Rewrite(dump::restore), "Makes a key of what DUMP gave.").with(Flags::DENY_OOM).with(DANGEROUS),
-    row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time."),
+    row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time.").with(Flags::READS),
     server("swapdb", 3, "4.0.0", Handler::Global(flush::swapdb), "Exchanges two databases.").with(FAST).with(DANGEROUS),
     many("touch", -2, "3.2.1", Handler::Read(keys::exists), "How many of these keys exist, marking them as used.").with(FAST),
     one("ttl", 2, "1.0.0", Handler::Read(expiry::ttl), "Seconds until a key expires.").with(FAST),
@@ -66,7 +66,7 @@ const fn server(
     handler: Handler,
     summary: &'static str,
 ) -> Command {
-    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary)
+    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary).with(Flags::ACL_KEYSPACE)
 }
 
 const fn row(

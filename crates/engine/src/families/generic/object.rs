@@ -1,13 +1,12 @@
 //! OBJECT: how a value is kept.
 
-use crate::command::{Command, CommandError, CommandResult, Group, Handler, Keys};
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
 use crate::context::ReadContext;
+use crate::families::debug::encoding_name;
 use crate::session::Session;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::{StrValue, Value};
+use damselfly_store::Value;
 
-/// Longest string that Redis keeps in one piece with its header.
-const EMBEDDED_MAX: usize = 44;
 /// Numbers below this Redis shares among all keys,
 const SHARED_NUMBERS: i64 = 10_000;
 /// and this is how often it says that they are referred to.
@@ -19,7 +18,7 @@ const KEY: Keys = Keys::Range { first: 2, last: 2, step: 1 };
 pub(super) static SUBCOMMANDS: &[Command] = &[
     row("encoding", 3, KEY, "2.2.3", Handler::Read(encoding), "The form that Redis would keep the value in."),
     row("freq", 3, KEY, "4.0.0", Handler::Read(freq), "How often the key is used; needs an LFU policy."),
-    row("help", 2, Keys::None, "6.2.0", Handler::Session(help), "What OBJECT can do."),
+    row("help", 2, Keys::None, "6.2.0", Handler::Session(help), "What OBJECT can do.").with(Flags::LOADING.or(Flags::STALE)),
     row("idletime", 3, KEY, "2.2.3", Handler::Read(idletime), "Seconds since the last use; not measured here."),
     row("refcount", 3, KEY, "2.2.3", Handler::Read(refcount), "How many refer to the value."),
 ];
@@ -57,30 +56,10 @@ pub(super) fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> C
 
 fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match cx.entry(args[2]) {
-        Some(entry) => out.bulk(encoding_of(entry.value())),
+        Some(entry) => out.bulk(encoding_name(entry.value())),
         None => out.null(),
     }
     Ok(())
-}
-
-/// The encoding that Redis 7.0 would use for this value.
-pub(crate) fn encoding_of(value: &Value) -> &'static str {
-    match value {
-        Value::Str(string) => string_encoding(string),
-        Value::List(list) => list.redis_encoding(),
-        Value::Hash(hash) => hash.redis_encoding(),
-        Value::Set(set) => set.redis_encoding(),
-        Value::ZSet(zset) => zset.redis_encoding(),
-        _ => "unknown",
-    }
-}
-
-fn string_encoding(string: &StrValue) -> &'static str {
-    match string.len() {
-        _ if string.as_int().is_some() => "int",
-        ..=EMBEDDED_MAX => "embstr",
-        _ => "raw",
-    }
 }
 
 fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {

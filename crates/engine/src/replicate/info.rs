@@ -1,0 +1,128 @@
+//! What ROLE and INFO say of replication.
+
+use crate::engine::Engine;
+use crate::thread::Thread;
+use damselfly_replication::driver::{LinkStatus, ReplicaStatus};
+use damselfly_replication::primary::SessionState;
+use damselfly_replication::replica::{LinkPhase, Role};
+use std::fmt::Write;
+use std::rc::Rc;
+
+/// The words for roles and states, Dragonfly's or Redis's.
+pub(super) struct RoleWords {
+    valkey: bool,
+}
+
+impl RoleWords {
+    pub(super) fn of(engine: &Engine) -> RoleWords {
+        RoleWords { valkey: engine.options.replication.valkey_compatible }
+    }
+
+    pub(super) fn replica(&self) -> &'static str {
+        if self.valkey { "slave" } else { "replica" }
+    }
+
+    /// The state of a replica of ours.
+    pub(super) fn replica_state(&self, state: SessionState) -> String {
+        match (self.valkey, state) {
+            (true, SessionState::StableSync) => "online".to_owned(),
+            (_, state) => state.to_string(),
+        }
+    }
+
+    /// The state of our own link.
+    pub(super) fn link_state(&self, phase: LinkPhase) -> String {
+        match (self.valkey, phase) {
+            (true, LinkPhase::StableSync) => "online".to_owned(),
+            (_, phase) => phase.to_string(),
+        }
+    }
+}
+
+/// Records journalled so far, over all shards.
+pub async fn master_repl_offset(thread: &Rc<Thread>) -> u64 {
+    let next = thread.on_all_shards(|core| core.journal.next_lsn().0 - 1).await;
+    next.iter().sum()
+}
+
+/// The lines of `INFO replication`, with its heading.
+pub async fn replication_section(thread: &Rc<Thread>) -> String {
+    let offset = master_repl_offset(thread).await;
+    let backlog = thread.on_all_shards(|core| (core.journal.keeps_backlog(), core.journal.backlog_bytes())).await;
+    let engine = &thread.engine;
+    let replication = engine.replication();
+    let mut text = String::from("# Replication\r\n");
+    let (role, status) = replication.link.status();
+    match &role {
+        Role::Primary => text.push_str("role:master\r\n"),
+        Role::Replica(address) => replica_lines(&mut text, engine, address, status.as_ref()),
+    }
+    let words = RoleWords::of(engine);
+    let replicas = replication.hub.replicas();
+    let _ = write!(text, "connected_slaves:{}\r\n", replicas.len());
+    for (index, replica) in replicas.iter().enumerate() {
+        replica_line(&mut text, index, replica, &words);
+    }
+    let lineage = engine.lineage();
+    let _ = write!(
+        text,
+        "master_failover_state:no-failover\r\nmaster_replid:{}\r\nmaster_replid2:{}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:-1\r\n",
+        lineage.replid(),
+        if lineage.is_relay() { lineage.history().as_str().to_owned() } else { "0".repeat(40) },
+    );
+    let _ = write!(
+        text,
+        "repl_backlog_active:{}\r\nrepl_backlog_size:{}\r\nrepl_backlog_histlen:{}\r\n",
+        u8::from(backlog.iter().any(|(kept, _)| *kept)),
+        engine.options.backlog_max_bytes,
+        backlog.iter().map(|(_, bytes)| bytes).sum::<usize>(),
+    );
+    text
+}
+
+fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words: &RoleWords) {
+    let _ = write!(
+        text,
+        "slave{index}:ip={},port={},state={},lag={},lag_bytes={},lag_ms={}\r\n",
+        replica.ip,
+        replica.port,
+        words.replica_state(replica.state),
+        replica.lag_records,
+        replica.unsent_bytes,
+        replica.ack_age_ms.unwrap_or(0),
+    );
+}
+
+fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Option<&LinkStatus>) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    let phase = status.map_or(LinkPhase::Connecting, |status| status.phase);
+    let up = if phase == LinkPhase::StableSync { "up" } else { "down" };
+    let idle = status.and_then(|status| status.last_io_ms).map_or(-1, |ms| (ms / 1000) as i64);
+    let _ = write!(
+        text,
+        "role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\nmaster_link_status:{up}\r\n\
+         master_last_io_seconds_ago:{idle}\r\nmaster_sync_in_progress:{}\r\n",
+        u8::from(phase == LinkPhase::FullSync),
+    );
+    if let Some(status) = status {
+        if !status.executed.is_empty() {
+            let offset: u64 = status.executed.iter().map(|lsn| lsn.0.saturating_sub(1)).sum();
+            let _ = write!(text, "slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n");
+        }
+        if let Some(error) = &status.last_error {
+            let name = if phase == LinkPhase::Failed { "master_link_error" } else { "master_link_last_error" };
+            let _ = write!(text, "{name}:{}\r\n", error.to_string().replace(['\r', '\n'], " "));
+        }
+        let stats = &status.stats;
+        let _ = write!(
+            text,
+            "psync_attempts:{}\r\npsync_successes:{}\r\nmaster_full_syncs:{}\r\nmaster_reconnects:{}\r\n",
+            stats.psync_attempts, stats.psync_successes, stats.full_syncs, stats.reconnects
+        );
+    }
+    let _ = write!(
+        text,
+        "slave_priority:{}\r\nslave_read_only:1\r\nreplica_announced:1\r\n",
+        engine.options.replication.priority
+    );
+}
