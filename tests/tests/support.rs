@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use damselfly_resp::Reply;
+use damselfly_tests::commands::{Workload, run_workload};
 use damselfly_tests::{
     Digest, Direction, FaultProxy, Redis, RedisVersion, differences, eventually, same_data, words,
 };
@@ -81,4 +82,17 @@ fn digests_show_what_differs_and_a_proxied_replica_catches_up() {
     eventually(DEADLINE, "link up", || {
         right.info("replication")["master_link_status"] == "up"
     });
+}
+
+#[test]
+fn a_workload_is_mostly_taken_and_replicates() {
+    let (primary, replica) = (Redis::start(), Redis::start());
+    let (mut left, mut right) = (primary.client(), replica.client());
+    let address = primary.address();
+    right.ok(&format!("REPLICAOF {} {}", address.ip(), address.port()));
+    let commands = 5_000;
+    let taken = run_workload(&mut left, &mut Workload::new(3, "w:", 50), commands).unwrap();
+    assert!(taken > commands * 8 / 10, "{taken} of {commands}");
+    assert!(left.integer("DBSIZE") > 100);
+    same_data(DEADLINE, &mut left, &mut right, Digest::Plain);
 }

@@ -37,12 +37,10 @@ pub struct Mismatch {
 impl Mismatch {
     /// What is wrong, without the particulars: mismatches of one kind have one cause as a rule.
     pub fn kind(&self) -> String {
-        let head = |reply: &str| {
-            reply
-                .chars()
-                .filter(|letter| !letter.is_ascii_digit())
-                .take(40)
-                .collect::<String>()
+        // Of an error its words, up to what it quotes; of anything else its type.
+        let head = |reply: &str| match reply.starts_with(['-', 'n']) {
+            true => reply.split('\'').next().unwrap_or_default().to_lowercase(),
+            false => reply.chars().take(1).collect(),
         };
         format!("{} {} {}", self.name(), head(&self.left), head(&self.right))
     }
