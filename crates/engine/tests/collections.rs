@@ -256,6 +256,27 @@ fn scans_see_everything_once_nothing_changes() {
 }
 
 #[test]
+fn positions_count_from_either_end() {
+    let mut pair = prepared(&["RPUSH l a b a c a"]);
+    for (options, expected) in [
+        ("", ":0"),
+        (" RANK 2", ":2"),
+        (" RANK -1", ":4"),
+        (" RANK -2 COUNT 0", "*2 :2 :0"),
+        (" COUNT 2 MAXLEN 2", "*1 :0"),
+        (" RANK 4", "$-1"),
+        (" RANK -9223372036854775808", ":4"),
+        (" RANK -9223372036854775808 COUNT 1", "*3 :4 :2 :0"),
+    ] {
+        assert_eq!(
+            pair.call(&format!("LPOS l a{options}")),
+            expected,
+            "{options}"
+        );
+    }
+}
+
+#[test]
 fn negative_zero_is_packed_away() {
     let mut pair = prepared(&["ZADD z -0 a"]);
     assert_eq!(pair.call("ZSCORE z a"), "$1 0");

@@ -143,9 +143,8 @@ pub(super) fn ltrim(
 
 /// The options of LPOS.
 struct LposOptions {
-    /// Which match is the first to count, from 1 on.
-    rank: usize,
-    from_back: bool,
+    /// Which match is the first to count, from 1 on; negative: from the back. Never 0.
+    rank: i64,
     /// How many matches, 0 for all. `None`: one, and not in an array.
     count: Option<usize>,
     /// Comparisons at most.
@@ -156,7 +155,6 @@ impl LposOptions {
     fn parse(args: &[&[u8]]) -> Result<LposOptions, CommandError> {
         let mut options = LposOptions {
             rank: 1,
-            from_back: false,
             count: None,
             max_len: usize::MAX,
         };
@@ -164,8 +162,7 @@ impl LposOptions {
         while let Some(word) = words.next() {
             let value = words.value()?;
             if is_word(word, "RANK") {
-                let rank = lpos_rank(value)?;
-                (options.rank, options.from_back) = (rank.unsigned_abs() as usize, rank < 0);
+                options.rank = lpos_rank(value)?;
             } else if is_word(word, "COUNT") {
                 options.count = Some(at_least(value, 0, "ERR COUNT can't be negative")? as usize);
             } else if is_word(word, "MAXLEN") {
@@ -178,16 +175,24 @@ impl LposOptions {
         Ok(options)
     }
 
-    /// The indexes that are to be answered.
-    fn find(&self, list: &List, element: &[u8]) -> SmallVec<[usize; 8]> {
+    /// How many matches are passed over, and how many are wanted. The least rank has no opposite in C: to Redis every match
+    /// is beyond it, and no COUNT is ever reached.
+    fn window(&self) -> (usize, usize) {
         let wanted = match self.count {
             None => 1,
-            Some(0) => usize::MAX,
-            Some(count) => count,
+            Some(count) if count > 0 && self.rank != i64::MIN => count,
+            Some(_) => usize::MAX,
         };
+        let rank = self.rank.checked_abs().unwrap_or(1);
+        (rank as usize - 1, wanted)
+    }
+
+    /// The indexes that are to be answered.
+    fn find(&self, list: &List, element: &[u8]) -> SmallVec<[usize; 8]> {
+        let (skipped, wanted) = self.window();
         let equal = |(_, item): &(usize, damselfly_store::values::Item<'_>)| item == element;
-        let (skipped, max_len, last) = (self.rank - 1, self.max_len, list.len().wrapping_sub(1));
-        if self.from_back {
+        let (max_len, last) = (self.max_len, list.len().wrapping_sub(1));
+        if self.rank < 0 {
             let items = list.iter_rev().enumerate().take(max_len);
             items
                 .filter(equal)
@@ -208,7 +213,7 @@ impl LposOptions {
 }
 
 fn lpos_rank(arg: &[u8]) -> Result<i64, CommandError> {
-    match crate::families::collections::random_count(arg)? {
+    match integer(arg)? {
         0 => Err(CommandError::text(
             "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
              or use negative to start from the end of the list",
