@@ -3,9 +3,9 @@
 //! A data set is anything whose changes can be written as commands (lists of byte strings): the engine's shards, or a
 //! plain map of some service. It implements the primary's traits, the replica's traits, or both.
 //!
-//! [`PrimaryDataSet`] and [`ReplicaDataSet`] are handles that stay on the thread where the link or session runs; they need not
-//! be `Send`. The data set itself knows on which thread each shard lives: it is asked to run jobs there, and lends them a [`PrimaryShard`] or
-//! a [`ReplicaFlowSink`] that never leaves that thread. A data set in one thread runs jobs with `spawn_local`.
+//! [`PrimaryDataSet`] and [`ReplicaDataSet`] are handles: cloned and sent to the threads that own the shards. What they
+//! give there ([`PrimaryShard`], [`ReplicaFlowSink`]) stays on that thread. A data set that lives in one thread, and is not
+//! `Send`, makes its handle with [`OnThread`](crate::OnThread), and runs jobs with `spawn_local`.
 //!
 //! No future of these traits is dropped before it ends, except when its thread's runtime ends.
 
@@ -22,9 +22,8 @@ use crate::{
     primary::{FlowHandle, FlowTable},
 };
 
-/// Work for the thread that owns a shard or flow: called there once with that (`T`), and the future it gives is run
-/// there to its end (`spawn_local`).
-pub type LocalJob<T> = Box<dyn FnOnce(T) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+/// Work for another thread: called there once, and the future it gives is run there to its end (`spawn_local`).
+pub type ThreadJob = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
 /// What is to be done on every shard at one point of the transaction order. Called with the shard's index, on its thread.
 pub type ShardAction<S> = Arc<dyn Fn(usize, &S) + Send + Sync>;
@@ -39,7 +38,7 @@ pub type ShardAction<S> = Arc<dyn Fn(usize, &S) + Send + Sync>;
 ///   the key's first change is appended.
 /// * Before a transaction changes anything it waits until no flow of its shards is over its budget
 ///   ([`FlowTable::is_over_budget`]).
-pub trait PrimaryDataSet: Clone + 'static {
+pub trait PrimaryDataSet: Clone + Send + 'static {
     /// One shard, on its own thread.
     type Shard: PrimaryShard;
 
@@ -52,8 +51,11 @@ pub trait PrimaryDataSet: Clone + 'static {
     /// Whether replicas may begin now; `Err` has the error reply that they get instead, such as `LOADING …`.
     fn readiness(&self) -> Result<(), String>;
 
-    /// Runs a job on the thread of shard `index`, with that shard. Not a transaction: it may not wait for any.
-    fn run_on_shard(&self, index: usize, job: LocalJob<Self::Shard>);
+    /// The shard `index`. Called on its own thread only.
+    fn shard(&self, index: usize) -> Self::Shard;
+
+    /// Runs a job on the thread that owns shard `index`. Not a transaction: it may not wait for any.
+    fn run_on_shard(&self, index: usize, job: ThreadJob);
 
     /// Calls `action` once on every shard, at one point of the transaction order (a global transaction without effects).
     fn on_every_shard(&self, action: ShardAction<Self::Shard>) -> impl Future<Output = Result<(), DataError>>;
@@ -101,13 +103,13 @@ pub struct Upstream {
 
 /// A data set that can follow a primary.
 ///
-/// An attempt of a link calls, in this order: `run_on_flow` for each flow, `begin_full_sync` (unless the sync is partial), then the
+/// An attempt of a link calls, in this order: `open_flow` for each flow, `begin_full_sync` (unless the sync is partial), then the
 /// flows' sinks take items and records of the full sync, then `enter_stable`, then the sinks, `apply_transaction` and
 /// `apply_global` take records, and at its end, when all of these have returned, `link_ended`. Another attempt may follow.
 ///
 /// A part of several records may hold a global command among others (a MULTI with FLUSHALL). It stands in every part, and is to be
 /// executed once, after what stands before it in all parts and before what stands behind it.
-pub trait ReplicaDataSet: Clone + 'static {
+pub trait ReplicaDataSet: Clone + Send + 'static {
     /// What takes the items and records of one flow, on the flow's thread.
     type Flow: ReplicaFlowSink;
 
@@ -121,9 +123,11 @@ pub trait ReplicaDataSet: Clone + 'static {
     /// `REPLICAOF NO ONE`: the link has stopped; the server takes writes from here on. See [`Lineage::promoted`].
     fn become_primary(&self) -> impl Future<Output = ()>;
 
-    /// Opens the sink of one flow on the thread that shall own it (with equal shard counts: the thread of that shard),
-    /// and runs the job there with it.
-    fn run_on_flow(&self, flow: usize, upstream: &Upstream, job: LocalJob<Self::Flow>);
+    /// Runs a job on the thread that shall own `flow` of `flows` (with equal shard counts: the thread of that shard).
+    fn run_on_flow(&self, flow: usize, flows: usize, job: ThreadJob);
+
+    /// The sink of one flow; called on the flow's thread.
+    fn open_flow(&self, flow: usize, upstream: &Upstream) -> Self::Flow;
 
     /// A full sync has been granted: discards all data, draws a new replication id, clears the journals and ends the
     /// links of one's own replicas; from here to [`enter_stable`](Self::enter_stable) the data set is loading.

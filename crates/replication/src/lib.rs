@@ -6,6 +6,7 @@ mod dataset;
 mod error;
 mod ids;
 mod lineage;
+mod on_thread;
 mod part;
 #[cfg(feature = "tokio")]
 pub mod driver;
@@ -14,9 +15,10 @@ pub mod replica;
 
 pub use crate::{
     config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, StreamLimits, VERSION},
-    dataset::{LocalJob, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction, ShardSnapshot, Upstream},
+    dataset::{PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction, ShardSnapshot, ThreadJob, Upstream},
     error::{DataError, LinkError, Severity},
     ids::{EofToken, LsnVector, MAX_FLOWS, ReplId, SyncId, parse_lsn, parse_vector, write_vector},
     lineage::{Fork, Lineage, LineageChange, Offer, Resume},
+    on_thread::OnThread,
     part::{Effect, TransactionPart, is_global_command},
 };

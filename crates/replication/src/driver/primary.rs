@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -479,9 +480,10 @@ impl<D: PrimaryDataSet> SessionTask<D> {
         let sync_id = self.shared.sync_id;
         self.hub.sessions().remove(&sync_id);
         for index in 0..self.hub.data.shard_count() {
-            let why = why.to_owned();
+            let (data, why) = (self.hub.data.clone(), why.to_owned());
             // Not as a transaction: writers may be waiting for just these flows.
-            self.hub.data.run_on_shard(index, Box::new(move |shard| Box::pin(async move { detach(&shard, sync_id, why) })));
+            let job = move || Box::pin(async move { detach(&data.shard(index), sync_id, why) }) as Pin<Box<dyn Future<Output = ()>>>;
+            self.hub.data.run_on_shard(index, Box::new(job));
         }
     }
 }

@@ -407,7 +407,8 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         };
         let (sender, commands) = unbounded_channel();
         self.commands.push(sender);
-        let (flow, upstream) = (spec.flow, spec.upstream.clone());
+        let (data, flow, upstream) = (self.data.clone(), spec.flow, spec.upstream.clone());
+        let flows = upstream.flows;
         let job = FlowJob {
             connect: self.options.connect.clone(),
             host: self.host.clone(),
@@ -419,7 +420,11 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             messages: self.messages.clone(),
             progress,
         };
-        self.data.run_on_flow(flow, &upstream, Box::new(move |sink| Box::pin(job.run(sink))));
+        let run = move || {
+            let sink = data.open_flow(flow, &upstream);
+            Box::pin(job.run(sink)) as Pin<Box<dyn Future<Output = ()>>>
+        };
+        self.data.run_on_flow(flow, flows, Box::new(run));
     }
 
     fn publish(&self) {

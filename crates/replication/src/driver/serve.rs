@@ -43,8 +43,8 @@ where
             {
                 let rest = input[at + used..].to_vec();
                 stream.write_all(&out).await?;
-                let flow = ticket.flow();
-                hub.data.run_on_shard(flow, Box::new(move |shard| Box::pin(ticket.run(shard, stream, rest))));
+                let (flow, data) = (ticket.flow(), hub.data.clone());
+                hub.data.run_on_shard(flow, Box::new(move || Box::pin(ticket.run(data.shard(flow), stream, rest))));
                 return Ok(());
             }
             at += used;
