@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod fuzz;
+mod long_runs;
 mod peers;
 mod shell;
 mod sim;
