@@ -13,6 +13,11 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("*", "movablekeys"),
     // Monitors see a server that is alive.
     ("ping", "loading"),
+    // They change the role of the whole server, also while it loads, and never in the middle of a transaction.
+    ("replicaof", "loading"),
+    ("replicaof", "no_multi"),
+    ("slaveof", "loading"),
+    ("slaveof", "no_multi"),
 ];
 
 fn every_row() -> impl Iterator<Item = &'static Command> {

@@ -121,14 +121,17 @@ const OWN: Flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::
 /// The rows.
 pub static COMMANDS: &[Command] = &[
     row("replicaof", 3, "5.0.0", Handler::Async(replicaof), "Makes the server follow another one, or none.")
-        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI)),
+        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI))
+        .with(Flags::NO_ASYNC_LOADING),
     row("slaveof", 3, "1.0.0", Handler::Async(replicaof), "Makes the server follow another one, or none.")
-        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI)),
+        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI))
+        .with(Flags::NO_ASYNC_LOADING),
     row("role", 1, "2.8.12", Handler::Session(role), "Tells whether the server is a primary or a replica.")
-        .with(Flags::FAST.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING)),
-    row("replconf", -1, "3.0.0", Handler::Async(from_replica), "What a replica tells its primary of itself.").with(OWN),
+        .with(Flags::FAST.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::ACL_ADMIN)),
+    row("replconf", -1, "3.0.0", Handler::Async(from_replica), "What a replica tells its primary of itself.").with(OWN.or(Flags::ALLOW_BUSY)),
     row("dfly", -2, "1.0.0", Handler::Async(from_replica), "Flows of replication between servers.").with(OWN),
-    row("wait", 3, "3.0.0", Handler::Async(super::wait::wait), "Waits until replicas have this connection's writes."),
+    row("wait", 3, "3.0.0", Handler::Async(super::wait::wait), "Waits until replicas have this connection's writes.")
+        .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION)),
 ];
 
 const fn row(
