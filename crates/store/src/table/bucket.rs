@@ -26,6 +26,10 @@ pub(crate) struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 32);
 
+/// The slots of a bucket: a block of its own, made for the first entry and freed with the last. All blocks are of one
+/// size, so that a table that grows leaves no holes behind that fit nothing.
+pub(crate) type Block = [Slot; SLOTS];
+
 /// What a lookup reads of a bucket. Bit `i` of the masks speaks of slot `i`.
 #[derive(Clone, Default)]
 #[repr(align(32))]

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! hash    depth bits: which segment | 16 bits: which home bucket, in the order of hashes | … | 8 bits: fingerprint
-//! buckets homes (4 to 48), then stash buckets (4)
+//! buckets homes (4 to 52), then stash buckets (4)
 //! ```
-//! An entry stands in its home bucket, in the next one ("displaced"), or in the stash. A segment grows in
-//! steps of about a quarter, which keeps buckets full, and splits when it is at its largest.
+//! An entry stands in its home bucket, in the next one ("displaced"), or in the stash. A segment grows in a few
+//! steps between two splits, which keeps buckets at least two thirds full; slots are made where they are needed.
 
 mod growth;
 
 pub(crate) use growth::Stamp;
 
-use super::bucket::{Bits, BucketCold, BucketIndex, SLOTS, Slot};
+use super::bucket::{Bits, Block, BucketCold, BucketIndex, SLOTS, Slot};
 use super::hash::TableHasher;
 use crate::UnixMs;
 use crate::compact::KeyProbe;
@@ -59,7 +59,7 @@ impl Plan {
 pub(crate) struct Segment {
     // What a lookup reads comes first, in one cache line.
     index: Box<[BucketIndex]>,
-    slots: Box<[Slot]>,
+    blocks: Box<[Option<Box<Block>>]>,
     homes: usize,
     /// How many top bits all hashes of the range share.
     pub(crate) depth: u32,
@@ -73,6 +73,8 @@ pub(crate) struct Segment {
     pub(crate) generation: u64,
     /// Buckets that have an array of expiry times.
     expiry_arrays: usize,
+    /// Buckets that have slots.
+    block_count: usize,
     cold: Box<[BucketCold]>,
 }
 
@@ -90,9 +92,11 @@ impl Segment {
     /// Bytes of this struct, its buckets and their arrays of expiry times.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
-        let bucket = size_of::<BucketIndex>() + size_of::<BucketCold>() + SLOTS * size_of::<Slot>();
+        let block_pointer = size_of::<Option<Box<Block>>>();
+        let bucket = size_of::<BucketIndex>() + size_of::<BucketCold>() + block_pointer;
         size_of::<Segment>()
             + self.index.len() * bucket
+            + self.block_count * size_of::<Block>()
             + self.expiry_arrays * BucketCold::EXPIRY_BYTES
     }
 
@@ -163,12 +167,14 @@ impl Segment {
 
     #[inline]
     pub(crate) fn slot(&self, place: Place) -> &Slot {
-        &self.slots[place.bucket * SLOTS + place.slot]
+        let block = self.blocks[place.bucket].as_ref();
+        &block.expect("a bucket with an entry has slots")[place.slot]
     }
 
     #[inline]
     pub(crate) fn slot_mut(&mut self, place: Place) -> &mut Slot {
-        &mut self.slots[place.bucket * SLOTS + place.slot]
+        let block = self.blocks[place.bucket].as_mut();
+        &mut block.expect("a bucket with an entry has slots")[place.slot]
     }
 
     /// The expiry time of the entry at `place`.
@@ -347,7 +353,22 @@ impl Segment {
     /// Writes to a slot that is empty: there is nothing to drop, which need not be looked at.
     #[inline]
     fn fill(&mut self, place: Place, entry: Slot) {
-        std::mem::forget(std::mem::replace(self.slot_mut(place), entry));
+        let block = self.blocks[place.bucket].get_or_insert_with(|| {
+            self.block_count += 1;
+            Box::default()
+        });
+        std::mem::forget(std::mem::replace(&mut block[place.slot], entry));
+    }
+
+    /// Takes an entry out of a slot whose masks are cleared already.
+    #[inline]
+    fn empty_slot(&mut self, place: Place) -> Slot {
+        let entry = take(self.slot_mut(place));
+        if self.index[place.bucket].used == 0 {
+            self.blocks[place.bucket] = None;
+            self.block_count -= 1;
+        }
+        entry
     }
 
     /// Moves an entry between its two buckets.
@@ -363,7 +384,7 @@ impl Segment {
             source.displaced >> from.slot & 1 == 1,
         );
         source.vacate(from.slot);
-        let entry = take(self.slot_mut(from));
+        let entry = self.empty_slot(from);
         let place = Place { bucket: to, slot };
         self.index[to].occupy(slot, fingerprint, !displaced);
         self.fill(place, entry);
@@ -380,7 +401,7 @@ impl Segment {
         }
         self.index[place.bucket].vacate(place.slot);
         self.len -= 1;
-        take(self.slot_mut(place))
+        self.empty_slot(place)
     }
 
     /// Visits the places of all entries that are at home in `home`, wherever they stand.
@@ -401,8 +422,9 @@ impl Segment {
 
     /// Takes all entries of a bucket, for freeing. The segment is of no other use afterwards.
     pub(crate) fn dismantle(&mut self, bucket: usize, freed: &mut dyn FnMut(Slot)) {
-        for slot in Bits(self.index[bucket].clear()) {
-            freed(take(self.slot_mut(Place { bucket, slot })));
+        let used = self.index[bucket].clear();
+        if let Some(mut block) = self.blocks[bucket].take() {
+            Bits(used).for_each(|slot| freed(take(&mut block[slot])));
         }
     }
 

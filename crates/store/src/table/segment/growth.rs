@@ -2,12 +2,12 @@
 
 use super::{Plan, SLOTS, Segment};
 use crate::UnixMs;
-use crate::table::bucket::{BucketCold, BucketIndex, Slot};
+use crate::table::bucket::{Block, BucketCold, BucketIndex, Slot};
 use crate::table::hash::TableHasher;
 use std::mem::take;
 
 /// Home buckets of a segment, from its first to its last size.
-const SIZES: [usize; 7] = [4, 8, 16, 24, 30, 38, 48];
+const SIZES: [usize; 5] = [4, 12, 20, 36, 52];
 /// Home buckets of the largest segment.
 const HOMES_MAX: usize = SIZES[SIZES.len() - 1];
 /// Stash buckets of a segment, and how many are added where it can't split.
@@ -51,7 +51,7 @@ impl Segment {
             cold: (0..buckets)
                 .map(|_| BucketCold::new(stamp.version))
                 .collect(),
-            slots: (0..buckets * SLOTS).map(|_| Slot::default()).collect(),
+            blocks: (0..buckets).map(|_| None).collect(),
             ..Segment::empty(start, depth, stamp.generation)
         }
     }
@@ -120,23 +120,21 @@ impl Segment {
         }
     }
 
-    /// Gives all entries away, with their hashes.
+    /// Gives all entries away, with their hashes. Frees one block after the other, so that what takes the entries gets them again.
     fn drain(self, hasher: &TableHasher, mut accept: impl FnMut(u64, Slot, Option<UnixMs>)) {
         let Segment {
-            index, cold, slots, ..
+            index,
+            cold,
+            blocks,
+            ..
         } = self;
-        let mut slots = slots.into_vec().into_iter();
-        for (index, cold) in index.iter().zip(&cold) {
+        for ((index, cold), block) in index.iter().zip(&cold).zip(blocks) {
+            let Some(block) = block else { continue };
             // All hashes of a bucket first: long keys are then fetched from memory together.
-            let keys = slots.as_slice()[..SLOTS]
-                .iter()
-                .map(|slot| slot.key.as_bytes());
-            let mut hashes = [0; SLOTS];
-            hashes
-                .iter_mut()
-                .zip(keys)
-                .for_each(|(hash, key)| *hash = hasher.hash(key));
-            for (slot, (entry, hash)) in slots.by_ref().take(SLOTS).zip(hashes).enumerate() {
+            let hashes: [u64; SLOTS] =
+                std::array::from_fn(|slot| hasher.hash(block[slot].key.as_bytes()));
+            let entries: Block = *block;
+            for (slot, (entry, hash)) in entries.into_iter().zip(hashes).enumerate() {
                 let bit = 1 << slot;
                 if index.used & bit != 0 {
                     let at = (index.expiring & bit != 0).then(|| cold.expiry(slot));
