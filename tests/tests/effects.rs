@@ -11,7 +11,7 @@ use damselfly_engine::core::{ShardCore, Step};
 use damselfly_engine::digest::{Digest, Strictness};
 use damselfly_engine::replication::TransactionPart;
 use damselfly_engine::resp::{Proto, ReplyWriter};
-use damselfly_engine::store::{DbIndex, Value};
+use damselfly_engine::store::{DbIndex, EntryRef, Value};
 use damselfly_engine::{Command, CommandTable, families};
 use damselfly_journal::{
     Consumer, JournalOptions, Record, RecordDecoder, RecordLimits, RecordWriter, Run, StreamLevel,
@@ -36,19 +36,33 @@ static MORE_ROWS: &[Row] = &[
     write("MOVE <any> <db>"),
     write("SWAPDB <db> <db>"),
     write("PERSIST <any>"),
-    write("EXPIRE <any> 50"),
-    write("PEXPIRE <any> 900"),
-    write("SET <string> <value> PX 700"),
-    write("GETEX <string> EX 20"),
+    often("(EXPIRE|EXPIREAT) <any> (50|1000000|5000000000) (NX|XX|GT|LT)?"),
+    often("PEXPIRE <any> (900|40000|-1) (XX|GT)?"),
+    often("SET <string> <value> (NX|XX)? GET? (PX 700|EX 5000|PXAT 4000000000000|KEEPTTL)?"),
+    write("SET <string> <value> XX KEEPTTL GET"),
+    often("GETEX <string> (EX 20|PERSIST|EXAT 1000|PXAT 4000000000000)?"),
+    write("INCRBYFLOAT <string> 0.5"),
     write("FLUSHDB"),
-    write("FLUSHALL"),
+    seldom("FLUSHALL"),
     write("SPOP <set> <count>"),
 ];
 
 const fn write(template: &'static str) -> Row {
+    row(2, template)
+}
+
+const fn often(template: &'static str) -> Row {
+    row(10, template)
+}
+
+const fn seldom(template: &'static str) -> Row {
+    row(1, template)
+}
+
+const fn row(weight: u32, template: &'static str) -> Row {
     Row {
         family: Family::Keys,
-        weight: 2,
+        weight,
         write: true,
         compare: Compare::Exact,
         template,
@@ -110,6 +124,24 @@ impl Pair {
         execute(&mut self.primary, row, db, &args);
         if self.replay(&args) {
             self.effective.insert(row.name);
+        }
+        for at in row.keys.positions(&args).unwrap_or_default() {
+            self.assert_same_key(args[at as usize], &args);
+        }
+    }
+
+    /// A command's key, in every database.
+    fn assert_same_key(&self, key: &[u8], after: &[&[u8]]) {
+        for db in (0..DATABASES).map(DbIndex) {
+            let entry = |core: &ShardCore| core.space.store.get(db, key).map(described);
+            let (primary, replica) = (entry(&self.primary), entry(&self.replica));
+            assert_eq!(
+                primary,
+                replica,
+                "key {} of {db:?} after {}",
+                key.escape_ascii(),
+                shown(after)
+            );
         }
     }
 
@@ -184,17 +216,21 @@ fn shown(args: &[&[u8]]) -> String {
         .join(" ")
 }
 
-fn contents(core: &ShardCore) -> BTreeMap<(u16, Vec<u8>), (String, Option<i64>)> {
+/// The value, as a hash, and its expiry.
+type Described = (String, Option<i64>);
+
+fn described(entry: EntryRef<'_>) -> Described {
+    let digest = Digest::of_value(entry.value(), None, Strictness::Strict);
+    (digest.to_string(), entry.expire_at())
+}
+
+fn contents(core: &ShardCore) -> BTreeMap<(u16, Vec<u8>), Described> {
     let mut found = BTreeMap::new();
     for db in 0..DATABASES {
         let mut cursor = 0;
         loop {
             cursor = core.space.store.scan(DbIndex(db), cursor, &mut |entry| {
-                let digest = Digest::of_value(entry.value(), None, Strictness::Strict);
-                found.insert(
-                    (db, entry.key().to_vec()),
-                    (digest.to_string(), entry.expire_at()),
-                );
+                found.insert((db, entry.key().to_vec()), described(entry));
             });
             if cursor == 0 {
                 break;
