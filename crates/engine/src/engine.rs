@@ -5,6 +5,7 @@ use crate::core::ShardCore;
 use crate::mesh::Mesh;
 use crate::replicate::{Replication, ReplicationOptions};
 use crate::thread::Thread;
+use crate::world;
 use damselfly_journal::JournalOptions;
 use damselfly_replication::{Lineage, ReplId};
 use std::rc::Rc;
@@ -227,10 +228,16 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
         if index == 0 {
             let _ = engine.replication.set(Replication::start(engine));
         }
-        tokio::task::spawn_local(thread.clone().serve_inbox());
-        tokio::task::spawn_local(expire_actively(thread));
+        start_tasks(&thread);
         stop.cancelled().await;
     });
+}
+
+/// Starts what every thread of an engine does beside its connections: for the threads here, and for simulators.
+/// To be called inside the thread's runtime (or its `LocalSet`).
+pub fn start_tasks(thread: &Rc<Thread>) {
+    tokio::task::spawn_local(thread.clone().serve_inbox());
+    tokio::task::spawn_local(expire_actively(thread.clone()));
 }
 
 async fn expire_actively(thread: Rc<Thread>) {
@@ -250,19 +257,6 @@ async fn expire_actively(thread: Rc<Thread>) {
 
 /// A replication id that nobody else draws.
 pub fn new_replid() -> ReplId {
-    let mut bytes = [0u8; 20];
-    fill_random(&mut bytes);
-    ReplId::from_random(bytes)
-}
-
-/// Fills `bytes` from the process's randomly seeded hasher and the clock: unique, not secret.
-fn fill_random(bytes: &mut [u8]) {
-    use std::hash::{BuildHasher, Hasher};
-    for chunk in bytes.chunks_mut(8) {
-        let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
-        hasher.write_i64(crate::thread::unix_ms());
-        hasher.write_u32(std::process::id());
-        let random = hasher.finish().to_le_bytes();
-        chunk.copy_from_slice(&random[..chunk.len()]);
-    }
+    let words = [world::random(), world::random(), world::random()];
+    ReplId::from_random(std::array::from_fn(|index| words[index / 8].to_le_bytes()[index % 8]))
 }

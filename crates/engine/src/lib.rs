@@ -24,6 +24,7 @@ pub mod session;
 pub mod stats;
 pub mod thread;
 pub mod watch;
+pub mod world;
 
 pub use damselfly_replication as replication;
 pub use damselfly_resp as resp;

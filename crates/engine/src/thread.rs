@@ -5,6 +5,7 @@ use crate::core::{BatchReply, CommandBatch, Job, ShardCore, Step};
 use crate::engine::Engine;
 use crate::mesh::{Message, ReplyTo};
 use crate::replicate::EngineSnapshot;
+pub use crate::world::unix_ms;
 use damselfly_replication::primary::{FlowSignal, FlowTable};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -12,7 +13,6 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Messages taken out of the inbox before other tasks of the thread get their turn.
 const INBOX_BATCH: usize = 128;
@@ -116,8 +116,9 @@ impl Thread {
         CURRENT.with_borrow(Clone::clone).expect("called on a thread of an engine")
     }
 
-    /// Makes this thread the current one, for [`Thread::current`].
-    pub(crate) fn enter(self: &Rc<Self>) {
+    /// Makes this thread the current one, for [`Thread::current`]. A simulator that runs several on one thread of the
+    /// system calls it whenever it lets another go on.
+    pub fn enter(self: &Rc<Self>) {
         CURRENT.set(Some(self.clone()));
     }
 
@@ -424,10 +425,4 @@ pub async fn join<F: Future>(pending: Vec<F>) -> Vec<F::Output> {
         answers.push(one.await);
     }
     answers
-}
-
-/// The time, in Unix milliseconds.
-pub fn unix_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
