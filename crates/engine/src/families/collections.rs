@@ -11,7 +11,7 @@ use hashbrown::HashSet;
 /// Lookups in one call of HSCAN, SSCAN or ZSCAN, for each element that COUNT asks for.
 const SCAN_EFFORT: usize = 10;
 
-/// Changes the value of a key, or makes one where there is none. The value must not be left empty.
+/// Changes the value of a key, or makes one where there is none; an empty one is not kept. A value that is there must not be left empty.
 ///
 /// # Errors
 /// The key holds another type.
@@ -29,7 +29,10 @@ where
     }
     let mut value = T::default();
     let result = change(&mut value);
-    cx.put(key, value.into(), None);
+    let value = Value::from(value);
+    if !value.is_empty_collection() {
+        cx.put(key, value, None);
+    }
     Ok(result)
 }
 

@@ -6,7 +6,7 @@ use crate::families::collections::change_or_create;
 use crate::families::options::integer;
 use crate::keyspace::EventClass;
 use damselfly_resp::{LongDouble, ReplyWriter, format_long_double, parse_i64};
-use damselfly_store::values::{Hash, Item};
+use damselfly_store::values::Hash;
 
 pub(super) fn hincrby(
     cx: &mut WriteContext<'_>,
@@ -14,17 +14,25 @@ pub(super) fn hincrby(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let increment = integer(args[3])?;
-    let old = match value(cx, args)? {
+    let new = change_or_create(cx, args[1], |hash: &mut Hash| {
+        increase(hash, args[2], increment)
+    })??;
+    cx.modified(EventClass::Hash, "hincrby", args[1]);
+    out.integer(new);
+    Ok(())
+}
+
+/// Fails only where the field is there already.
+fn increase(hash: &mut Hash, field: &[u8], increment: i64) -> Result<i64, CommandError> {
+    let old = match hash.get(field) {
         Some(text) => {
             parse_i64(&text).ok_or(CommandError::text("ERR hash value is not an integer"))?
         }
         None => 0,
     };
     let new = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-    set(cx, args, itoa::Buffer::new().format(new).as_bytes())?;
-    cx.modified(EventClass::Hash, "hincrby", args[1]);
-    out.integer(new);
-    Ok(())
+    hash.insert(field, itoa::Buffer::new().format(new).as_bytes());
+    Ok(new)
 }
 
 /// Its effect is an HSET of the result: other machines may add floats differently.
@@ -33,13 +41,28 @@ pub(super) fn hincrbyfloat(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    const NOT_FINITE: CommandError =
-        CommandError::text("ERR increment would produce NaN or Infinity");
     let increment = LongDouble::parse(args[3]).ok_or(CommandError::NotFloat)?;
     if !increment.is_finite() {
         return Err(CommandError::text("ERR value is NaN or Infinity"));
     }
-    let old = match value(cx, args)? {
+    let text = change_or_create(cx, args[1], |hash: &mut Hash| {
+        increase_float(hash, args[2], increment)
+    })??;
+    cx.modified(EventClass::Hash, "hincrbyfloat", args[1]);
+    cx.effect(&[b"HSET", args[1], args[2], &text]);
+    out.bulk(text);
+    Ok(())
+}
+
+/// Fails only where the field is there already.
+fn increase_float(
+    hash: &mut Hash,
+    field: &[u8],
+    increment: LongDouble,
+) -> Result<Vec<u8>, CommandError> {
+    const NOT_FINITE: CommandError =
+        CommandError::text("ERR increment would produce NaN or Infinity");
+    let old = match hash.get(field) {
         Some(text) => {
             LongDouble::parse(&text).ok_or(CommandError::text("ERR hash value is not a float"))?
         }
@@ -51,19 +74,6 @@ pub(super) fn hincrbyfloat(
         .ok_or(NOT_FINITE)?;
     let mut text = Vec::with_capacity(32);
     format_long_double(&mut text, new);
-    set(cx, args, &text)?;
-    cx.modified(EventClass::Hash, "hincrbyfloat", args[1]);
-    cx.effect(&[b"HSET", args[1], args[2], &text]);
-    out.bulk(text);
-    Ok(())
-}
-
-fn value<'c>(cx: &'c WriteContext<'_>, args: &[&[u8]]) -> Result<Option<Item<'c>>, CommandError> {
-    Ok(cx
-        .typed::<Hash>(args[1])?
-        .and_then(|hash| hash.get(args[2])))
-}
-
-fn set(cx: &mut WriteContext<'_>, args: &[&[u8]], value: &[u8]) -> CommandResult {
-    change_or_create(cx, args[1], |hash: &mut Hash| hash.insert(args[2], value)).map(|_| ())
+    hash.insert(field, &text);
+    Ok(text)
 }

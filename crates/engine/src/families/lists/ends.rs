@@ -162,7 +162,7 @@ fn pop(
     }
     let key = args[1];
     let count = args.get(2).map(|count| not_negative(count)).transpose()?;
-    let Some(len) = cx.typed::<List>(key)?.map(List::len) else {
+    let Some(mut list) = cx.typed_mut::<List>(key)? else {
         if count.is_some() {
             out.null_array()
         } else {
@@ -170,29 +170,16 @@ fn pop(
         }
         return Ok(());
     };
-    let popped = len.min(count.unwrap_or(1) as usize);
+    let popped = list.len().min(count.unwrap_or(1) as usize);
     if count.is_some() {
         out.array(popped);
     }
-    if popped > 0 {
-        pop_from(cx, key, popped, out, end)?;
-    }
-    Ok(())
-}
-
-/// Pops `count` elements, which are there, and reports it.
-fn pop_from(
-    cx: &mut WriteContext<'_>,
-    key: &[u8],
-    count: usize,
-    out: &mut ReplyWriter<'_>,
-    end: End,
-) -> CommandResult {
-    let mut list = cx.typed_mut::<List>(key)?.ok_or(CommandError::NoSuchKey)?;
-    end.pop(&mut list, count, out);
+    end.pop(&mut list, popped, out);
     let is_empty = list.is_empty();
     drop(list);
-    removed(cx, EventClass::List, end.pop_name(), key, is_empty);
+    if popped > 0 {
+        removed(cx, EventClass::List, end.pop_name(), key, is_empty);
+    }
     Ok(())
 }
 
@@ -250,19 +237,22 @@ pub(super) fn lmpop(
     let pop = MultiPop::parse(args, |word| End::parse(word).is_ok())?;
     let end = End::parse(pop.end)?;
     for &key in pop.keys {
-        let Some(len) = cx.typed::<List>(key)?.map(List::len) else {
+        let Some(mut list) = cx.typed_mut::<List>(key)? else {
             continue;
         };
-        let count = len.min(pop.count);
+        let count = list.len().min(pop.count);
         out.array(2);
         out.bulk(key);
         out.array(count);
-        pop_from(cx, key, count, out, end)?;
-        let count = itoa::Buffer::new().format(count).to_owned();
+        end.pop(&mut list, count, out);
+        let is_empty = list.is_empty();
+        drop(list);
+        removed(cx, EventClass::List, end.pop_name(), key, is_empty);
+        let name = end.pop_name().to_ascii_uppercase();
         cx.effect(&[
-            end.pop_name().to_ascii_uppercase().as_bytes(),
+            name.as_bytes(),
             key,
-            count.as_bytes(),
+            itoa::Buffer::new().format(count).as_bytes(),
         ]);
         return Ok(());
     }

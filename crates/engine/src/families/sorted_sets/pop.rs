@@ -67,30 +67,19 @@ fn pop(
         [count] => Some(not_negative(count)? as usize),
         _ => return Err(CommandError::Syntax),
     };
-    let len = cx.typed::<ZSet>(args[1])?.map_or(0, ZSet::len);
     let nested = is_resp3(out) && count.is_some();
-    let count = count.unwrap_or(1).min(len);
+    let Some(mut zset) = cx.typed_mut::<ZSet>(args[1])? else {
+        out.array(0);
+        return Ok(());
+    };
+    let count = count.unwrap_or(1).min(zset.len());
     out.array(if nested { count } else { count * 2 });
-    if count > 0 {
-        pop_from(cx, args[1], count, end, nested, out)?;
-    }
-    Ok(())
-}
-
-/// Pops `count` members, which are there, and reports it.
-fn pop_from(
-    cx: &mut WriteContext<'_>,
-    key: &[u8],
-    count: usize,
-    end: End,
-    nested: bool,
-    out: &mut ReplyWriter<'_>,
-) -> CommandResult {
-    let mut zset = cx.typed_mut::<ZSet>(key)?.ok_or(CommandError::NoSuchKey)?;
     end.pop(&mut zset, count, nested, out);
     let is_empty = zset.is_empty();
     drop(zset);
-    removed(cx, EventClass::SortedSet, end.event(), key, is_empty);
+    if count > 0 {
+        removed(cx, EventClass::SortedSet, end.event(), args[1], is_empty);
+    }
     Ok(())
 }
 
@@ -106,14 +95,17 @@ pub(super) fn zmpop(
         End::Max
     };
     for &key in pop.keys {
-        let Some(len) = cx.typed::<ZSet>(key)?.map(ZSet::len) else {
+        let Some(mut zset) = cx.typed_mut::<ZSet>(key)? else {
             continue;
         };
-        let count = len.min(pop.count);
+        let count = zset.len().min(pop.count);
         out.array(2);
         out.bulk(key);
         out.array(count);
-        pop_from(cx, key, count, end, true, out)?;
+        end.pop(&mut zset, count, true, out);
+        let is_empty = zset.is_empty();
+        drop(zset);
+        removed(cx, EventClass::SortedSet, end.event(), key, is_empty);
         let name = end.event().to_ascii_uppercase();
         cx.effect(&[
             name.as_bytes(),
