@@ -217,3 +217,23 @@ fn keys_that_collide_are_found_all_the_same() {
         (0, 0)
     );
 }
+
+#[test]
+fn warming_changes_nothing() {
+    let keys: Vec<_> = (0..500).map(key).collect();
+    let keys: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
+    for count in [0, 10, 5_000] {
+        let shard = filled(3, count);
+        let before = walked(&shard, DbIndex(0));
+        shard.warm(DbIndex(0), &keys);
+        shard.warm(DbIndex(0), &[]);
+        assert_eq!(walked(&shard, DbIndex(0)), before);
+    }
+}
+
+#[test]
+fn keys_and_values_may_change_threads() {
+    fn send<T: Send + 'static>(_: T) {}
+    send(damselfly_store::Key::new(b"a key"));
+    send(Value::string(b"a value"));
+}
