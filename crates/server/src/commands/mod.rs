@@ -1,10 +1,20 @@
 //! The commands that belong to the server rather than to the engine.
 
+mod client;
 mod config;
+mod info;
+mod shutdown;
 
 use damselfly_engine::Command;
+use damselfly_engine::resp::ReplyWriter;
 
 pub use config::apply_changes;
 
 /// The rows that the engine's table is extended with.
-pub static COMMANDS: &[&[Command]] = &[config::COMMANDS];
+pub static COMMANDS: &[&[Command]] = &[client::COMMANDS, config::COMMANDS, info::COMMANDS, shutdown::COMMANDS];
+
+/// The answer to HELP.
+fn write_help(lines: &[&str], out: &mut ReplyWriter<'_>) {
+    out.array(lines.len());
+    lines.iter().for_each(|line| out.simple(line));
+}

@@ -1,0 +1,254 @@
+//! Everything that INFO tells, gathered from all threads at one time.
+
+use crate::clients::ClientKind;
+use crate::counters::Rates;
+use crate::service::{ServerThread, SessionHost};
+use crate::{Config, Shared};
+use damselfly_engine::core::ShardCore;
+use damselfly_engine::keyspace::KeyspaceStats;
+use damselfly_engine::stats::CommandStats;
+use damselfly_engine::store::DbIndex;
+use damselfly_engine::thread::{Thread, unix_ms};
+use damselfly_engine::{CommandError, Engine, Session};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Buckets of a shard in which INFO looks for the mean time to live.
+const TTL_BUCKETS: usize = 32;
+
+/// All numbers.
+pub(super) struct Report {
+    pub(super) engine: Arc<Engine>,
+    pub(super) shared: Shared,
+    pub(super) config: Arc<Config>,
+    /// The sums over all threads.
+    pub(super) sums: ThreadReport,
+}
+
+/// The numbers of one thread, or their sums.
+#[derive(Default)]
+pub(super) struct ThreadReport {
+    pub(super) commands: CommandStats,
+    pub(super) clients: Clients,
+    pub(super) traffic: Traffic,
+    pub(super) shards: Shards,
+}
+
+/// Of clients.
+#[derive(Default)]
+pub(super) struct Clients {
+    /// Ordinary ones.
+    pub(super) normal: u64,
+    /// Bytes of their buffers.
+    pub(super) normal_bytes: u64,
+    /// Bytes of the buffers of replicas' connections.
+    pub(super) replica_bytes: u64,
+    /// The largest input buffer.
+    pub(super) max_input: u64,
+    /// The largest output buffer.
+    pub(super) max_output: u64,
+}
+
+/// Of sockets.
+#[derive(Default)]
+pub(super) struct Traffic {
+    pub(super) input_bytes: u64,
+    pub(super) output_bytes: u64,
+    pub(super) reads: u64,
+    pub(super) writes: u64,
+    pub(super) rates: Rates,
+}
+
+/// Of shards.
+#[derive(Default)]
+pub(super) struct Shards {
+    /// Bytes of the data.
+    pub(super) used_bytes: u64,
+    /// Bytes of tables: no keys, no values.
+    pub(super) table_bytes: u64,
+    /// Bytes of journal that are kept.
+    pub(super) backlog_bytes: u64,
+    /// Whether a journal is kept at all.
+    pub(super) keeps_backlog: bool,
+    /// Records journalled since the start of the lineage.
+    pub(super) records: u64,
+    /// Values that wait to be freed.
+    pub(super) garbage: u64,
+    /// Commands that wait for a snapshot or a slow replica.
+    pub(super) parked: u64,
+    /// Changes of data.
+    pub(super) changes: u64,
+    pub(super) lookups: KeyspaceStats,
+    pub(super) databases: Vec<Database>,
+}
+
+/// Of one database.
+#[derive(Default, Clone)]
+pub(super) struct Database {
+    pub(super) keys: u64,
+    pub(super) expires: u64,
+    /// Keys whose time to live was looked at.
+    pub(super) ttl_samples: u64,
+    /// The sum of those times, in milliseconds.
+    pub(super) ttl_ms: u64,
+}
+
+impl Report {
+    /// Asks all threads.
+    pub(super) async fn gather(session: &Session) -> Result<Report, CommandError> {
+        let host = session.host.downcast_ref::<SessionHost>();
+        let host = host.ok_or(CommandError::text("ERR this session has no server that it could tell of"))?;
+        let shared = host.server.shared.clone();
+        let mut sums = ThreadReport::default();
+        for report in session.thread.on_all_threads(ThreadReport::of).await {
+            sums.add(report);
+        }
+        let config = shared.settings.load();
+        Ok(Report { engine: session.thread.engine.clone(), config, shared, sums })
+    }
+
+    /// Bytes in use: data, kept journal, buffers of clients.
+    pub(super) fn used_memory(&self) -> u64 {
+        let Clients { normal_bytes, replica_bytes, .. } = self.sums.clients;
+        self.sums.shards.used_bytes + self.sums.shards.backlog_bytes + normal_bytes + replica_bytes
+    }
+
+    /// Seconds since the start.
+    pub(super) fn uptime_s(&self) -> u64 {
+        self.shared.facts.started.elapsed().as_secs()
+    }
+}
+
+impl ThreadReport {
+    fn of(thread: &Rc<Thread>) -> ThreadReport {
+        let mut report = ThreadReport { commands: thread.stats.borrow().clone(), ..ThreadReport::default() };
+        if let Some(server) = ServerThread::on(thread) {
+            report.clients = Clients::of(&server);
+            report.traffic = Traffic::of(&server);
+        }
+        if let Some((commands, shard)) = thread.try_with_core(|core| (core.stats.clone(), Shards::of(core))) {
+            report.commands.add(&commands);
+            report.shards = shard;
+        }
+        report
+    }
+
+    fn add(&mut self, other: ThreadReport) {
+        self.commands.add(&other.commands);
+        self.clients.add(&other.clients);
+        self.traffic.add(&other.traffic);
+        self.shards.add(other.shards);
+    }
+}
+
+impl Clients {
+    fn of(server: &ServerThread) -> Clients {
+        let mut clients = Clients::default();
+        for entry in server.clients.entries() {
+            let buffers = entry.buffers.get();
+            if entry.kind.get() == ClientKind::Normal {
+                clients.normal += 1;
+                clients.normal_bytes += buffers.total() as u64;
+            } else {
+                clients.replica_bytes += buffers.total() as u64;
+            }
+            clients.max_input = clients.max_input.max(buffers.input as u64);
+            clients.max_output = clients.max_output.max(buffers.output_size as u64);
+        }
+        clients
+    }
+
+    fn add(&mut self, other: &Clients) {
+        self.normal += other.normal;
+        self.normal_bytes += other.normal_bytes;
+        self.replica_bytes += other.replica_bytes;
+        self.max_input = self.max_input.max(other.max_input);
+        self.max_output = self.max_output.max(other.max_output);
+    }
+}
+
+impl Traffic {
+    fn of(server: &ServerThread) -> Traffic {
+        let counters = &server.counters;
+        Traffic {
+            input_bytes: counters.input_bytes.get(),
+            output_bytes: counters.output_bytes.get(),
+            reads: counters.reads.get(),
+            writes: counters.writes.get(),
+            rates: counters.rates(),
+        }
+    }
+
+    fn add(&mut self, other: &Traffic) {
+        self.input_bytes += other.input_bytes;
+        self.output_bytes += other.output_bytes;
+        self.reads += other.reads;
+        self.writes += other.writes;
+        self.rates.commands += other.rates.commands;
+        self.rates.input += other.rates.input;
+        self.rates.output += other.rates.output;
+    }
+}
+
+impl Shards {
+    fn of(core: &mut ShardCore) -> Shards {
+        let store = &core.space.store;
+        let databases: Vec<_> = (0..store.dbnum()).map(DbIndex).collect();
+        Shards {
+            used_bytes: store.used_memory() as u64,
+            table_bytes: databases.iter().map(|db| store.memory(*db).table as u64).sum(),
+            backlog_bytes: core.journal.backlog_bytes() as u64,
+            keeps_backlog: core.journal.keeps_backlog(),
+            records: core.journal.next_lsn().0 - 1,
+            garbage: core.space.garbage_len() as u64,
+            parked: core.parked_len() as u64,
+            changes: core.space.changes,
+            lookups: core.space.stats(),
+            databases: databases.iter().map(|db| Database::of(core, *db)).collect(),
+        }
+    }
+
+    fn add(&mut self, other: Shards) {
+        self.used_bytes += other.used_bytes;
+        self.table_bytes += other.table_bytes;
+        self.backlog_bytes += other.backlog_bytes;
+        self.keeps_backlog |= other.keeps_backlog;
+        self.records += other.records;
+        self.garbage += other.garbage;
+        self.parked += other.parked;
+        self.changes += other.changes;
+        self.lookups.hits += other.lookups.hits;
+        self.lookups.misses += other.lookups.misses;
+        self.lookups.expired += other.lookups.expired;
+        self.databases.resize(self.databases.len().max(other.databases.len()), Database::default());
+        self.databases.iter_mut().zip(&other.databases).for_each(|(sum, db)| sum.add(db));
+    }
+}
+
+impl Database {
+    fn of(core: &ShardCore, db: DbIndex) -> Database {
+        let store = &core.space.store;
+        let (keys, expires) = (store.len(db) as u64, store.expires_len(db) as u64);
+        let mut database = Database { keys, expires, ..Database::default() };
+        if expires > 0 {
+            let (mut found, now) = (Vec::new(), unix_ms());
+            store.expiring_slice(db, 0, TTL_BUCKETS, i64::MAX, &mut found);
+            let at = |key: &damselfly_engine::store::Key| store.get(db, key.as_bytes())?.expire_at();
+            database.ttl_samples = found.len() as u64;
+            database.ttl_ms = found.iter().filter_map(at).map(|at| (at - now).max(0) as u64).sum();
+        }
+        database
+    }
+
+    fn add(&mut self, other: &Database) {
+        self.keys += other.keys;
+        self.expires += other.expires;
+        self.ttl_samples += other.ttl_samples;
+        self.ttl_ms += other.ttl_ms;
+    }
+
+    /// The mean time to live of the keys that have one, in milliseconds, from a sample.
+    pub(super) fn mean_ttl_ms(&self) -> u64 {
+        self.ttl_ms.checked_div(self.ttl_samples).unwrap_or(0)
+    }
+}
