@@ -442,3 +442,20 @@ fn effects_are_absolute_and_final() {
         assert_eq!(seen, expected, "{line}");
     }
 }
+
+/// A key that has expired in another database is in nobody's way, and its end is recorded before what takes its place.
+#[test]
+fn expired_keys_of_other_databases_make_room() {
+    for line in ["MOVE k 1", "COPY k k DB 1"] {
+        let mut pair = Pair::new(1);
+        pair.run(DbIndex(1), &words("SET k old PX 100"));
+        pair.run(DbIndex(0), &words("SET k new"));
+        pair.run(DbIndex(0), &words(line));
+        pair.assert_same("it was in the way");
+        pair.primary.space.now += 101;
+        pair.run(DbIndex(0), &words(line));
+        pair.assert_same("it had expired");
+        let moved = pair.primary.space.store.get(DbIndex(1), b"k");
+        assert_eq!(moved.map(|entry| entry.expire_at()), Some(None), "{line}");
+    }
+}
