@@ -318,6 +318,27 @@ const WRITES: &[&str] = &[
     "ZUNIONSTORE K 2 K K WEIGHTS F F", "ZINTERSTORE K 2 K K AGGREGATE MAX", "ZDIFFSTORE K 2 K K", "DEL K",
 ];
 
+#[test]
+fn every_write_of_these_families_is_drawn() {
+    use damselfly_engine::families::{hashes, lists, sets, sorted_sets};
+    let families = [
+        lists::COMMANDS,
+        hashes::COMMANDS,
+        sets::COMMANDS,
+        sorted_sets::COMMANDS,
+    ];
+    let drawn = |name: &str| {
+        WRITES.iter().any(|line| {
+            line.split(' ')
+                .next()
+                .is_some_and(|word| word.eq_ignore_ascii_case(name))
+        })
+    };
+    for row in families.into_iter().flatten().filter(|row| row.is_write()) {
+        assert!(drawn(row.name), "{} is in no template", row.name);
+    }
+}
+
 /// Every write of these families, with arguments that fit as a rule.
 fn write() -> impl Strategy<Value = Vec<String>> {
     let number = (-4..12i32).prop_map(|i| i.to_string());
