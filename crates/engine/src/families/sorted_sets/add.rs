@@ -12,6 +12,9 @@ use smallvec::SmallVec;
 
 const NOT_A_NUMBER: CommandError = CommandError::text("ERR resulting score is not a number (NaN)");
 
+/// A score and a member.
+type Pair<'a> = [&'a [u8]; 2];
+
 /// The options of ZADD.
 #[derive(Clone, Copy, Debug, Default)]
 struct Options {
@@ -28,7 +31,7 @@ impl Options {
     fn parse<'a>(
         mut self,
         args: &'a [&'a [u8]],
-    ) -> Result<(Options, &'a [[&'a [u8]; 2]]), CommandError> {
+    ) -> Result<(Options, &'a [Pair<'a>]), CommandError> {
         let words = args[2..].iter().take_while(|word| self.take(word)).count();
         let (pairs, rest) = args[2 + words..].as_chunks::<2>();
         if pairs.is_empty() || !rest.is_empty() {
@@ -220,7 +223,7 @@ fn apply_all(
     cx: &mut WriteContext<'_>,
     key: &[u8],
     options: &Options,
-    pairs: &[[&[u8]; 2]],
+    pairs: &[Pair<'_>],
     scores: &[f64],
 ) -> Result<Summary, CommandError> {
     if options.only_existing && cx.typed::<ZSet>(key)?.is_none() {
