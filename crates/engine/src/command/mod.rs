@@ -250,6 +250,11 @@ impl Command {
         matches!(self.handler, Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_))
     }
 
+    /// Whether it looks at its keys in other databases than the connection's.
+    pub fn reaches_other_databases(&self) -> bool {
+        self.spread == Spread::GatherAll
+    }
+
     /// Whether it runs on shards at all.
     pub fn is_data(&self) -> bool {
         !matches!(self.handler, Handler::Session(_) | Handler::Async(_))

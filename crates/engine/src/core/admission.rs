@@ -2,7 +2,7 @@
 
 use super::freeze::Freeze;
 use super::{LockMode, ShardCore, Step, key_hash};
-use crate::command::KeyPositions;
+use crate::command::{Command, KeyPositions};
 use damselfly_store::{DbIndex, Intent};
 
 impl ShardCore {
@@ -16,10 +16,11 @@ impl ShardCore {
     }
 
     /// Whether a command on these keys, outside of any transaction, may run now.
-    pub(super) fn admits(&self, db: DbIndex, args: &[&[u8]], keys: &KeyPositions, write: bool) -> Step {
+    pub(super) fn admits(&self, row: &Command, db: DbIndex, args: &[&[u8]], keys: &KeyPositions) -> Step {
         if self.is_calm() {
             return Step::Done;
         }
+        let write = row.is_write();
         let mode = if write { LockMode::Exclusive } else { LockMode::Shared };
         let held = !matches!(self.freeze, Freeze::None)
             || (keys.is_empty() && self.locks.is_global())
@@ -28,9 +29,18 @@ impl ShardCore {
             || keys.iter().any(|at| {
                 let key = args[*at as usize];
                 let hash = key_hash(key);
-                self.locks.conflicts(hash, mode) || self.parked.waits_for(hash) || (write && self.is_blocked(db, key))
+                self.locks.conflicts(hash, mode) || self.parked.waits_for(hash) || (write && self.is_blocked_for(row, db, key))
             });
         if waits { Step::Parked } else { Step::Done }
+    }
+
+    /// [`ShardCore::is_blocked`], in every database that the command may reach.
+    fn is_blocked_for(&self, row: &Command, db: DbIndex, key: &[u8]) -> bool {
+        if row.reaches_other_databases() {
+            (0..self.space.store.dbnum()).any(|db| self.is_blocked(DbIndex(db), key))
+        } else {
+            self.is_blocked(db, key)
+        }
     }
 
     /// Whether a snapshot has to serialize a big value before this key may change.

@@ -67,7 +67,7 @@ impl ShardCore {
             let Effect::Command { db, args } = effect else { continue };
             let row = writer(table, &args)?;
             let keys = row.keys.positions(&args).map_err(|error| DataError::terminal(error.to_string()))?;
-            if self.admits(DbIndex(db), &args, &keys, true) == Step::Parked {
+            if self.admits(row, DbIndex(db), &args, &keys) == Step::Parked {
                 return Ok(Step::Parked);
             }
         }

@@ -17,7 +17,7 @@ impl ShardCore {
         keys: &KeyPositions,
         out: &mut ReplyWriter<'_>,
     ) -> Step {
-        if self.admits(db, args, keys, row.is_write()) == Step::Parked {
+        if self.admits(row, db, args, keys) == Step::Parked {
             return Step::Parked;
         }
         // The session has looked at the role before; it may have changed since.

@@ -1,7 +1,7 @@
 //! Work that may be parked: batches of commands from other threads or from a
 //! connection that could not go on in place.
 
-use super::{ShardCore, Step};
+use super::{HopWrites, ShardCore, Step};
 use crate::command::{Command, KeyPositions};
 use crate::context::Effects;
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
@@ -114,8 +114,11 @@ impl CommandBatch {
         }
     }
 
-    /// The keys of its writing commands.
-    pub(crate) fn written_keys(&self) -> Vec<(DbIndex, Vec<u8>)> {
+    /// What its writing commands may change.
+    pub(crate) fn writes(&self) -> HopWrites {
+        if self.commands.iter().any(|command| command.row.reaches_other_databases()) {
+            return HopWrites::Everything;
+        }
         let mut first = 0;
         let mut found = Vec::new();
         for command in &self.commands {
@@ -124,7 +127,7 @@ impl CommandBatch {
             }
             first += command.args as usize;
         }
-        found
+        HopWrites::Keys(found)
     }
 
     fn step_one(&mut self, core: &mut ShardCore) -> Step {

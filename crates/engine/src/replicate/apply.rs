@@ -112,8 +112,11 @@ fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, Da
 fn keys(thread: &Rc<Thread>, part: &TransactionPart) -> Vec<(DbIndex, Vec<u8>)> {
     let mut found = Vec::new();
     for (db, args) in commands(part) {
-        let positions = thread.engine.table.find(args[0]).and_then(|row| row.keys.positions(&args).ok());
-        found.extend(positions.into_iter().flatten().map(|at| (db, args[at as usize].to_vec())));
+        let Some(row) = thread.engine.table.find(args[0]) else { continue };
+        let dbs = if row.reaches_other_databases() { 0..thread.engine.options.dbnum } else { db.0..db.0 + 1 };
+        for at in row.keys.positions(&args).unwrap_or_default() {
+            found.extend(dbs.clone().map(|db| (DbIndex(db), args[at as usize].to_vec())));
+        }
     }
     found
 }

@@ -4,7 +4,7 @@ use super::spread::is_everywhere;
 use super::{AsyncResult, Begun, Pipeline, Session};
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys, Spread};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
-use crate::core::{CommandBatch, HopWrites, KeyLock, LockMode, key_hash};
+use crate::core::{CommandBatch, KeyLock, LockMode, key_hash};
 use crate::watch::DirtyFlag;
 use damselfly_resp::ReplyWriter;
 use std::collections::BTreeMap;
@@ -193,7 +193,7 @@ impl Session {
         let hops: Vec<_> = batches
             .into_iter()
             .map(|(shard, mut batch)| {
-                let hop = transaction.hop(shard, HopWrites::Keys(batch.written_keys()), move |core, effects| {
+                let hop = transaction.hop(shard, batch.writes(), move |core, effects| {
                     batch.run_in_transaction(core, effects);
                     batch.take_reply()
                 });

@@ -185,7 +185,7 @@ impl Session {
         scratch.now = crate::thread::unix_ms();
         scratch.noted = Some(Vec::new());
         let keys = row.keys.positions(args)?;
-        self.gather(transaction, row.spread, args, &keys, &mut scratch).await;
+        self.gather(transaction, row, args, &keys, &mut scratch).await;
         let mut reply = ReplyWriter::new(out, self.proto);
         if !row.is_write() {
             return crate::core::read(&scratch, row, self.db, args, &mut reply);
@@ -199,12 +199,12 @@ impl Session {
     async fn gather(
         &self,
         transaction: &Transaction,
-        spread: Spread,
+        row: &Command,
         args: &[&[u8]],
         keys: &KeyPositions,
         scratch: &mut Keyspace,
     ) {
-        let dbs = if spread == Spread::GatherAll { 0..scratch.store.dbnum() } else { self.db.0..self.db.0 + 1 };
+        let dbs = if row.reaches_other_databases() { 0..scratch.store.dbnum() } else { self.db.0..self.db.0 + 1 };
         let hops: Vec<_> = self
             .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
             .into_iter()

@@ -30,7 +30,7 @@ pub static COMMANDS: &[Command] = &[
     server("flushall", -1, "1.0.0", Handler::Global(flush::flushall), "Deletes all keys of all databases.").with(DANGEROUS),
     server("flushdb", -1, "1.0.0", Handler::Global(flush::flushdb), "Deletes all keys of the database.").with(DANGEROUS),
     row("keys", 2, Keys::None, "1.0.0", Handler::Read(scan::keys), "All keys that match a pattern.").with(DANGEROUS).spread(Spread::All(Merge::Append)),
-    one("move", 3, "1.0.0", Handler::Rewrite(moving::move_key), "Moves a key to another database.").with(FAST),
+    one("move", 3, "1.0.0", Handler::Rewrite(moving::move_key), "Moves a key to another database.").with(FAST).spread(Spread::GatherAll),
     row("object", -2, Keys::None, "2.2.3", Handler::Session(object::help), "Looks into how a key's value is kept.").container(object::SUBCOMMANDS),
     one("persist", 2, "2.2.0", Handler::Write(expiry::persist), "Takes the expiry of a key away.").with(FAST),
     one("pexpire", -3, "2.6.0", Handler::Rewrite(expiry::pexpire), "Lets a key expire after some milliseconds.").with(FAST),
