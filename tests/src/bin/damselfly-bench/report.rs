@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use damselfly_tests::machine;
+use damselfly_tests::{grouped, machine};
 
 use crate::Result;
 use crate::case::{Outcome, Ratio, Scale, Target};
@@ -114,17 +114,6 @@ pub fn number(value: f64) -> String {
         size if size >= 10.0 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
     }
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(",")
 }
 
 /// Puts the table into `docs/performance.md`; what stands there outside of the markers stays.
