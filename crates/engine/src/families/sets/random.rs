@@ -111,6 +111,10 @@ fn pop_some(
     }
     removed(cx, EventClass::Set, "spop", key, false);
     popped.iter().for_each(|member| out.bulk(member));
+    if !cx.wants_effects() {
+        cx.effect(&[]);
+        return Ok(());
+    }
     let line = [&b"SREM"[..], key]
         .into_iter()
         .chain(popped.iter().map(Vec::as_slice));
