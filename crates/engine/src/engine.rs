@@ -58,6 +58,17 @@ impl Default for EngineOptions {
     }
 }
 
+/// The limits among the settings that may change while the engine runs; for all shards together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// As [`EngineOptions::max_memory`].
+    pub max_memory: u64,
+    /// As [`EngineOptions::backlog_max_bytes`].
+    pub backlog_max_bytes: u64,
+    /// As [`EngineOptions::backlog_time_ms`].
+    pub backlog_time_ms: u64,
+}
+
 /// What kind of node this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -128,16 +139,22 @@ impl Engine {
 
     /// A new shard for this engine.
     pub fn new_shard(&self, index: usize) -> ShardCore {
-        let shards = self.mesh.shards() as u64;
-        let journal = JournalOptions {
-            backlog_max_bytes: (self.options.backlog_max_bytes / shards) as usize,
-            backlog_max_ms: (self.options.backlog_time_ms > 0).then_some(self.options.backlog_time_ms),
-            ..JournalOptions::default()
-        };
         let seed = self.options.seed.wrapping_add((index as u64).wrapping_mul(0xA24B_AED4_963E_E407));
-        let mut core = ShardCore::new(index as u16, self.options.dbnum, seed, journal);
-        core.max_memory = (self.options.max_memory / shards) as usize;
+        let mut core = ShardCore::new(index as u16, self.options.dbnum, seed, JournalOptions::default());
+        let EngineOptions { max_memory, backlog_max_bytes, backlog_time_ms, .. } = self.options;
+        self.limit_shard(&mut core, EngineLimits { max_memory, backlog_max_bytes, backlog_time_ms });
         core
+    }
+
+    /// Gives a shard its part of new limits.
+    pub fn limit_shard(&self, core: &mut ShardCore, limits: EngineLimits) {
+        let shards = self.mesh.shards() as u64;
+        core.max_memory = (limits.max_memory / shards) as usize;
+        core.journal.set_options(JournalOptions {
+            backlog_max_bytes: (limits.backlog_max_bytes / shards) as usize,
+            backlog_max_ms: (limits.backlog_time_ms > 0).then_some(limits.backlog_time_ms),
+            ..JournalOptions::default()
+        });
     }
 
     /// What kind of node this is.

@@ -32,6 +32,6 @@ pub use damselfly_store as store;
 
 pub use command::{Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread};
 pub use context::{ReadContext, RewriteContext, WriteContext};
-pub use engine::{Engine, EngineOptions, Role, RunningEngine};
+pub use engine::{Engine, EngineLimits, EngineOptions, Role, RunningEngine};
 pub use keyspace::EventClass;
 pub use session::{Begun, Pipeline, Session};

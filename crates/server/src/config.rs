@@ -114,7 +114,7 @@ impl Default for Config {
             replica_announce_ip: String::new(),
             announce_port: 0,
             replica_priority: 100,
-            info_replication_valkey_compatible: true,
+            info_replication_valkey_compatible: false,
             masteruser: String::new(),
             masterauth: String::new(),
             maxclients: 64_000,

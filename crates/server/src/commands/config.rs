@@ -1,15 +1,19 @@
 //! CONFIG: the server's [`Settings`](crate::Settings) for clients.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use damselfly_engine::families::glob::Glob;
-use damselfly_engine::resp::ReplyWriter;
+use damselfly_engine::resp::{ReplyWriter, parse_i64};
+use damselfly_engine::thread::Thread;
 use damselfly_engine::session::AsyncResult;
 use damselfly_engine::{
-    Command, CommandError, CommandResult, Engine, Flags, Group, Handler, Keys, Session,
+    Command, CommandError, CommandResult, Engine, EngineLimits, Flags, Group, Handler, Keys, Session,
 };
 
-use crate::service::SessionHost;
+use crate::config::Config;
+use crate::limits::make_room_for_clients;
+use crate::service::{ServerThread, SessionHost};
 use crate::settings::Settings;
 
 /// The lines of CONFIG HELP (Redis 7.0, `config.c`).
@@ -49,12 +53,45 @@ fn get(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comm
     Ok(())
 }
 
-fn set(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    let settings = settings(session).ok_or_else(needs_server)?;
-    let refused = |error: crate::SettingError| CommandError::owned(format!("ERR {error}"));
-    settings.set(&args[2..]).map_err(refused)?;
-    out.ok();
+/// What the shards have of the settings follows before the reply.
+fn set<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let settings = settings(session).ok_or_else(needs_server)?;
+        let refused = |error: crate::SettingError| CommandError::owned(format!("ERR {error}"));
+        check_clients(&args[2..]).map_err(refused)?;
+        settings.set(&args[2..]).map_err(refused)?;
+        let limits = limits_of(&settings.load());
+        let engine = session.thread.engine.clone();
+        session.thread.on_all_shards(move |core| engine.limit_shard(core, limits)).await;
+        ReplyWriter::new(out, session.proto).ok();
+        Ok(())
+    })
+}
+
+/// Whether the system lets this process have as many clients as `maxclients` asks for.
+fn check_clients(arguments: &[&[u8]]) -> Result<(), crate::SettingError> {
+    let (pairs, _) = arguments.as_chunks::<2>();
+    for [name, value] in pairs.iter().filter(|[name, _]| name.eq_ignore_ascii_case(b"maxclients")) {
+        let wanted = parse_i64(value).and_then(|wanted| u32::try_from(wanted).ok()).unwrap_or(0);
+        let held = make_room_for_clients(wanted);
+        if held < u64::from(wanted) {
+            return Err(crate::SettingError::Refused {
+                name: String::from_utf8_lossy(name).into_owned(),
+                reason: format!(
+                    "The operating system is not able to handle the specified number of clients, try with {held}"
+                ),
+            });
+        }
+    }
     Ok(())
+}
+
+fn limits_of(config: &Config) -> EngineLimits {
+    EngineLimits {
+        max_memory: config.maxmemory,
+        backlog_max_bytes: config.backlog_bytes(),
+        backlog_time_ms: config.shard_repl_backlog_time_ms,
+    }
 }
 
 fn reset_statistics<'a>(
@@ -63,11 +100,21 @@ fn reset_statistics<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        let reset = |thread: &std::rc::Rc<damselfly_engine::thread::Thread>| {
+        let reset = |thread: &Rc<Thread>| {
             thread.stats.borrow_mut().reset();
-            thread.try_with_core(|core| core.space.reset_stats());
+            thread.try_with_core(|core| {
+                core.stats.reset();
+                core.space.reset_stats();
+            });
+            if let Some(server) = ServerThread::on(thread) {
+                server.counters.reset();
+            }
         };
         session.thread.on_all_threads(reset).await;
+        if let Some(host) = session.host.downcast_ref::<SessionHost>() {
+            host.server.shared.clients.reset();
+            host.server.shared.facts.reset_peak();
+        }
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
@@ -80,33 +127,24 @@ fn rewrite(_: &mut Session, _: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResu
 }
 
 fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.array(HELP.len());
-    HELP.iter().for_each(|line| out.simple(line));
+    super::write_help(HELP, out);
     Ok(())
 }
 
-/// Lets the shards follow the settings that they have a copy of.
+/// Lets the shards follow the settings that they have a part of, whoever changes them.
 pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
-    let engine = engine.clone();
+    let engine = Arc::downgrade(engine);
     settings.watch(move |config| {
-        let shards = engine.mesh.shards();
-        let share = usize::try_from(config.maxmemory).unwrap_or(usize::MAX) / shards;
-        for shard in 0..shards {
-            let task = Box::new(
-                move |thread: &std::rc::Rc<damselfly_engine::thread::Thread>| {
-                    thread.try_with_core(|core| core.max_memory = share);
-                },
-            );
-            engine.mesh.run_on(shard, task);
+        let Some(engine) = engine.upgrade() else { return };
+        let limits = limits_of(config);
+        for shard in 0..engine.mesh.shards() {
+            let task = move |thread: &Rc<Thread>| thread.with_core(|core| thread.engine.limit_shard(core, limits));
+            engine.mesh.run_on(shard, Box::new(task));
         }
     });
 }
 
-const ANYTIME: Flags = Flags::ADMIN
-    .or(Flags::NO_SCRIPT)
-    .or(Flags::LOADING)
-    .or(Flags::STALE)
-    .or(Flags::DANGEROUS);
+const ANYTIME: Flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::LOADING).or(Flags::STALE);
 
 /// The rows.
 pub static COMMANDS: &[Command] = &[row(
@@ -128,7 +166,7 @@ static SUBCOMMANDS: &[Command] = &[
     row(
         "set",
         -4,
-        Handler::Session(set),
+        Handler::Async(set),
         "Sets configuration parameters in-flight.",
     )
     .with(ANYTIME),

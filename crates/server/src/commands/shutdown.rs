@@ -8,7 +8,8 @@ use damselfly_engine::{Command, CommandError, CommandResult, Flags, Group, Handl
 /// The options of SHUTDOWN (Redis 7.0, `db.c`, `shutdownCommand`).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Options {
-    save: Option<bool>,
+    save: bool,
+    no_save: bool,
     now: bool,
     force: bool,
     abort: bool,
@@ -19,17 +20,16 @@ impl Options {
         let mut options = Options::default();
         for word in words {
             match word {
-                _ if is_word(word, "nosave") => options.save = Some(false),
-                _ if is_word(word, "save") => options.save = Some(true),
+                _ if is_word(word, "nosave") => options.no_save = true,
+                _ if is_word(word, "save") => options.save = true,
                 _ if is_word(word, "now") => options.now = true,
                 _ if is_word(word, "force") => options.force = true,
                 _ if is_word(word, "abort") => options.abort = true,
                 _ => return Err(CommandError::Syntax),
             }
         }
-        let twice = words.iter().filter(|word| is_word(word, "save") || is_word(word, "nosave")).count() > 1;
-        let alone = options.abort && options != (Options { abort: true, ..Options::default() });
-        if twice || alone { Err(CommandError::Syntax) } else { Ok(options) }
+        let more_than_abort = options.abort && options != (Options { abort: true, ..Options::default() });
+        if more_than_abort || (options.save && options.no_save) { Err(CommandError::Syntax) } else { Ok(options) }
     }
 }
 
@@ -40,7 +40,7 @@ fn shutdown(session: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> C
     }
     let host = session.host.downcast_ref::<SessionHost>();
     let stop = host.map_or(session.thread.engine.stop_token(), |host| &host.server.shared.stop);
-    if options.save == Some(true) && !options.force {
+    if options.save && !options.force {
         // This version writes no snapshot to a file: what was asked for can't be done.
         tracing::error!("SHUTDOWN SAVE: saving to a file is not supported by this version");
         return Err(CommandError::text("ERR Errors trying to SHUTDOWN. Check logs."));
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn options_that_contradict_each_other_are_refused() {
         let parse = |words: &str| Options::parse(&words.split_whitespace().map(str::as_bytes).collect::<Vec<_>>());
-        assert_eq!(parse("nosave NOW").unwrap(), Options { save: Some(false), now: true, ..Options::default() });
+        assert_eq!(parse("nosave NOW").unwrap(), Options { no_save: true, now: true, ..Options::default() });
         assert!(parse("abort").unwrap().abort && parse("").is_ok());
-        for words in ["save nosave", "save save", "abort now", "later"] {
+        for words in ["save nosave", "abort now", "later"] {
             assert_eq!(parse(words), Err(CommandError::Syntax), "{words}");
         }
     }

@@ -234,7 +234,7 @@ mod tests {
                 "--replica_announce_ip=10.0.0.1",
                 "--announce_port=8",
                 "--replica_priority=9",
-                "--info_replication_valkey_compatible=false",
+                "--info_replication_valkey_compatible=true",
                 "--maxclients=10",
                 "--timeout=11",
                 "--tcp_keepalive=12",
@@ -274,7 +274,7 @@ mod tests {
             ),
             (3 << 10, 4 << 20)
         );
-        assert!(!config.replica_partial_sync && !config.info_replication_valkey_compatible);
+        assert!(!config.replica_partial_sync && config.info_replication_valkey_compatible);
         assert_eq!(
             (config.maxclients, config.timeout, config.tcp_keepalive),
             (10, 11, 12)

@@ -38,6 +38,12 @@ impl ClientSlots {
         }
     }
 
+    /// Forgets what has been counted; the places stay taken.
+    pub fn reset(&self) {
+        self.accepted.store(0, Ordering::Relaxed);
+        self.rejected.store(0, Ordering::Relaxed);
+    }
+
     /// Connections that are open now.
     pub fn connected(&self) -> usize {
         self.connected.load(Ordering::Acquire)

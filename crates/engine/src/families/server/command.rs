@@ -1,7 +1,7 @@
 //! COMMAND: the command table, told to clients.
 
 use super::{EASY, row};
-use crate::command::{Command, CommandError, CommandResult, CommandTable, Flags, Handler, KeyPositions, KeySpec};
+use crate::command::{Command, CommandError, CommandResult, CommandTable, Flags, Handler, KeyPositions, KeySpec, Keys};
 use crate::families::glob::Glob;
 use crate::families::options::is_word;
 use crate::session::Session;
@@ -28,7 +28,7 @@ fn info(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
     for name in &args[2..] {
         match find(&session.thread.engine.table, name) {
             Some((parent, row)) => write_info(parent, row, out),
-            None => out.null_array(),
+            None => out.null(),
         }
     }
     Ok(())
@@ -193,8 +193,10 @@ fn keys_of(session: &Session, args: &[&[u8]]) -> Result<(&'static Command, KeyPo
         return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
     }
     let wrong = CommandError::text("ERR Invalid arguments specified for command");
+    // A destination is not enough where keys are counted: the count is wrong then.
+    let least = if let Keys::Counted { extra: 1.., .. } = row.keys { 2 } else { 1 };
     match row.keys.positions(args) {
-        Ok(keys) if !keys.is_empty() => Ok((row, keys)),
+        Ok(keys) if keys.len() >= least => Ok((row, keys)),
         _ => Err(wrong),
     }
 }

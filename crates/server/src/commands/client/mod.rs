@@ -175,7 +175,11 @@ fn unblock(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
         [_, _, _] => {}
         [_, _, _, word] if is_word(word, "timeout") || is_word(word, "error") => {}
         [_, _, _, _] => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(CommandError::Syntax),
+        _ => {
+            return Err(CommandError::text(
+                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
+            ));
+        }
     }
     parse_i64(args[2]).ok_or(CommandError::NotInteger)?;
     out.integer(0);
