@@ -14,7 +14,6 @@ pub mod context;
 pub mod coordinator;
 pub mod core;
 pub mod digest;
-pub mod dump;
 pub mod engine;
 pub mod families;
 pub mod keyspace;

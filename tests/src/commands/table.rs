@@ -93,7 +93,7 @@ use Family::{Hashes, Keys, Lists, Server, Sets, SortedSets, Strings, Transaction
 pub static ROWS: &[Row] = &[
     // Strings.
     often(Strings, "SET <string> <value>"),
-    write(Strings, "SET <string> <value> (NX|XX)? (EX <seconds>|PX <millis>|EXAT <unix>|PXAT <unixms>|KEEPTTL|GET)*"),
+    write(Strings, "SET <string> <value> (NX|XX)? (EX <seconds>|PX <millis>|EXAT <later>|PXAT <laterms>|KEEPTTL|GET)*"),
     read(Strings, Exact, "GET <string>"),
     read(Strings, Exact, "MGET <string>+"),
     write(Strings, "MSET (<string> <value>)+"),

@@ -248,6 +248,9 @@ impl Vocabulary for Words {
             ),
             "unix" => self.time(FAR_UNIX, 1, rng),
             "unixms" => self.time(FAR_UNIX * 1_000, 1, rng),
+            // For SET: a key that is made with a time that has passed is gone at once here, and soon in Redis.
+            "later" => self.time(FAR_UNIX, FAR_UNIX, rng),
+            "laterms" => self.time(FAR_UNIX * 1_000, FAR_UNIX * 1_000, rng),
             "pattern" => rng.pick(&PATTERNS).as_bytes().to_vec(),
             "db" => self.integer(0, 3, rng),
             other => panic!("no slot <{other}>"),

@@ -58,7 +58,7 @@ fn object<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u
                 "Value at:0x{:x} refcount:1 encoding:{} serializedlength:{} lru:0 lru_seconds_idle:0 kind:{} heap:{}",
                 std::ptr::from_ref(value).addr(),
                 encoding_name(value),
-                crate::dump::dump_value(value).len().saturating_sub(10),
+                damselfly_snapshot::dump_value(value).len().saturating_sub(10),
                 value.kind().name(),
                 value.heap_size(),
             ))

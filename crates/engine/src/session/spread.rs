@@ -339,7 +339,7 @@ pub(crate) fn push_restore(
     value: &Value,
     expire_at: Option<UnixMs>,
 ) {
-    let payload = crate::dump::dump_value(value);
+    let payload = damselfly_snapshot::dump_value(value);
     let ttl = expire_at.unwrap_or(0).to_string();
     effects.push(db, &[b"RESTORE", key, ttl.as_bytes(), &payload, b"REPLACE", b"ABSTTL"]);
 }

@@ -5,6 +5,7 @@ use crate::context::{ReadContext, RewriteContext};
 use crate::families::options::{Words, integer, is_word};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
+use damselfly_snapshot::RestoreError;
 use damselfly_store::Value;
 
 pub(super) fn dump(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
@@ -61,9 +62,10 @@ impl<'a> RestoreCommand<'a> {
     }
 
     fn value(&self) -> Result<Value, CommandError> {
-        damselfly_snapshot::check_dump(self.payload)
-            .map_err(|_| CommandError::text("ERR DUMP payload version or checksum are wrong"))?;
-        damselfly_snapshot::restore_value(self.payload).map_err(|_| CommandError::text("ERR Bad data format"))
+        damselfly_snapshot::restore_value(self.payload).map_err(|error| match error {
+            RestoreError::Footer(_) => CommandError::text("ERR DUMP payload version or checksum are wrong"),
+            _ => CommandError::text("ERR Bad data format"),
+        })
     }
 
     fn run(&self, cx: &mut RewriteContext<'_>) -> CommandResult {
