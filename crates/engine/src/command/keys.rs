@@ -90,6 +90,9 @@ impl Keys {
 
 /// Where keys stand in groups with other arguments, the last group must be whole.
 fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, CommandError> {
+    if last == first as i8 {
+        return Ok((usize::from(first) < args.len()).then_some(first.into()).into_iter().collect());
+    }
     let len = args.len() as i64;
     let (first, step) = (i64::from(first), i64::from(step.max(1)));
     if last < 0 && step > 1 && (len - first) % step != 0 {
