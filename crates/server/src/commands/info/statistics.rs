@@ -60,7 +60,7 @@ fn by_name(report: &Report) -> BTreeMap<String, &RowStats> {
 /// The time of all calls is taken from those that were timed.
 pub(super) fn commands(report: &Report, text: &mut Text) {
     for (name, stats) in by_name(report) {
-        let per_call = stats.usec_per_call();
+        let per_call = if stats.calls == 0 { 0.0 } else { stats.usec_per_call() };
         let RowStats { calls, rejected, failed, .. } = stats;
         let line = format!(
             "calls={calls},usec={},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}",
