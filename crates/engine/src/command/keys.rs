@@ -104,7 +104,8 @@ fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, 
 
 fn counted(args: &[&[u8]], count: u8, first: u8, extra: u8) -> Result<KeyPositions, CommandError> {
     let number = args.get(usize::from(count)).ok_or(CommandError::Syntax)?;
-    let number = damselfly_resp::parse_i64(number).ok_or(CommandError::NotInteger)?;
+    // What is wrong with the number is the handler's to say.
+    let number = damselfly_resp::parse_i64(number).unwrap_or(0);
     let available = args.len().saturating_sub(first.into());
     let mut found = KeyPositions::new();
     if extra != 0 {
