@@ -347,8 +347,10 @@ impl PrimaryFlow {
     pub fn deadline(&self) -> Option<u64> {
         let stuck = self.progress_ms.map(|since| since + self.config.replication_timeout_ms);
         let Some(stable) = self.stable() else { return stuck };
-        let gather = stable.oldest_ms.map(|oldest| oldest + self.config.gather_ms);
-        let keepalive = Some(stable.last_record_ms + self.config.keepalive_ms).filter(|_| gather.is_none());
+        // What is in flight comes first; its end is an event of its own.
+        let idle = self.in_flight == 0 && stable.catch_up.is_none();
+        let gather = stable.oldest_ms.map(|oldest| oldest + self.config.gather_ms).filter(|_| self.in_flight == 0);
+        let keepalive = Some(stable.last_record_ms + self.config.keepalive_ms).filter(|_| idle && stable.runs.is_empty());
         let acks = Some(stable.acked_ms + self.config.replication_timeout_ms);
         [stuck, gather, keepalive, acks].into_iter().flatten().min()
     }
