@@ -141,6 +141,11 @@ impl ClientEntry {
         self.note(session);
     }
 
+    /// Notes that its replies are sent.
+    pub(crate) fn sent(&self, output_size: usize) {
+        self.buffers.set(Buffers { output: 0, output_size, ..self.buffers.get() });
+    }
+
     /// Notes the session's state, before somebody looks at it.
     pub(crate) fn note(&self, session: &Session) {
         let mut state = self.state.borrow_mut();
@@ -153,6 +158,9 @@ impl ClientEntry {
         state.watches = !session.watched.is_empty();
         state.dirty = state.watches && session.dirty.load(Ordering::Relaxed);
         state.command = session.last_row;
+        if session.replica.is_some() {
+            self.kind.set(ClientKind::Replica);
+        }
     }
 
     /// Notes what CLIENT SETINFO said.

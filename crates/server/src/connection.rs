@@ -161,6 +161,7 @@ impl Connection {
         self.host.server.counters.wrote(self.pipeline.out.len());
         self.pipeline.out.clear();
         self.pipeline.out.shrink_to(KEPT_BYTES);
+        self.host.entry.sent(self.pipeline.out.capacity());
         Ok(killed.then_some(End::Killed))
     }
 

@@ -140,12 +140,11 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     };
     let config = shared.settings.load();
     let server = ServerThread::of(&thread, &shared);
-    let id = thread.engine.next_client_id();
-    let entry = Rc::new(ClientEntry::new(id, peer, local, fd, shared.stop.child_token()));
+    let mut session = Session::new(thread, Rc::new(()));
+    let entry = Rc::new(ClientEntry::new(session.id, peer, local, fd, shared.stop.child_token()));
     let _listed = server.clients.add(entry.clone());
     let host = Rc::new(SessionHost { server, entry });
-    let mut session = Session::new(thread, host.clone());
-    session.id = id;
+    session.host = host.clone();
     session.peer_ip = peer.ip().to_canonical().to_string();
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,

@@ -1,5 +1,6 @@
 //! Which clients CLIENT LIST shows and CLIENT KILL closes (Redis 7.0, `networking.c`, `clientCommand`).
 
+use super::link::Link;
 use crate::clients::{ClientEntry, ClientKind};
 use damselfly_engine::CommandError;
 use damselfly_engine::families::options::is_word;
@@ -68,6 +69,15 @@ impl Filter {
             _ => return Err(CommandError::Syntax),
         }
         Ok(())
+    }
+
+    /// Whether all conditions hold for the link to this server's primary.
+    pub(super) fn takes_link(&self, link: &Link) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&link.id))
+            && self.address.as_ref().is_none_or(|wanted| *wanted == link.address)
+            && self.own_address.is_none()
+            && self.max_age_s.is_none()
+            && self.kind.is_none_or(|kind| kind == Some(ClientKind::Master))
     }
 
     /// Whether all conditions hold for a client.

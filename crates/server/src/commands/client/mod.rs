@@ -1,6 +1,7 @@
 //! CLIENT: the connections, this one and all others.
 
 mod filter;
+mod link;
 
 use crate::clients::{ClientEntry, Replies};
 use crate::service::{ServerThread, SessionHost};
@@ -11,6 +12,7 @@ use damselfly_engine::session::AsyncResult;
 use damselfly_engine::thread::{Thread, unix_ms};
 use damselfly_engine::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session};
 use filter::Filter;
+use link::Link;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -69,13 +71,15 @@ fn info(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
 
 /// The lines of all clients that the filter takes, in the order of their ids.
 async fn lines(session: &Session, filter: Filter) -> BTreeMap<u64, Vec<u8>> {
+    let link = Link::of(session).filter(|link| filter.takes_link(link));
     let work = move |thread: &Rc<Thread>| {
         let Some(server) = ServerThread::on(thread) else { return Vec::new() };
         let (now, table) = (unix_ms(), &thread.engine.table);
         let entries = server.clients.entries().into_iter().filter(|entry| filter.takes(entry, now));
         entries.map(|entry| (entry.id, entry.line(now, table))).collect()
     };
-    session.thread.on_all_threads(work).await.into_iter().flatten().collect()
+    let clients = session.thread.on_all_threads(work).await.into_iter().flatten();
+    clients.chain(link.map(|link| (link.id, link.line()))).collect()
 }
 
 fn list<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {

@@ -2,7 +2,6 @@
 
 mod memory;
 mod process;
-mod replication;
 mod report;
 mod sections;
 mod statistics;
@@ -36,7 +35,7 @@ static SECTIONS: &[Section] = &[
     section("Memory", memory::write),
     section("Persistence", sections::persistence),
     section("Stats", statistics::stats),
-    section("Replication", replication::write),
+    section("Replication", sections::replication),
     section("CPU", sections::cpu),
     Section { other_name: "module_list", ..section("Modules", |_, _| {}) },
     Section { default: false, ..section("Commandstats", statistics::commands) },

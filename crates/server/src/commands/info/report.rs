@@ -6,6 +6,7 @@ use crate::service::{ServerThread, SessionHost};
 use crate::{Config, Shared};
 use damselfly_engine::core::ShardCore;
 use damselfly_engine::keyspace::KeyspaceStats;
+use damselfly_engine::replicate::replication_section;
 use damselfly_engine::stats::CommandStats;
 use damselfly_engine::store::DbIndex;
 use damselfly_engine::thread::{Thread, unix_ms};
@@ -21,6 +22,8 @@ pub(super) struct Report {
     pub(super) engine: Arc<Engine>,
     pub(super) shared: Shared,
     pub(super) config: Arc<Config>,
+    /// The section of replication, with its headline.
+    pub(super) replication: String,
     /// The sums over all threads.
     pub(super) sums: ThreadReport,
 }
@@ -68,10 +71,6 @@ pub(super) struct Shards {
     pub(super) table_bytes: u64,
     /// Bytes of journal that are kept.
     pub(super) backlog_bytes: u64,
-    /// Whether a journal is kept at all.
-    pub(super) keeps_backlog: bool,
-    /// Records journalled since the start of the lineage.
-    pub(super) records: u64,
     /// Values that wait to be freed.
     pub(super) garbage: u64,
     /// Commands that wait for a snapshot or a slow replica.
@@ -104,7 +103,8 @@ impl Report {
             sums.add(report);
         }
         let config = shared.settings.load();
-        Ok(Report { engine: session.thread.engine.clone(), config, shared, sums })
+        let replication = replication_section(&session.thread).await;
+        Ok(Report { engine: session.thread.engine.clone(), config, shared, replication, sums })
     }
 
     /// Bytes in use: data, kept journal, buffers of clients.
@@ -198,8 +198,6 @@ impl Shards {
             used_bytes: store.used_memory() as u64,
             table_bytes: databases.iter().map(|db| store.memory(*db).table as u64).sum(),
             backlog_bytes: core.journal.backlog_bytes() as u64,
-            keeps_backlog: core.journal.keeps_backlog(),
-            records: core.journal.next_lsn().0 - 1,
             garbage: core.space.garbage_len() as u64,
             parked: core.parked_len() as u64,
             changes: core.space.changes,
@@ -212,8 +210,6 @@ impl Shards {
         self.used_bytes += other.used_bytes;
         self.table_bytes += other.table_bytes;
         self.backlog_bytes += other.backlog_bytes;
-        self.keeps_backlog |= other.keeps_backlog;
-        self.records += other.records;
         self.garbage += other.garbage;
         self.parked += other.parked;
         self.changes += other.changes;

@@ -74,6 +74,11 @@ pub(super) fn persistence(report: &Report, text: &mut Text) {
     text.fields(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"], 0);
 }
 
+pub(super) fn replication(report: &Report, text: &mut Text) {
+    let lines = &report.replication;
+    text.lines(lines.strip_prefix("# Replication\r\n").unwrap_or(lines));
+}
+
 pub(super) fn cpu(_: &Report, text: &mut Text) {
     let Cpu { user, system } = Cpu::of_process();
     text.field("used_cpu_sys", format_args!("{system:.6}"));

@@ -31,6 +31,11 @@ impl Text {
         self.field(format_args!("{name}_human"), human(bytes));
     }
 
+    /// Lines that are complete already.
+    pub(super) fn lines(&mut self, lines: &str) {
+        self.0.push_str(lines);
+    }
+
     /// All of it.
     pub(super) fn finish(self) -> String {
         self.0
