@@ -5,6 +5,7 @@ use crate::session::{AsyncResult, Session};
 use crate::thread::join;
 use damselfly_journal::Lsn;
 use damselfly_replication::SyncId;
+use damselfly_replication::primary::SessionState;
 use damselfly_resp::{ReplyWriter, parse_i64};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +34,8 @@ impl Session {
         let shards: Vec<usize> =
             (0..self.thread.engine.mesh.shards()).filter(|shard| self.has_written(*shard)).collect();
         if shards.is_empty() {
-            return self.thread.engine.replication().hub.replicas().len();
+            let replicas = self.thread.engine.replication().hub.replicas();
+            return replicas.iter().filter(|replica| replica.state == SessionState::StableSync).count();
         }
         let targets = self.ask_for_acks(&shards).await;
         let deadline = async {

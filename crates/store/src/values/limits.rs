@@ -26,7 +26,7 @@ pub struct Limits {
 impl Limits {
     /// The defaults of Redis 7.0.
     pub const REDIS_7: Limits = Limits {
-        hash_max_listpack_entries: 128,
+        hash_max_listpack_entries: 512,
         hash_max_listpack_value: 64,
         set_max_intset_entries: 512,
         set_max_listpack_entries: 128,
