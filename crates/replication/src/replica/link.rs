@@ -366,13 +366,13 @@ impl ReplicaLink {
                 }
                 Ok(())
             }
-            (FlowEvent::Tail(lsn), Stage::StableRequested { .. }) => {
+            // Early, if a recorded stream is played flow by flow; it counts when all cuts are here.
+            (FlowEvent::Tail(lsn), Stage::Loading | Stage::StableRequested { .. }) => {
                 session.tails[flow] = Some(lsn);
                 self.enter_if_complete();
                 Ok(())
             }
             (FlowEvent::Arrived { part, global }, _) => self.meet(now_ms, flow, part, global),
-            (FlowEvent::Tail(_), _) => Err(LinkError::StreamOrder { flow, what: "its tail before all cuts" }),
             _ => Err(LinkError::StreamOrder { flow, what: "progress that does not belong here" }),
         }
     }
