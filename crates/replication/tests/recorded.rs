@@ -226,7 +226,7 @@ fn full_syncs_are_followed_to_their_ends() {
             let ours = without_version(requests(&replay.control_sent));
             assert_eq!(ours, without_version(requests(&recorded(scenario, 0, "replica"))), "{scenario}");
             replay.compare_flows(scenario, &[1, 2]);
-            assert!(replay.keys.len() > 500);
+            assert!(replay.keys.len() > 200, "{} keys", replay.keys.len());
             // Under writes (only "chunks" has them) Dragonfly may send a key again.
             assert!(scenario == "chunks" || replay.keys.values().all(|times| *times == 1), "{scenario}: each key once");
             assert!(replay.records.len() >= 50, "{} records", replay.records.len());
