@@ -86,36 +86,103 @@ impl Command {
         .collect()
     }
 
-    /// Where its keys stand.
-    pub fn key_specs(&self) -> Vec<KeySpec> {
+    /// Where its keys stand, and what it does to them in Redis's words.
+    pub fn key_specs(&self) -> Vec<(KeySpec, Vec<&'static str>)> {
+        let words = |access: &'static str| access.split(' ').collect::<Vec<_>>();
+        let (first, others) = self.access_parts();
         match self.keys {
             Keys::None => Vec::new(),
-            Keys::Range { first, last, step } => {
-                let (first, last) = (i64::from(first), i64::from(last));
-                vec![KeySpec::Range { first, last: if last < 0 { last } else { last - first }, step: step.into() }]
+            Keys::Range { first: at, last, step } => {
+                let (at, last, step) = (i64::from(at), i64::from(last), i64::from(step));
+                let range = |from| KeySpec::Range { first: from, last: if last < 0 { last } else { last - from }, step };
+                match others {
+                    None => vec![(range(at), words(first))],
+                    Some(others) => {
+                        let one = KeySpec::Range { first: at, last: 0, step };
+                        vec![(one, words(first)), (range(at + step), words(others))]
+                    }
+                }
             }
-            Keys::Counted { count, first, extra } => {
-                let counted = KeySpec::Counted { count: count.into(), first: i64::from(first) - i64::from(count) };
-                let extra = (extra > 0).then_some(KeySpec::Range { first: extra.into(), last: 0, step: 1 });
-                extra.into_iter().chain([counted]).collect()
+            Keys::Counted { count, first: at, extra } => {
+                let counted = KeySpec::Counted { count: count.into(), first: i64::from(at) - i64::from(count) };
+                let one = (extra > 0).then_some(KeySpec::Range { first: extra.into(), last: 0, step: 1 });
+                let one = one.map(|one| (one, words(first)));
+                one.into_iter().chain([(counted, words(others.unwrap_or(first)))]).collect()
             }
-            Keys::Custom(_) => vec![KeySpec::Unknown],
+            Keys::Custom(_) => vec![(KeySpec::Unknown, words(first))],
         }
     }
 
-    /// What it does to its keys, in Redis's words (the flags of a key specification).
-    pub fn key_access(&self) -> &'static [&'static str] {
-        if self.is_write() { &["RW", "access", "update"] } else { &["RO", "access"] }
+    /// What it does to its first key, and to the others if that differs.
+    pub fn access_parts(&self) -> (&'static str, Option<&'static str>) {
+        let stores = matches!(self.keys, Keys::Counted { extra: 1.., .. });
+        match self.access {
+            "" if stores => ("OW update", Some("RO access")),
+            "" if self.is_write() => ("RW access update", None),
+            "" => ("RO access", None),
+            access => access.split_once(';').map_or((access, None), |(first, others)| (first, Some(others))),
+        }
     }
 
     /// Hints for clients that speak to several servers.
-    pub fn tips(&self) -> &'static [&'static str] {
-        match self.spread {
-            Spread::Split(Merge::ByKey) => &["request_policy:multi_shard"],
-            Spread::Split(Merge::Sum) => &["request_policy:multi_shard", "response_policy:agg_sum"],
-            Spread::Split(_) => &["request_policy:multi_shard", "response_policy:all_succeeded"],
-            Spread::All(Merge::Sum) => &["request_policy:all_shards", "response_policy:agg_sum"],
-            _ => &[],
+    pub fn hint_words(&self) -> Vec<&'static str> {
+        let hints = match self.spread {
+            _ if !self.hints.is_empty() => self.hints,
+            Spread::Split(Merge::ByKey) => "request_policy:multi_shard",
+            Spread::Split(Merge::Sum) => "request_policy:multi_shard response_policy:agg_sum",
+            Spread::Split(_) => "request_policy:multi_shard response_policy:all_succeeded",
+            Spread::All(Merge::Sum) => "request_policy:all_shards response_policy:agg_sum",
+            _ => return Vec::new(),
+        };
+        hints.split(' ').collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::ALL;
+
+    fn all() -> impl Iterator<Item = &'static Command> {
+        let rows = ALL.iter().copied().flatten();
+        rows.flat_map(|row| std::iter::once(row).chain(row.subcommands))
+    }
+
+    /// The words that Redis 7.0 knows (`server.h`, `CMD_KEY_*`).
+    #[test]
+    fn access_is_said_in_words_that_redis_knows_and_agrees_with_the_kind() {
+        const MODES: [&str; 4] = ["RO", "RW", "OW", "RM"];
+        const MORE: [&str; 5] = ["access", "update", "insert", "delete", "variable_flags"];
+        for row in all() {
+            for (_, words) in row.key_specs() {
+                let (mode, more) = words.split_first().expect("at least a mode");
+                assert!(MODES.contains(mode), "{}: {mode}", row.name);
+                assert!(more.iter().all(|word| MORE.contains(word)), "{}: {more:?}", row.name);
+                assert!(row.is_write() || *mode == "RO", "{} reads, and yet {mode}", row.name);
+            }
+            let writes = row.key_specs().iter().any(|(_, words)| words[0] != "RO");
+            assert!(!row.is_write() || writes || row.key_specs().is_empty(), "{} writes no key", row.name);
         }
+    }
+
+    #[test]
+    fn rows_are_complete() {
+        for row in all() {
+            assert!(row.arity != 0 && !row.summary.is_empty() && row.since.contains('.'), "{}", row.name);
+            assert!(row.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", row.name);
+            assert!(!row.hint_words().contains(&""), "{}", row.name);
+            let mut names: Vec<_> = row.subcommands.iter().map(|sub| sub.name).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{} has a subcommand twice", row.name);
+        }
+    }
+
+    #[test]
+    fn specifications_of_one_key_and_of_several() {
+        let row = |name: &str| all().find(|row| row.name == name).expect("a row");
+        assert_eq!(row("get").key_specs(), [(KeySpec::Range { first: 1, last: 0, step: 1 }, vec!["RO", "access"])]);
+        let store = row("zunionstore").key_specs();
+        assert_eq!(store[0], (KeySpec::Range { first: 1, last: 0, step: 1 }, vec!["OW", "update"]));
+        assert_eq!(store[1], (KeySpec::Counted { count: 2, first: 1 }, vec!["RO", "access"]));
     }
 }

@@ -203,6 +203,10 @@ pub struct Command {
 }
 
 impl Command {
+    /// What it does to its keys, where that is not what its kind says; see [`Command::access`].
+    pub access: &'static str,
+    /// Hints for clients, where they are not what the spread says; see [`Command::hints`].
+    pub hints: &'static str,
     /// A row with the usual defaults.
     pub const fn new(
         name: &'static str,
@@ -228,6 +232,8 @@ impl Command {
     }
 
     /// With these flags as well.
+            access: "",
+            hints: "",
     pub const fn with(mut self, flags: Flags) -> Command {
         self.flags = self.flags.or(flags);
         self
@@ -244,6 +250,19 @@ impl Command {
         self.subcommands = subcommands;
         self
     }
+    /// With what it does to its keys, in the words of Redis's key specifications (`RW`, `access`, `update`, …) with blanks
+    /// between them; where the first key differs from the others, a semicolon parts the two.
+    pub const fn access(mut self, access: &'static str) -> Command {
+        self.access = access;
+        self
+    }
+
+    /// With hints for clients that speak to several servers (Redis's "command tips"), with blanks between them.
+    pub const fn hints(mut self, hints: &'static str) -> Command {
+        self.hints = hints;
+        self
+    }
+
 
     /// Whether it can change data.
     pub fn is_write(&self) -> bool {

@@ -172,7 +172,7 @@ const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     // Redis refuses PING while it loads; here it answers, so that monitors see a server that is alive.
-    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST.or(Flags::LOADING)),
+    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded"),
     row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
     row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
     row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST),

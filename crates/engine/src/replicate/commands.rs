@@ -131,7 +131,8 @@ pub static COMMANDS: &[Command] = &[
     row("replconf", -1, "3.0.0", Handler::Async(from_replica), "What a replica tells its primary of itself.").with(OWN.or(Flags::ALLOW_BUSY)),
     row("dfly", -2, "1.0.0", Handler::Async(from_replica), "Flows of replication between servers.").with(OWN),
     row("wait", 3, "3.0.0", Handler::Async(super::wait::wait), "Waits until replicas have this connection's writes.")
-        .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION)),
+        .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION))
+        .hints("request_policy:all_shards response_policy:agg_min"),
 ];
 
 const fn row(

@@ -2,7 +2,7 @@
 
 use super::spread::is_everywhere;
 use super::{AsyncResult, Begun, Pipeline, Session};
-use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys, Spread};
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{CommandBatch, KeyLock, LockMode, key_hash};
 use crate::watch::DirtyFlag;
@@ -285,7 +285,7 @@ pub static COMMANDS: &[Command] = &[
     )
     .with(QUICK)
     .with(Flags::UNQUEUED)
-    .spread(Spread::Gather),
+    .access("RO"),
     Command::new(
         "unwatch",
         1,

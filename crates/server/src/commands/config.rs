@@ -169,7 +169,8 @@ static SUBCOMMANDS: &[Command] = &[
         Handler::Async(set),
         "Sets configuration parameters in-flight.",
     )
-    .with(ANYTIME),
+    .with(ANYTIME)
+    .hints("request_policy:all_nodes response_policy:all_succeeded"),
     row(
         "resetstat",
         2,

@@ -16,11 +16,11 @@ const KEY: Keys = Keys::Range { first: 2, last: 2, step: 1 };
 
 /// The rows.
 pub(super) static SUBCOMMANDS: &[Command] = &[
-    row("encoding", 3, KEY, "2.2.3", Handler::Read(encoding), "The form that Redis would keep the value in."),
-    row("freq", 3, KEY, "4.0.0", Handler::Read(freq), "How often the key is used; needs an LFU policy."),
+    row("encoding", 3, KEY, "2.2.3", Handler::Read(encoding), "The form that Redis would keep the value in.").access("RO").hints("nondeterministic_output"),
+    row("freq", 3, KEY, "4.0.0", Handler::Read(freq), "How often the key is used; needs an LFU policy.").access("RO").hints("nondeterministic_output"),
     row("help", 2, Keys::None, "6.2.0", Handler::Session(help), "What OBJECT can do.").with(Flags::LOADING.or(Flags::STALE)),
-    row("idletime", 3, KEY, "2.2.3", Handler::Read(idletime), "Seconds since the last use; not measured here."),
-    row("refcount", 3, KEY, "2.2.3", Handler::Read(refcount), "How many refer to the value."),
+    row("idletime", 3, KEY, "2.2.3", Handler::Read(idletime), "Seconds since the last use; not measured here.").access("RO").hints("nondeterministic_output"),
+    row("refcount", 3, KEY, "2.2.3", Handler::Read(refcount), "How many refer to the value.").access("RO").hints("nondeterministic_output"),
 ];
 
 const fn row(

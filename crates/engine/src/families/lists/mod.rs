@@ -29,23 +29,23 @@ const GROWS_FAST: Flags = Flags::DENY_OOM.or(Flags::FAST);
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("lpush", -3, "1.0.0", Write(ends::lpush), "Puts elements before the first of a list, made if need be.").with(GROWS_FAST),
-    row("rpush", -3, "1.0.0", Write(ends::rpush), "Puts elements behind the last of a list, made if need be.").with(GROWS_FAST),
-    row("lpushx", -3, "2.2.0", Write(ends::lpushx), "Puts elements before the first of a list that exists.").with(GROWS_FAST),
-    row("rpushx", -3, "2.2.0", Write(ends::rpushx), "Puts elements behind the last of a list that exists.").with(GROWS_FAST),
-    row("lpop", -2, "1.0.0", Write(ends::lpop), "Removes and returns the first elements of a list.").with(Flags::FAST),
-    row("rpop", -2, "1.0.0", Write(ends::rpop), "Removes and returns the last elements of a list.").with(Flags::FAST),
-    two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another."),
-    two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another."),
-    Command::new("lmpop", -4, COUNTED, Group::List, "7.0.0", Rewrite(ends::lmpop), "Removes and returns elements of the first list that has any."),
-    row("llen", 2, "1.0.0", Read(inside::llen), "Returns the length of a list.").with(Flags::FAST),
+    row("lpush", -3, "1.0.0", Write(ends::lpush), "Puts elements before the first of a list, made if need be.").with(GROWS_FAST).access("RW insert"),
+    row("rpush", -3, "1.0.0", Write(ends::rpush), "Puts elements behind the last of a list, made if need be.").with(GROWS_FAST).access("RW insert"),
+    row("lpushx", -3, "2.2.0", Write(ends::lpushx), "Puts elements before the first of a list that exists.").with(GROWS_FAST).access("RW insert"),
+    row("rpushx", -3, "2.2.0", Write(ends::rpushx), "Puts elements behind the last of a list that exists.").with(GROWS_FAST).access("RW insert"),
+    row("lpop", -2, "1.0.0", Write(ends::lpop), "Removes and returns the first elements of a list.").with(Flags::FAST).access("RW access delete"),
+    row("rpop", -2, "1.0.0", Write(ends::rpop), "Removes and returns the last elements of a list.").with(Flags::FAST).access("RW access delete"),
+    two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another.").access("RW access delete;RW insert"),
+    two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another.").access("RW access delete;RW insert"),
+    Command::new("lmpop", -4, COUNTED, Group::List, "7.0.0", Rewrite(ends::lmpop), "Removes and returns elements of the first list that has any.").access("RW access delete"),
+    row("llen", 2, "1.0.0", Read(inside::llen), "Returns the length of a list.").with(Flags::FAST).access("RO"),
     row("lrange", 4, "1.0.0", Read(inside::lrange), "Returns a range of elements of a list."),
     row("lindex", 3, "1.0.0", Read(inside::lindex), "Returns the element at an index of a list."),
     row("lpos", -3, "6.0.6", Read(inside::lpos), "Returns the indexes of equal elements in a list."),
-    row("lset", 4, "1.0.0", Write(inside::lset), "Replaces the element at an index of a list.").with(GROWS),
-    row("linsert", 5, "2.2.0", Write(inside::linsert), "Puts an element before or behind another one in a list.").with(GROWS),
-    row("lrem", 4, "1.0.0", Write(inside::lrem), "Removes equal elements from a list."),
-    row("ltrim", 4, "1.0.0", Write(inside::ltrim), "Removes what lies outside a range of a list."),
+    row("lset", 4, "1.0.0", Write(inside::lset), "Replaces the element at an index of a list.").with(GROWS).access("RW update"),
+    row("linsert", 5, "2.2.0", Write(inside::linsert), "Puts an element before or behind another one in a list.").with(GROWS).access("RW insert"),
+    row("lrem", 4, "1.0.0", Write(inside::lrem), "Removes equal elements from a list.").access("RW delete"),
+    row("ltrim", 4, "1.0.0", Write(inside::ltrim), "Removes what lies outside a range of a list.").access("RW delete"),
 ];
 
 const fn two(

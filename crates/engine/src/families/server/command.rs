@@ -69,11 +69,12 @@ fn write_info(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>
     let (first, last, step) = row.keys.legacy_range();
     [first, last, step].into_iter().for_each(|number| out.integer(number));
     write_words(&row.acl_categories(), out);
-    out.set(row.tips().len());
-    row.tips().iter().for_each(|tip| out.bulk(tip));
+    let hints = row.hint_words();
+    out.set(hints.len());
+    hints.iter().for_each(|hint| out.bulk(hint));
     let specs = row.key_specs();
     out.set(specs.len());
-    specs.iter().for_each(|spec| write_key_spec(row, *spec, out));
+    specs.iter().for_each(|(spec, access)| write_key_spec(*spec, access, out));
     out.set(row.subcommands.len());
     row.subcommands.iter().for_each(|sub| write_info(Some(row), sub, out));
 }
@@ -83,10 +84,10 @@ fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
     words.iter().for_each(|word| out.simple(word));
 }
 
-fn write_key_spec(row: &Command, spec: KeySpec, out: &mut ReplyWriter<'_>) {
+fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
     out.map(3);
     out.bulk("flags");
-    write_words(row.key_access(), out);
+    write_words(access, out);
     let (begin, find): ((&str, Vec<(&str, i64)>), (&str, Vec<(&str, i64)>)) = match spec {
         KeySpec::Range { first, last, step } => {
             (("index", vec![("index", first)]), ("range", vec![("lastkey", last), ("keystep", step), ("limit", 0)]))
@@ -210,11 +211,13 @@ fn getkeys(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> 
 
 fn getkeysandflags(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     let (row, keys) = keys_of(session, &args[2..])?;
+    let (first, others) = row.access_parts();
     out.array(keys.len());
-    for at in &keys {
+    for (order, at) in keys.iter().enumerate() {
+        let access = if order == 0 { first } else { others.unwrap_or(first) };
         out.array(2);
         out.bulk(args[2 + *at as usize]);
-        write_words(row.key_access(), out);
+        write_words(&access.split(' ').collect::<Vec<_>>(), out);
     }
     Ok(())
 }
@@ -252,12 +255,12 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
 #[rustfmt::skip]
 pub(super) static SUBCOMMANDS: &[Command] = &[
     sub("count", 2, "2.8.13", Handler::Session(count), "How many commands there are."),
-    sub("docs", -2, "7.0.0", Handler::Session(docs), "What commands are for."),
+    sub("docs", -2, "7.0.0", Handler::Session(docs), "What commands are for.").hints("nondeterministic_output_order"),
     sub("getkeys", -4, "2.8.13", Handler::Session(getkeys), "The keys of a command line."),
     sub("getkeysandflags", -4, "7.0.0", Handler::Session(getkeysandflags), "The keys of a command line, and what it does to them."),
     sub("help", 2, "5.0.0", Handler::Session(help), "Says what there is."),
-    sub("info", -2, "2.8.13", Handler::Session(info), "Arity, flags and keys of commands."),
-    sub("list", -2, "7.0.0", Handler::Session(list), "The names of commands."),
+    sub("info", -2, "2.8.13", Handler::Session(info), "Arity, flags and keys of commands.").hints("nondeterministic_output_order"),
+    sub("list", -2, "7.0.0", Handler::Session(list), "The names of commands.").hints("nondeterministic_output_order"),
 ];
 
 const fn sub(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {

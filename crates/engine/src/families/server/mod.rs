@@ -27,9 +27,9 @@ const FAST: Flags = EASY.or(Flags::FAST);
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS),
-    row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST),
-    row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)),
+    row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS).hints("nondeterministic_output_order"),
+    row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST).hints("nondeterministic_output"),
+    row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)).hints("nondeterministic_output"),
 ];
 
 const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {

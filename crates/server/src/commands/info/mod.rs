@@ -79,4 +79,5 @@ fn info<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>
 /// The row.
 pub static COMMANDS: &[Command] =
     &[Command::new("info", -1, Keys::None, Group::Server, "1.0.0", Handler::Async(info), "Figures about the server.")
-        .with(Flags::LOADING.or(Flags::STALE).or(Flags::DANGEROUS))];
+        .with(Flags::LOADING.or(Flags::STALE).or(Flags::DANGEROUS))
+        .hints("nondeterministic_output request_policy:all_shards response_policy:special")];
