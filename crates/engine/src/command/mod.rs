@@ -166,6 +166,10 @@ impl Flags {
     pub const ACL_KEYSPACE: Flags = Flags(1 << 16);
     /// Reads the data set, though its handler runs on the connection.
     pub const READS: Flags = Flags(1 << 17);
+    /// Ends the transaction that is being queued, even when it is refused itself.
+    pub const ENDS_MULTI: Flags = Flags(1 << 18);
+    /// A container that answers a wrong number of arguments to a subcommand as it answers an unknown one.
+    pub const LOOSE_SUBCOMMANDS: Flags = Flags(1 << 19);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
@@ -198,15 +202,15 @@ pub struct Command {
     pub handler: Handler,
     /// How it runs over several shards.
     pub spread: Spread,
+    /// What it does to its keys, where that is not what its kind says; see [`Command::access`].
+    pub access: &'static str,
+    /// Hints for clients, where they are not what the spread says; see [`Command::hints`].
+    pub hints: &'static str,
     /// Subcommands, if it is a container.
     pub subcommands: &'static [Command],
 }
 
 impl Command {
-    /// What it does to its keys, where that is not what its kind says; see [`Command::access`].
-    pub access: &'static str,
-    /// Hints for clients, where they are not what the spread says; see [`Command::hints`].
-    pub hints: &'static str,
     /// A row with the usual defaults.
     pub const fn new(
         name: &'static str,
@@ -227,13 +231,13 @@ impl Command {
             summary,
             handler,
             spread: Spread::Gather,
+            access: "",
+            hints: "",
             subcommands: &[],
         }
     }
 
     /// With these flags as well.
-            access: "",
-            hints: "",
     pub const fn with(mut self, flags: Flags) -> Command {
         self.flags = self.flags.or(flags);
         self
@@ -245,11 +249,6 @@ impl Command {
         self
     }
 
-    /// A container of subcommands.
-    pub const fn container(mut self, subcommands: &'static [Command]) -> Command {
-        self.subcommands = subcommands;
-        self
-    }
     /// With what it does to its keys, in the words of Redis's key specifications (`RW`, `access`, `update`, …) with blanks
     /// between them; where the first key differs from the others, a semicolon parts the two.
     pub const fn access(mut self, access: &'static str) -> Command {
@@ -263,6 +262,11 @@ impl Command {
         self
     }
 
+    /// A container of subcommands.
+    pub const fn container(mut self, subcommands: &'static [Command]) -> Command {
+        self.subcommands = subcommands;
+        self
+    }
 
     /// Whether it can change data.
     pub fn is_write(&self) -> bool {
