@@ -131,7 +131,8 @@ pub struct Hop {
 /// A transaction as it stands in a shard's queue.
 pub(super) struct ShardTransaction {
     spec: TxSpec,
-    effects: Effects,
+    /// From the first hop on: a cut that made somebody need effects may have come between the scheduling and the hop.
+    effects: Option<Effects>,
     ready: Option<Box<dyn FnOnce() + Send>>,
     hops: VecDeque<Hop>,
 }
@@ -148,8 +149,7 @@ impl ShardCore {
             return Scheduled::TooLate;
         }
         self.locks.add(id, &spec.locks, spec.global);
-        let effects = Effects::new(self.journal.is_active());
-        self.transactions.insert(id, ShardTransaction { spec, effects, ready: Some(ready), hops: VecDeque::new() });
+        self.transactions.insert(id, ShardTransaction { spec, effects: None, ready: Some(ready), hops: VecDeque::new() });
         self.advance_transactions();
         Scheduled::Accepted
     }
@@ -171,8 +171,8 @@ impl ShardCore {
 
     /// Ends the transaction here: its effects become one run of records, marked with the number of shards that have any.
     pub fn conclude(&mut self, id: TxId, shards: u16) {
-        if let Some(tx) = self.leave_queue(id) {
-            self.journal_effects(tx.effects, id.0, shards);
+        if let Some(effects) = self.leave_queue(id).and_then(|tx| tx.effects) {
+            self.journal_effects(effects, id.0, shards);
         }
         self.after_conclusion(id);
         self.advance_transactions();
@@ -227,14 +227,46 @@ impl ShardCore {
 
     fn run_hop(&mut self, id: TxId) {
         self.last_started = self.last_started.max(id);
+        let wanted = self.journal.is_active();
         let tx = self.transactions.get_mut(&id).expect("the head was just looked up");
         let hop = tx.hops.pop_front().expect("a hop was just seen");
-        let mut effects = std::mem::replace(&mut tx.effects, Effects::new(false));
+        let mut effects = tx.effects.take().unwrap_or_else(|| Effects::new(wanted));
         let result = (hop.run)(self, &mut effects);
         let has_effects = effects.has_records();
         if let Some(tx) = self.transactions.get_mut(&id) {
-            tx.effects = effects;
+            tx.effects = Some(effects);
         }
         (hop.reply)(HopReply { result, has_effects });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use damselfly_journal::{JournalOptions, Lsn};
+
+    fn spec(id: u64) -> TxSpec {
+        let shared = Arc::new(TxShared::new(TxId(id)));
+        TxSpec { shared, locks: Vec::new(), global: false, writes: true, replays: false }
+    }
+
+    fn set_a() -> Hop {
+        let run: HopRun = Box::new(|_, effects| {
+            effects.push(DbIndex(0), &[b"SET", b"a", b"1"]);
+            Box::new(())
+        });
+        Hop { writes: HopWrites::NOTHING, run, reply: Box::new(|reply| assert!(reply.has_effects)) }
+    }
+
+    #[test]
+    fn effects_are_recorded_if_somebody_needs_them_when_they_happen() {
+        let mut core = ShardCore::new(0, 1, 1, JournalOptions::default());
+        assert_eq!(core.schedule(spec(1), Box::new(|| ())), Scheduled::Accepted);
+        // The cut of a first replica comes after the scheduling.
+        core.journal.keep_backlog(true);
+        core.hop(TxId(1), set_a());
+        core.conclude(TxId(1), 1);
+        let records = core.journal.read_from(Lsn::FIRST).map(Iterator::count);
+        assert_eq!((core.journal.next_lsn(), records), (Lsn(2), Some(1)));
     }
 }
