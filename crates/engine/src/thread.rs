@@ -95,9 +95,26 @@ impl Thread {
     /// # Panics
     /// The thread owns no shard.
     pub fn with_core<R>(&self, work: impl FnOnce(&mut ShardCore) -> R) -> R {
+        self.tick();
+        self.with_core_now(work)
+    }
+
+    /// Whether the thread owns a shard.
+    pub fn owns_any(&self) -> bool {
+        self.core.is_some()
+    }
+
+    /// Sets the clock of this thread's shard.
+    pub fn tick(&self) {
+        if let Some(core) = &self.core {
+            core.borrow_mut().space.now = unix_ms();
+        }
+    }
+
+    /// [`Thread::with_core`] without a look at the clock: for many calls in a row after [`Thread::tick`].
+    pub fn with_core_now<R>(&self, work: impl FnOnce(&mut ShardCore) -> R) -> R {
         let cell = self.core.as_ref().expect("asked only of a thread that owns a shard");
         let mut core = cell.borrow_mut();
-        core.space.now = unix_ms();
         let result = work(&mut core);
         let due = core.take_cut();
         drop(core);

@@ -4,6 +4,7 @@ use crate::clients::{Buffers, ClientEntry, Replies};
 use crate::service::SessionHost;
 use damselfly_engine::{Begun, Pipeline, Session};
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
+use smallvec::SmallVec;
 use std::io;
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,10 @@ use tokio::net::TcpStream;
 const READ_BYTES: usize = 16 * 1024;
 /// Replies and batches held before they are sent, although more requests have been read.
 const FLUSH_BYTES: usize = 256 * 1024;
+/// Requests decoded before the first of them runs.
+const READ_AHEAD: usize = 32;
+/// Requests from which on fetching what they need ahead is worth its cost.
+const WORTH_WARMING: usize = 4;
 /// Capacity that buffers keep when they are empty.
 const KEPT_BYTES: usize = 64 * 1024;
 
@@ -105,10 +110,11 @@ impl Connection {
     /// Runs every complete request. Whether the rest can't be understood.
     async fn execute_input(&mut self) -> bool {
         let mut at = 0;
+        self.session.tick();
         let refused = loop {
-            match self.execute_one(at).await {
-                Ok(Some(used)) => at += used,
-                Ok(None) => break false,
+            match self.execute_ahead(at).await {
+                Ok(0) => break false,
+                Ok(used) => at += used,
                 Err(error) => {
                     let proto = self.session.proto;
                     self.pipeline.reply(proto, |out: &mut ReplyWriter<'_>| out.protocol_error(&error));
@@ -132,17 +138,36 @@ impl Connection {
         refused
     }
 
-    /// Runs the request that begins at `at`; its length, if it is complete.
-    async fn execute_one(&mut self, at: usize) -> Result<Option<usize>, ProtocolError> {
-        let mut args = ArgVec::new();
-        let Some(used) = self.decoder.decode(&self.input[at..], &mut args)? else { return Ok(None) };
-        if let Some(unescaped) = self.decoder.take_unescaped() {
-            let args: ArgVec<'_> = unescaped.iter().map(Vec::as_slice).collect();
-            execute(&mut self.session, &mut self.pipeline, &args, &self.host.entry).await;
-        } else if !args.is_empty() {
-            execute(&mut self.session, &mut self.pipeline, &args, &self.host.entry).await;
+    /// Reads a few requests ahead from `at` on, so that what they need can be fetched together, and runs them.
+    /// How many bytes they were.
+    async fn execute_ahead(&mut self, at: usize) -> Result<usize, ProtocolError> {
+        let Connection { session, pipeline, decoder, input, host, .. } = self;
+        let mut requests: SmallVec<[(ArgVec<'_>, usize); 1]> = SmallVec::new();
+        let mut read = at;
+        let mut stopped = Ok(());
+        while requests.len() < READ_AHEAD {
+            let mut args = ArgVec::new();
+            match decoder.decode(&input[read..], &mut args) {
+                Ok(Some(used)) => read += used,
+                Ok(None) => break,
+                Err(error) => {
+                    stopped = Err(error);
+                    break;
+                }
+            }
+            if let Some(unescaped) = decoder.take_unescaped() {
+                run_requests(session, pipeline, &requests, &host.entry).await;
+                let args: ArgVec<'_> = unescaped.iter().map(Vec::as_slice).collect();
+                execute(session, pipeline, &args, &host.entry).await;
+                return Ok(read - at);
+            }
+            requests.push((args, read));
         }
-        Ok(Some(used))
+        let end = run_requests(session, pipeline, &requests, &host.entry).await.unwrap_or(at);
+        match stopped {
+            Err(error) if end == requests.last().map_or(at, |(_, end)| *end) => Err(error),
+            _ => Ok(end - at),
+        }
     }
 
     /// Sends the replies. An end is where the client was killed while it did not read them.
@@ -172,6 +197,29 @@ impl Connection {
             upgrade(self.stream, self.input, self.host.entry.kill_token()).await;
         }
     }
+}
+
+/// Runs requests in their order, until one of them ends the session's reading. Where the last one that ran ends in the input.
+async fn run_requests(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    requests: &[(ArgVec<'_>, usize)],
+    entry: &ClientEntry,
+) -> Option<usize> {
+    if requests.len() >= WORTH_WARMING {
+        session.warm(requests.iter().filter_map(|(args, _)| args.get(1).copied()));
+    }
+    let mut end = None;
+    for (args, at) in requests {
+        if !args.is_empty() {
+            execute(session, pipeline, args, entry).await;
+        }
+        end = Some(*at);
+        if session.close || session.upgrade.is_some() {
+            break;
+        }
+    }
+    end
 }
 
 #[inline]

@@ -77,7 +77,7 @@ impl ShardCore {
     fn reply(&mut self, row: &'static Command, result: CommandResult, out: &mut ReplyWriter<'_>) {
         if let Err(error) = result {
             self.stats.failed(row, &error);
-            out.error(error.to_string());
+            out.error(error.reply());
         }
     }
 
@@ -101,7 +101,8 @@ impl ShardCore {
     }
 
     fn is_out_of_memory(&self) -> bool {
-        self.max_memory != 0 && self.space.store.used_memory() > self.max_memory
+        // What a primary had room for, its replica takes.
+        self.max_memory != 0 && !self.is_replica && self.space.store.used_memory() > self.max_memory
     }
 
     /// A write that meets an expired key deletes it first, with its own record.

@@ -130,6 +130,17 @@ impl CommandBatch {
         HopWrites::Keys(found)
     }
 
+    /// Fetches what the commands will read, all at once.
+    fn warm(&self, core: &ShardCore) {
+        let mut first = 0;
+        let mut keys: Vec<&[u8]> = Vec::with_capacity(self.commands.len());
+        for command in &self.commands {
+            keys.extend(command.keys.first().map(|at| self.arg(first + *at as usize)));
+            first += command.args as usize;
+        }
+        core.warm(self.commands[0].db, &keys);
+    }
+
     fn step_one(&mut self, core: &mut ShardCore) -> Step {
         let command = &self.commands[self.next];
         let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
@@ -151,6 +162,9 @@ fn arg<'a>(bytes: &'a [u8], ends: &[u32], at: usize) -> &'a [u8] {
 
 impl Job for CommandBatch {
     fn step(&mut self, core: &mut ShardCore) -> Step {
+        if self.next == 0 && self.commands.len() > 1 {
+            self.warm(core);
+        }
         while self.next < self.commands.len() {
             if self.step_one(core) == Step::Parked {
                 return Step::Parked;

@@ -23,11 +23,15 @@ pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSp
 
 use crate::keyspace::Keyspace;
 use damselfly_journal::{Journal, JournalOptions};
+use damselfly_store::DbIndex;
 use freeze::Freeze;
 use jobs::ParkedQueue;
 use locks::LockTable;
 use std::collections::BTreeMap;
 use transactions::ShardTransaction;
+
+/// Keys from which on a table is taken to be larger than the processor's caches.
+const WARM_TABLE_KEYS: usize = 16 * 1024;
 
 /// Whether a step went through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +95,13 @@ impl ShardCore {
     /// Whether a consumer of the journal holds so much that writes have to wait.
     fn is_over_budget(&self) -> bool {
         self.journal.is_over_budget()
+    }
+
+    /// Fetches what commands on these keys will read, all at once; worth while where the table is larger than the caches.
+    pub fn warm(&self, db: DbIndex, keys: &[&[u8]]) {
+        if self.space.store.len(db) >= WARM_TABLE_KEYS {
+            self.space.store.warm(db, keys);
+        }
     }
 
     /// Something that commands may wait for has happened: a budget, a bucket, a lock is free. Tries them again.

@@ -9,6 +9,7 @@ mod multi;
 mod pipeline;
 mod spread;
 
+pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 
@@ -20,6 +21,7 @@ use crate::watch::DirtyFlag;
 use damselfly_replication::driver::ReplicaConnection;
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::DbIndex;
+use smallvec::SmallVec;
 use std::any::Any;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -115,16 +117,29 @@ impl Session {
         }
     }
 
+    /// Looks at the clock: to be called when new input has come.
+    pub fn tick(&self) {
+        self.thread.tick();
+    }
+
+    /// Fetches what requests with these first arguments (nearly always keys) will read, all at once. Changes nothing.
+    pub fn warm<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+        let thread = &self.thread;
+        if !thread.owns_any() {
+            return;
+        }
+        let mesh = &thread.engine.mesh;
+        let keys: SmallVec<[&[u8]; 32]> = keys.filter(|key| thread.owns(mesh.shard_of(key))).collect();
+        thread.with_core_now(|core| core.warm(self.db, &keys));
+    }
+
     /// Runs a request if it can be run without waiting, or puts it into a batch for its shard.
     pub fn begin(&mut self, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
         self.commands += 1;
         let row = match self.admit(args) {
             Ok(row) => row,
             Err(error) => {
-                self.refuse();
-                self.thread.stats.borrow_mut().rejected(self.named(args), &error);
-                pipeline.reply(self.proto, |out| out.error(error.to_string()));
-                return Begun::Done;
+                return self.refuse(args, &error, pipeline);
             }
         };
         self.last_command = row.name;
@@ -151,7 +166,7 @@ impl Session {
         pipeline.reply(proto, |out| {
             if let Err(error) = handler(self, args, out) {
                 thread.stats.borrow_mut().failed(row, &error);
-                out.error(error.to_string());
+                out.error(error.reply());
             }
         });
         thread.stats.borrow_mut().ended(row, timer);
@@ -166,7 +181,7 @@ impl Session {
             Ok(keys) => keys,
             Err(error) => {
                 self.thread.stats.borrow_mut().rejected(Some(row), &error);
-                pipeline.reply(self.proto, |out| out.error(error.to_string()));
+                pipeline.reply(self.proto, |out| out.error(error.reply()));
                 return Begun::Done;
             }
         };
@@ -191,7 +206,7 @@ impl Session {
         if self.thread.owns(shard) && !pipeline.has_batch(shard) {
             let (thread, db) = (&self.thread, self.db);
             let step =
-                pipeline.reply(self.proto, |out| thread.with_core(|core| core.try_command(row, db, args, &keys, out)));
+                pipeline.reply(self.proto, |out| thread.with_core_now(|core| core.try_command(row, db, args, &keys, out)));
             if step == Step::Done {
                 return;
             }
@@ -218,10 +233,10 @@ impl Session {
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
         let result = match self.find(args) {
             Ok(row) => self.run_counted(row, args, out).await,
-            Err(error) => Err(error),
+            Err(error) => Err(self.abort_exec(args, error).await),
         };
         if let Err(error) = result {
-            ReplyWriter::new(out, self.proto).error(error.to_string());
+            ReplyWriter::new(out, self.proto).error(error.reply());
         }
     }
 
