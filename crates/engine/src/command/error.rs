@@ -48,6 +48,9 @@ pub enum CommandError {
     /// Anything else: the whole text, with its code word.
     #[error("{0}")]
     Text(Cow<'static, str>),
+    /// A whole text that repeats bytes of the client as they came.
+    #[error("{}", String::from_utf8_lossy(.0))]
+    Echo(Vec<u8>),
 }
 
 impl CommandError {
@@ -59,5 +62,37 @@ impl CommandError {
     /// An error of a composed text (with its code word).
     pub fn owned(text: String) -> CommandError {
         CommandError::Text(Cow::Owned(text))
+    }
+
+    /// An error that repeats an argument between two texts, as Redis does: its bytes as they are, up to a NUL.
+    pub fn echo(before: &str, argument: &[u8], after: &str) -> CommandError {
+        CommandError::Echo([before.as_bytes(), echoed(argument, usize::MAX), after.as_bytes()].concat())
+    }
+
+    /// The bytes that go to the client.
+    pub fn reply(&self) -> Cow<'_, [u8]> {
+        match self {
+            CommandError::Text(text) => Cow::Borrowed(text.as_bytes()),
+            CommandError::Echo(text) => Cow::Borrowed(text),
+            other => Cow::Owned(other.to_string().into_bytes()),
+        }
+    }
+}
+
+/// What C prints of bytes with `%.*s`: no more than `most` of them, and nothing from a NUL on.
+pub(crate) fn echoed(bytes: &[u8], most: usize) -> &[u8] {
+    let shown = &bytes[..bytes.len().min(most)];
+    shown.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn echoes_are_raw_and_end_at_a_nul() {
+        assert_eq!(CommandError::echo("ERR '", b"\xff\0x", "'").reply(), &b"ERR '\xff'"[..]);
+        assert_eq!((echoed(b"abc", 2), echoed(b"", 2)), (&b"ab"[..], &b""[..]));
+        assert_eq!(CommandError::Syntax.reply(), &b"ERR syntax error"[..]);
     }
 }

@@ -8,11 +8,12 @@ mod table;
 
 pub use describe::KeySpec;
 pub use error::CommandError;
+pub(crate) use error::echoed;
 pub use keys::{KeyPositions, Keys};
 pub use table::CommandTable;
 
 use crate::context::{ReadContext, RewriteContext, WriteContext};
-use crate::session::{AsyncHandler, SessionHandler};
+use crate::session::{AsyncHandler, Chain, SessionHandler};
 use damselfly_resp::ReplyWriter;
 
 /// What a handler returns; the reply itself has been written to the writer.
@@ -43,12 +44,14 @@ pub enum Handler {
 }
 
 /// How a command runs when its keys live on several shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub enum Spread {
     /// The values of all keys are gathered, the handler runs on them as if they were one shard, and what changed goes back.
     Gather,
     /// As [`Spread::Gather`], for a command that looks at its keys in other databases too.
     GatherAll,
+    /// It runs as a few other commands, each on one shard.
+    Chain(Chain),
     /// Every shard runs the command with its own keys; the replies are merged.
     Split(Merge),
     /// Every shard runs the command as it stands (no keys); the replies are merged.
@@ -168,7 +171,7 @@ impl Flags {
     pub const READS: Flags = Flags(1 << 17);
     /// Ends the transaction that is being queued, even when it is refused itself.
     pub const ENDS_MULTI: Flags = Flags(1 << 18);
-    /// A container that answers a wrong number of arguments to a subcommand as it answers an unknown one.
+    /// A container whose own handler gets what fits none of its subcommands.
     pub const LOOSE_SUBCOMMANDS: Flags = Flags(1 << 19);
 
     /// Whether all of `other` are set.

@@ -86,7 +86,7 @@ fn proto(version: &[u8]) -> Result<Proto, CommandError> {
 }
 
 fn hello_syntax(option: &[u8]) -> CommandError {
-    CommandError::owned(format!("ERR Syntax error in HELLO option '{}'", String::from_utf8_lossy(option)))
+    CommandError::echo("ERR Syntax error in HELLO option '", option, "'")
 }
 
 /// Waits for nobody; it is no [`Handler::Session`] because replies before it must be complete in the old protocol.

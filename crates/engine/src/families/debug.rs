@@ -2,9 +2,9 @@
 
 mod populate;
 
-use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys, echoed};
 use crate::digest::{self, Digest, Strictness};
-use crate::session::{AsyncResult, Session};
+use crate::session::{AsyncResult, Session, UNKNOWN_ECHO_BYTES};
 use damselfly_resp::ReplyWriter;
 use damselfly_store::Value;
 use std::time::Duration;
@@ -139,6 +139,12 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
+/// What fits no subcommand.
+fn unknown(_: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResult {
+    let word = echoed(args[1], UNKNOWN_ECHO_BYTES);
+    Err(CommandError::echo("ERR unknown subcommand or wrong number of arguments for '", word, "'. Try DEBUG HELP."))
+}
+
 static SUBCOMMANDS: &[Command] = &[
     sub("digest", -2, Handler::Async(digest), "A hash of the whole data set."),
     sub("digest-value", -2, Handler::Async(digest_value), "Hashes of the values of keys."),
@@ -152,7 +158,9 @@ static SUBCOMMANDS: &[Command] = &[
 
 /// The rows.
 pub static COMMANDS: &[Command] =
-    &[sub("debug", -2, Handler::Session(help), "A container for debugging commands.").container(SUBCOMMANDS)];
+    &[sub("debug", -2, Handler::Session(unknown), "A container for debugging commands.")
+        .with(Flags::LOOSE_SUBCOMMANDS)
+        .container(SUBCOMMANDS)];
 
 const fn sub(name: &'static str, arity: i16, handler: Handler, summary: &'static str) -> Command {
     let flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::LOADING).or(Flags::STALE);

@@ -1,28 +1,33 @@
 //! What is checked before any command runs, in Redis's order.
 
-use super::{Session, arity_error};
-use crate::command::{Command, CommandError, Flags};
+use super::{Begun, Pipeline, Session, arity_error};
+use crate::command::{Command, CommandError, CommandResult, Flags, echoed};
 use crate::engine::Role;
-use std::fmt::Write;
 
 /// Bytes of an unknown command's arguments that its error repeats (Redis: 128).
-const UNKNOWN_ECHO_BYTES: usize = 128;
+pub(crate) const UNKNOWN_ECHO_BYTES: usize = 128;
 
 impl Session {
     /// The row that these arguments mean, if the command may run now.
     pub(super) fn admit(&self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
         let row = self.find(args)?;
-        let engine = &self.thread.engine;
         if row.flags.has(Flags::NO_MULTI) && self.multi.is_some() {
             return Err(CommandError::text("ERR Command not allowed inside a transaction"));
         }
+        self.check_state(row)?;
+        Ok(row)
+    }
+
+    /// Whether the server is in a state for the command.
+    pub(super) fn check_state(&self, row: &Command) -> CommandResult {
+        let engine = &self.thread.engine;
         if row.is_write() && engine.role() == Role::Replica && !self.is_internal {
             return Err(CommandError::ReadOnly);
         }
         if engine.is_loading() && !row.flags.has(Flags::LOADING) {
             return Err(CommandError::text("LOADING Redis is loading the dataset in memory"));
         }
-        Ok(row)
+        Ok(())
     }
 
     /// The row that these arguments name, whether they fit it or not.
@@ -40,36 +45,72 @@ impl Session {
         let Some(word) = args.get(1) else {
             return if row.accepts(1) { Ok(row) } else { Err(arity_error(row.name)) };
         };
-        let sub = row.subcommand(word).ok_or_else(|| unknown_subcommand(row, word))?;
-        if sub.accepts(args.len()) { Ok(sub) } else { Err(arity_error(&format!("{}|{}", row.name, sub.name))) }
+        match row.subcommand(word) {
+            Some(sub) if sub.accepts(args.len()) => Ok(sub),
+            _ if row.flags.has(Flags::LOOSE_SUBCOMMANDS) => Ok(row),
+            Some(sub) => Err(arity_error(&format!("{}|{}", row.name, sub.name))),
+            None => Err(unknown_subcommand(row, word)),
+        }
     }
+
+    /// Answers a request that may not run. A transaction that is being queued is lost by it.
+    pub(super) fn refuse(&mut self, args: &[&[u8]], error: &CommandError, pipeline: &mut Pipeline) -> Begun {
+        if is_http(args[0]) {
+            tracing::warn!(id = self.id, peer = self.peer_ip, "a client speaks HTTP, perhaps to attack; it is disconnected");
+            self.close = true;
+            return Begun::Done;
+        }
+        let row = self.named(args);
+        if row.is_some_and(|row| row.flags.has(Flags::ENDS_MULTI)) {
+            // Which ends the transaction, and the watching of keys on other threads.
+            return Begun::Wait;
+        }
+        self.thread.stats.borrow_mut().rejected(row, error);
+        if let Some(multi) = &mut self.multi {
+            multi.refuse();
+        }
+        pipeline.reply(self.proto, |out| out.error(error.reply()));
+        Begun::Done
+    }
+
+    /// What a refused EXEC answers; there is no transaction any more.
+    pub(super) async fn abort_exec(&mut self, args: &[&[u8]], error: CommandError) -> CommandError {
+        let row = self.named(args);
+        self.thread.stats.borrow_mut().rejected(row, &error);
+        if !row.is_some_and(|row| row.flags.has(Flags::ENDS_MULTI)) {
+            return error;
+        }
+        self.multi = None;
+        self.unwatch().await;
+        exec_aborted(&error)
+    }
+}
+
+/// The error of an EXEC that may not run.
+pub(super) fn exec_aborted(error: &CommandError) -> CommandError {
+    let text = error.reply();
+    CommandError::echo("EXECABORT Transaction discarded because of: ", text.strip_prefix(b"ERR ").unwrap_or(&text), "")
+}
+
+/// Whether a request begins as HTTP does: a browser was made to send it, and what follows is not the user's will.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 fn unknown_command(args: &[&[u8]]) -> CommandError {
-    let mut text = format!(
-        "ERR unknown command '{}', with args beginning with: ",
-        printable(&args[0][..args[0].len().min(UNKNOWN_ECHO_BYTES)])
-    );
-    let mut echoed = 0;
+    let mut echo = Vec::new();
     for arg in &args[1..] {
-        if echoed >= UNKNOWN_ECHO_BYTES {
+        if echo.len() >= UNKNOWN_ECHO_BYTES {
             break;
         }
-        let shown = &arg[..arg.len().min(UNKNOWN_ECHO_BYTES - echoed)];
-        let _ = write!(text, "'{}' ", printable(shown));
-        echoed += shown.len() + 3;
+        let shown = echoed(arg, UNKNOWN_ECHO_BYTES - echo.len());
+        echo.extend_from_slice(&[b"'", shown, b"' "].concat());
     }
-    CommandError::owned(text)
+    let name = echoed(args[0], UNKNOWN_ECHO_BYTES);
+    CommandError::Echo([b"ERR unknown command '", name, b"', with args beginning with: ", &echo].concat())
 }
 
 fn unknown_subcommand(row: &Command, word: &[u8]) -> CommandError {
-    CommandError::owned(format!(
-        "ERR unknown subcommand '{}'. Try {} HELP.",
-        printable(&word[..word.len().min(UNKNOWN_ECHO_BYTES)]),
-        row.name.to_ascii_uppercase()
-    ))
-}
-
-fn printable(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+    let after = format!("'. Try {} HELP.", row.name.to_ascii_uppercase());
+    CommandError::echo("ERR unknown subcommand '", echoed(word, UNKNOWN_ECHO_BYTES), &after)
 }

@@ -34,6 +34,11 @@ impl MultiState {
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
+
+    /// A command was refused: the transaction is lost.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
 }
 
 /// One queued command.
@@ -52,13 +57,6 @@ impl Session {
     /// Whether the command is put into the transaction's queue.
     pub(super) fn queues(&self, row: &Command) -> bool {
         self.multi.is_some() && !row.flags.has(Flags::UNQUEUED)
-    }
-
-    /// A command was refused: a transaction that is being queued is lost.
-    pub(super) fn refuse(&mut self) {
-        if let Some(multi) = &mut self.multi {
-            multi.refused = true;
-        }
     }
 
     pub(super) fn enqueue(&mut self, row: &'static Command, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
@@ -104,9 +102,18 @@ impl Session {
             self.unwatch().await;
             return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
         }
-        let result = self.exec_queue(&multi.queue, out).await;
+        let result = match self.check_queue(&multi.queue) {
+            Ok(()) => self.exec_queue(&multi.queue, out).await,
+            Err(error) => Err(error),
+        };
         self.unwatch().await;
         result
+    }
+
+    /// What would have been refused now, had it not been queued before.
+    fn check_queue(&self, queue: &[QueuedCommand]) -> CommandResult {
+        let checked = queue.iter().try_for_each(|queued| self.check_state(queued.row));
+        checked.map_err(|error| super::checks::exec_aborted(&error))
     }
 
     async fn exec_queue(&mut self, queue: &[QueuedCommand], out: &mut Vec<u8>) -> CommandResult {
@@ -218,7 +225,7 @@ impl Session {
         };
         if let Err(error) = result {
             self.thread.stats.borrow_mut().failed(queued.row, &error);
-            ReplyWriter::new(out, self.proto).error(error.to_string());
+            ReplyWriter::new(out, self.proto).error(error.reply());
         }
     }
 }
@@ -272,7 +279,7 @@ const QUICK: Flags = CONTROL.or(Flags::FAST).or(Flags::ALLOW_BUSY);
 /// The commands of transactions.
 pub static COMMANDS: &[Command] = &[
     row("multi", 1, Handler::Session(multi), "1.2.0", "Starts a transaction.").with(QUICK),
-    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction.").with(Flags::SKIP_MONITOR),
+    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction.").with(Flags::SKIP_MONITOR.or(Flags::ENDS_MULTI)),
     row("discard", 1, Handler::Async(discard), "2.0.0", "Discards a transaction.").with(QUICK),
     Command::new(
         "watch",

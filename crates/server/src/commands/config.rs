@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use damselfly_engine::families::glob::Glob;
+use damselfly_engine::replication::replica::Role;
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
 use damselfly_engine::thread::Thread;
 use damselfly_engine::session::AsyncResult;
@@ -11,7 +12,7 @@ use damselfly_engine::{
     Command, CommandError, CommandResult, Engine, EngineLimits, Flags, Group, Handler, Keys, Session,
 };
 
-use crate::config::Config;
+use crate::config::{Config, Endpoint};
 use crate::limits::make_room_for_clients;
 use crate::service::{ServerThread, SessionHost};
 use crate::settings::Settings;
@@ -42,6 +43,7 @@ fn needs_server() -> CommandError {
 
 fn get(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     let settings = settings(session).ok_or_else(needs_server)?;
+    follow_role(session, &settings);
     let found = settings.get(&args[2..], &|pattern, name| {
         Glob::new(&pattern.to_ascii_lowercase()).matches(name)
     });
@@ -51,6 +53,20 @@ fn get(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comm
         out.bulk(value);
     }
     Ok(())
+}
+
+/// `replicaof` says what REPLICAOF has made of it.
+fn follow_role(session: &Session, settings: &Settings) {
+    let (role, _) = session.thread.engine.replication().link.status();
+    let primary = match role {
+        Role::Primary => None,
+        Role::Replica(address) => address.rsplit_once(':').and_then(|(host, port)| {
+            Some(Endpoint { host: host.to_owned(), port: port.parse().ok()? })
+        }),
+    };
+    if settings.load().replicaof != primary {
+        settings.update(|config| config.replicaof = primary);
+    }
 }
 
 /// What the shards have of the settings follows before the reply.

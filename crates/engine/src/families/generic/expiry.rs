@@ -44,7 +44,7 @@ impl Conditions {
         } else if is_word(word, "LT") {
             Ok(&mut self.if_earlier)
         } else {
-            Err(CommandError::owned(format!("ERR Unsupported option {}", String::from_utf8_lossy(word))))
+            Err(CommandError::echo("ERR Unsupported option ", word, ""))
         }
     }
 

@@ -45,8 +45,7 @@ fn setinfo(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> 
         _ if is_word(option, "lib-name") => (Some(value), None),
         _ if is_word(option, "lib-ver") => (None, Some(value)),
         _ => {
-            let option = String::from_utf8_lossy(option);
-            return Err(CommandError::owned(format!("ERR Unrecognized option '{option}'")));
+            return Err(CommandError::echo("ERR Unrecognized option '", option, "'"));
         }
     };
     if !value.iter().all(u8::is_ascii_graphic) {
