@@ -43,6 +43,8 @@ pub fn end_children_on_signals() -> io::Result<()> {
                 _ = hangup.recv() => {}
             }
         });
+        // What the main thread meets when its servers vanish is of no interest.
+        std::panic::set_hook(Box::new(|_| {}));
         end_all();
         eprintln!("\ninterrupted: all servers were ended");
         std::process::exit(INTERRUPTED);

@@ -60,8 +60,9 @@ pub fn run(scale: &Scale) -> Result {
 
 fn verdict(pair: &Pair, tally: &Tally) -> Result {
     println!(
-        "    {} connections through the link; {} of {} cuts in stable sync were resumed without a full sync",
+        "    {} connections through the link; {:?}; {} of {} cuts in stable sync were resumed without a full sync",
         pair.link.accepted(),
+        pair.psync(),
         tally.resumed,
         tally.resumable
     );

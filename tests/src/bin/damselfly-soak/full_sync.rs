@@ -66,7 +66,7 @@ fn sync(pair: &Pair, scale: &Scale) -> Result {
     let report = load.stop();
     println!("    under sync: {}", described(&report));
     pair.settle()?;
-    no_second_sync(&mut pair.primary.client(), &mut replica)?;
+    no_second_sync(&mut replica)?;
     match rate >= WRITES_PER_SECOND as f64 * LEAST_SHARE && report.errors == 0 {
         true => Ok(()),
         false => Err(format!("only {rate:.0} of {WRITES_PER_SECOND} writes a second").into()),
@@ -86,17 +86,10 @@ fn memory(peak: u64, alone: u64) -> Result {
     }
 }
 
-/// A second sync would have tried to go on where the first broke.
-fn no_second_sync(primary: &mut Client, replica: &mut Client) -> Result {
+fn no_second_sync(replica: &mut Client) -> Result {
     let psync = Psync::of(replica);
-    let full = primary.info("stats").remove("sync_full");
-    println!(
-        "    {} attempts at a partial sync, sync_full {}",
-        psync.attempts,
-        full.as_deref().unwrap_or("not told")
-    );
-    let once = full.is_none_or(|count| count == "1");
-    match psync.attempts == 0 && once {
+    println!("    {psync:?}");
+    match psync.full_syncs == 1 && psync.reconnects == 0 {
         true => Ok(()),
         false => Err("the replica had to start again".into()),
     }

@@ -120,6 +120,8 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // The verdict says it all; a backtrace through the harness helps nobody.
+    std::panic::set_hook(Box::new(|panic| eprintln!("    {panic}")));
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let prepared = damselfly_tests::end_children_on_signals()
         .map_err(Into::into)

@@ -20,6 +20,8 @@ pub const SYNC_DEADLINE: Duration = Duration::from_secs(90);
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 /// A digest of millions of keys takes its time.
 const DIGEST_TIMEOUT: Duration = Duration::from_secs(120);
+/// How much of a log a failure shows.
+const SHOWN_LOG_LINES: usize = 15;
 /// Keys of each type that load writes to.
 const LOAD_KEYS: u64 = 2_000;
 
@@ -57,7 +59,9 @@ impl Pair {
 
     /// Waits for stable sync.
     pub fn await_synced(&self) -> Result {
-        Ok(await_synced(SYNC_DEADLINE, &mut self.replica.client())?)
+        let synced = await_synced(SYNC_DEADLINE, &mut self.replica.client());
+        let servers = [&self.primary, &self.replica];
+        synced.map_err(|error| format!("{error}\n{}", logs(&servers)).into())
     }
 
     /// Waits until both hold the same; nobody may write meanwhile.
@@ -70,7 +74,7 @@ impl Pair {
         mixed_load(&self.primary, plan, seed)
     }
 
-    /// Attempts and successes of partial syncs, as the replica counts them.
+    /// What the replica counts.
     pub fn psync(&self) -> Psync {
         Psync::of(&mut self.replica.client())
     }
@@ -104,6 +108,7 @@ pub fn mixed_load(server: &Server, plan: LoadPlan, seed: u64) -> Load {
 /// # Errors
 /// Keys that differ.
 pub fn settle(left: &Server, right: &Server) -> Result {
+    let servers = &[left, right];
     let (mut left, mut right) = (left.client(), right.client());
     left.set_timeout(Some(DIGEST_TIMEOUT))?;
     right.set_timeout(Some(DIGEST_TIMEOUT))?;
@@ -121,16 +126,33 @@ pub fn settle(left: &Server, right: &Server) -> Result {
         }
         None => {
             let lines = differences(&mut left, &mut right).join("\n");
-            Err(format!("the digests differ:\n{lines}").into())
+            let logs = logs(servers);
+            Err(format!("the digests differ:\n{lines}\n{logs}").into())
         }
     }
 }
 
-/// Partial syncs, as a replica counts them.
+/// The last lines that servers printed.
+fn logs(servers: &[&Server]) -> String {
+    let last = |server: &&Server| {
+        let log = server.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let shown = &lines[lines.len().saturating_sub(SHOWN_LOG_LINES)..];
+        format!("log of process {}:\n  {}", server.pid(), shown.join("\n  "))
+    };
+    servers.iter().map(last).collect::<Vec<_>>().join("\n")
+}
+
+/// How a replica came to its data, as it counts since its REPLICAOF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Psync {
+    /// Partial syncs that it asked for.
     pub attempts: u64,
+    /// Partial syncs that it was granted.
     pub successes: u64,
+    pub full_syncs: u64,
+    /// Links made again after one that broke.
+    pub reconnects: u64,
 }
 
 impl Psync {
@@ -141,15 +163,19 @@ impl Psync {
         Psync {
             attempts: number("psync_attempts").unwrap_or_default(),
             successes: number("psync_successes").unwrap_or_default(),
+            full_syncs: number("master_full_syncs").unwrap_or_default(),
+            reconnects: number("master_reconnects").unwrap_or_default(),
         }
     }
 
     /// What came since.
     pub fn since(self, before: Psync) -> String {
         format!(
-            "{} of {} partial syncs granted",
+            "{} of {} partial syncs granted, {} full syncs, {} reconnects",
             self.successes.saturating_sub(before.successes),
-            self.attempts.saturating_sub(before.attempts)
+            self.attempts.saturating_sub(before.attempts),
+            self.full_syncs.saturating_sub(before.full_syncs),
+            self.reconnects.saturating_sub(before.reconnects)
         )
     }
 }
