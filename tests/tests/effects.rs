@@ -263,7 +263,7 @@ fn restore(pair: &Pair, db: DbIndex, rng: &mut Rng) -> Option<Args> {
 fn run_seed(seed: u64) -> BTreeSet<&'static str> {
     let mut rng = Rng::new(seed);
     let mut pair = Pair::new(seed);
-    let words = if seed % 2 == 0 {
+    let words = if seed.is_multiple_of(2) {
         Words::hostile()
     } else {
         Words {

@@ -52,6 +52,5 @@ async fn change(thread: &Rc<Thread>, role: Role) -> Vec<Lsn> {
         })
     })
     .await;
-    let next = next.lock().expect("nobody panics while storing a number").clone();
-    next
+    std::mem::take(&mut *next.lock().expect("nobody panics while storing a number"))
 }

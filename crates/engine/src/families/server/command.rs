@@ -84,11 +84,14 @@ fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
     words.iter().for_each(|word| out.simple(word));
 }
 
+/// A part of a key specification: its type and its numbers.
+type SpecPart = (&'static str, Vec<(&'static str, i64)>);
+
 fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
     out.map(3);
     out.bulk("flags");
     write_words(access, out);
-    let (begin, find): ((&str, Vec<(&str, i64)>), (&str, Vec<(&str, i64)>)) = match spec {
+    let (begin, find): (SpecPart, SpecPart) = match spec {
         KeySpec::Range { first, last, step } => {
             (("index", vec![("index", first)]), ("range", vec![("lastkey", last), ("keystep", step), ("limit", 0)]))
         }

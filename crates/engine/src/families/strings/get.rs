@@ -72,11 +72,7 @@ pub(super) fn getex(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut Reply
     reply_string(Some(string), out);
     match (change, at) {
         (_, Some(at)) => expire_key(cx, key, at),
-        (Change::Remove, None) => {
-            if persist_key(cx, key) {
-                cx.effect(&[b"PERSIST", key]);
-            }
-        }
+        (Change::Remove, None) if persist_key(cx, key) => cx.effect(&[b"PERSIST", key]),
         _ => {}
     }
     Ok(())
