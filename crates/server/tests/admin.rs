@@ -157,6 +157,8 @@ fn config_set_takes_effect_before_its_reply() {
     }
     assert_eq!(client.text("CONFIG SET maxmemory 0"), "OK");
     assert_eq!(client.text("SET key x"), "OK");
+    assert_eq!(client.text("CONFIG SET repl-backlog-size 2mb"), "OK");
+    assert_eq!(client.info("replication", "repl_backlog_size"), (2 << 20).to_string());
     let mut idle = Client::connect(&server);
     assert_eq!(idle.text("CONFIG SET timeout 1"), "OK");
     assert_eq!(idle.receive(), None, "closed because it is idle");

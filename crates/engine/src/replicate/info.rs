@@ -7,6 +7,7 @@ use damselfly_replication::primary::SessionState;
 use damselfly_replication::replica::{LinkPhase, Role};
 use std::fmt::Write;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 /// The words for roles and states, Dragonfly's or Redis's.
 pub(super) struct RoleWords {
@@ -15,7 +16,7 @@ pub(super) struct RoleWords {
 
 impl RoleWords {
     pub(super) fn of(engine: &Engine) -> RoleWords {
-        RoleWords { valkey: engine.options.replication.valkey_compatible }
+        RoleWords { valkey: engine.replication().shown.valkey_compatible.load(Ordering::Relaxed) }
     }
 
     pub(super) fn replica(&self) -> &'static str {
@@ -74,7 +75,7 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
         text,
         "repl_backlog_active:{}\r\nrepl_backlog_size:{}\r\nrepl_backlog_histlen:{}\r\n",
         u8::from(backlog.iter().any(|(kept, _)| *kept)),
-        engine.options.backlog_max_bytes,
+        replication.shown.backlog_max_bytes.load(Ordering::Relaxed),
         backlog.iter().map(|(_, bytes)| bytes).sum::<usize>(),
     );
     text
@@ -123,6 +124,6 @@ fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Opti
     let _ = write!(
         text,
         "slave_priority:{}\r\nslave_read_only:1\r\nreplica_announced:1\r\n",
-        engine.options.replication.priority
+        engine.replication().shown.priority.load(Ordering::Relaxed)
     );
 }

@@ -19,6 +19,7 @@ use crate::engine::Engine;
 use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle, TcpConnect};
 use damselfly_replication::{PrimaryConfig, ReplicaConfig};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 /// Settings of both ends.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,19 @@ pub struct Replication {
     pub hub: PrimaryHub<EngineDataSet>,
     /// The one place where the role changes.
     pub link: ReplicaOfHandle,
+    /// How ROLE and INFO speak of it.
+    pub shown: ShownSettings,
+}
+
+/// The settings that ROLE and INFO show or obey. They may change while the engine runs.
+#[derive(Debug, Default)]
+pub struct ShownSettings {
+    /// As [`ReplicationOptions::valkey_compatible`].
+    pub valkey_compatible: AtomicBool,
+    /// As [`ReplicationOptions::priority`].
+    pub priority: AtomicU32,
+    /// Bytes of journal kept, over all shards.
+    pub backlog_max_bytes: AtomicU64,
 }
 
 impl Replication {
@@ -48,6 +62,11 @@ impl Replication {
         let data = EngineDataSet(engine.clone());
         let hub = PrimaryHub::new(data.clone(), options.primary.clone(), Random::default());
         let link = LinkOptions { config: options.replica.clone(), connect: TcpConnect, random: Random::default() };
-        Replication { hub, link: ReplicaOfHandle::start(data, link) }
+        let shown = ShownSettings {
+            valkey_compatible: options.valkey_compatible.into(),
+            priority: options.priority.into(),
+            backlog_max_bytes: engine.options.backlog_max_bytes.into(),
+        };
+        Replication { hub, link: ReplicaOfHandle::start(data, link), shown }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use damselfly_engine::families::glob::Glob;
 use damselfly_engine::replication::replica::Role;
@@ -153,6 +154,10 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
     settings.watch(move |config| {
         let Some(engine) = engine.upgrade() else { return };
         let limits = limits_of(config);
+        let shown = &engine.replication().shown;
+        shown.valkey_compatible.store(config.info_replication_valkey_compatible, Ordering::Relaxed);
+        shown.priority.store(config.replica_priority, Ordering::Relaxed);
+        shown.backlog_max_bytes.store(limits.backlog_max_bytes, Ordering::Relaxed);
         for shard in 0..engine.mesh.shards() {
             let task = move |thread: &Rc<Thread>| thread.with_core(|core| thread.engine.limit_shard(core, limits));
             engine.mesh.run_on(shard, Box::new(task));
