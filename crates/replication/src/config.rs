@@ -73,7 +73,9 @@ pub struct Credentials {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +92,11 @@ pub struct StreamLimits {
 
 impl Default for StreamLimits {
     fn default() -> Self {
-        StreamLimits { rdb: damselfly_snapshot::Limits::default(), records: RecordLimits::default(), max_transaction_bytes: 1 << 30 }
+        StreamLimits {
+            rdb: damselfly_snapshot::Limits::default(),
+            records: RecordLimits::default(),
+            max_transaction_bytes: 1 << 30,
+        }
     }
 }
 

@@ -51,6 +51,12 @@ pub trait PrimaryDataSet: Clone + Send + 'static {
     /// Whether replicas may begin now; `Err` has the error reply that they get instead, such as `LOADING …`.
     fn readiness(&self) -> Result<(), String>;
 
+    /// Whether this server follows a primary itself. Its replicas get half the patience then: waiting for one of them
+    /// must not make this server time out upstream.
+    fn is_replica(&self) -> bool {
+        self.lineage().is_relay()
+    }
+
     /// The shard `index`. Called on its own thread only.
     fn shard(&self, index: usize) -> Self::Shard;
 
@@ -58,7 +64,10 @@ pub trait PrimaryDataSet: Clone + Send + 'static {
     fn run_on_shard(&self, index: usize, job: ThreadJob);
 
     /// Calls `action` once on every shard, at one point of the transaction order (a global transaction without effects).
-    fn on_every_shard(&self, action: ShardAction<Self::Shard>) -> impl Future<Output = Result<(), DataError>>;
+    fn on_every_shard(
+        &self,
+        action: ShardAction<Self::Shard>,
+    ) -> impl Future<Output = Result<(), DataError>>;
 }
 
 /// One shard of a [`PrimaryDataSet`], on its own thread.
@@ -135,14 +144,25 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
 
     /// Everything that stood at the cut, and what came with it, is loaded, or partial sync was granted. `lsns` is the next
     /// LSN of each flow. No record has been applied yet after that point. See [`Lineage::stable_entered`].
-    fn enter_stable(&self, upstream: &Upstream, full: bool, lsns: &[Lsn]) -> impl Future<Output = Result<(), DataError>>;
+    fn enter_stable(
+        &self,
+        upstream: &Upstream,
+        full: bool,
+        lsns: &[Lsn],
+    ) -> impl Future<Output = Result<(), DataError>>;
 
     /// Executes one transaction over several flows, so that no reader sees one part without the others. Parts are
     /// ordered by flow, each with the flow's index. All of them are executed when it returns.
-    fn apply_transaction(&self, parts: Vec<(usize, TransactionPart)>) -> impl Future<Output = Result<(), DataError>>;
+    fn apply_transaction(
+        &self,
+        parts: Vec<(usize, TransactionPart)>,
+    ) -> impl Future<Output = Result<(), DataError>>;
 
     /// Executes a global command once; `parts` are its equal records, one per flow (relays note all of them).
-    fn apply_global(&self, parts: Vec<(usize, TransactionPart)>) -> impl Future<Output = Result<(), DataError>>;
+    fn apply_global(
+        &self,
+        parts: Vec<(usize, TransactionPart)>,
+    ) -> impl Future<Output = Result<(), DataError>>;
 
     /// The attempt ended and its flows have stopped; `vector` is what was executed, if the data set had reached stable sync.
     fn link_ended(&self, vector: Option<&LsnVector>) -> impl Future<Output = ()>;

@@ -200,8 +200,17 @@ impl LinkError {
     pub fn severity(&self) -> Severity {
         use LinkError::*;
         match self {
-            Resolve { .. } | Connect { .. } | Closed { .. } | Timeout { .. } | Silence { .. } | NotReady { .. } => Severity::Retriable,
-            AttemptLost { .. } | MixedGrant | EofToken { .. } | LsnMismatch { .. } | FlushInFullSync { .. } => Severity::Retriable,
+            Resolve { .. }
+            | Connect { .. }
+            | Closed { .. }
+            | Timeout { .. }
+            | Silence { .. }
+            | NotReady { .. } => Severity::Retriable,
+            AttemptLost { .. }
+            | MixedGrant
+            | EofToken { .. }
+            | LsnMismatch { .. }
+            | FlushInFullSync { .. } => Severity::Retriable,
             Rdb { error, .. } => rdb_severity(error),
             Journal { error, .. } if error.is_retriable() => Severity::Retriable,
             Data(error) => error.severity,
@@ -218,9 +227,10 @@ impl LinkError {
 /// What is unknown stays unknown at the next attempt; damage does not.
 fn rdb_severity(error: &RdbError) -> Severity {
     match error {
-        RdbError::UnsupportedType { .. } | RdbError::UnknownOpcode { .. } | RdbError::TooLarge { .. } | RdbError::BadVersion { .. } => {
-            Severity::Terminal
-        }
+        RdbError::UnsupportedType { .. }
+        | RdbError::UnknownOpcode { .. }
+        | RdbError::TooLarge { .. }
+        | RdbError::BadVersion { .. } => Severity::Terminal,
         _ => Severity::Retriable,
     }
 }
@@ -238,11 +248,17 @@ pub struct DataError {
 impl DataError {
     /// A failure that a new attempt may not meet.
     pub fn retriable(message: impl Into<String>) -> DataError {
-        DataError { severity: Severity::Retriable, message: message.into() }
+        DataError {
+            severity: Severity::Retriable,
+            message: message.into(),
+        }
     }
 
     /// A failure that every attempt would meet.
     pub fn terminal(message: impl Into<String>) -> DataError {
-        DataError { severity: Severity::Terminal, message: message.into() }
+        DataError {
+            severity: Severity::Terminal,
+            message: message.into(),
+        }
     }
 }

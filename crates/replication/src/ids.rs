@@ -23,7 +23,10 @@ impl ReplId {
     /// Reads 40 hexadecimal digits; `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<ReplId> {
         let digits: [u8; ID_LEN] = text.try_into().ok()?;
-        digits.iter().all(u8::is_ascii_hexdigit).then(|| ReplId(digits.map(|digit| digit.to_ascii_lowercase())))
+        digits
+            .iter()
+            .all(u8::is_ascii_hexdigit)
+            .then(|| ReplId(digits.map(|digit| digit.to_ascii_lowercase())))
     }
 
     /// The 40 digits.
@@ -145,7 +148,13 @@ mod tests {
         assert_eq!(ReplId::parse(b"xyz"), None);
         assert_eq!(ReplId::parse(&[b'g'; 40]), None);
         assert_eq!(SyncId::parse(b"SYNC17"), Some(SyncId(17)));
-        for bad in [&b"SYNC"[..], b"SYNC-1", b"SYNCx", b"17", b"SYNC99999999999999999999"] {
+        for bad in [
+            &b"SYNC"[..],
+            b"SYNC-1",
+            b"SYNCx",
+            b"17",
+            b"SYNC99999999999999999999",
+        ] {
             assert_eq!(SyncId::parse(bad), None);
         }
         assert_eq!(SyncId(4).to_string(), "SYNC4");
@@ -158,7 +167,14 @@ mod tests {
         write_vector(&mut text, &vector);
         assert_eq!(text, b"1-25-4294967295");
         assert_eq!(parse_vector(&text), Some(vector));
-        for bad in [&b""[..], b"1-", b"-1", b"0", b"1-x", b"99999999999999999999"] {
+        for bad in [
+            &b""[..],
+            b"1-",
+            b"-1",
+            b"0",
+            b"1-x",
+            b"99999999999999999999",
+        ] {
             assert_eq!(parse_vector(bad), None);
         }
         let long = vec![&b"1"[..]; MAX_FLOWS + 1].join(&b"-"[..]);

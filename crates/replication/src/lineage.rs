@@ -12,7 +12,8 @@ use damselfly_journal::Lsn;
 
 use crate::ids::{LsnVector, ReplId};
 
-/// See the [module](self).
+/// Which sequence of journal records a data set holds: its own name (replid), where the records came to be (history),
+/// and where that history left an earlier one (fork). Pure: it is told what happens, and says what that asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lineage {
     replid: ReplId,
@@ -63,7 +64,12 @@ pub struct Resume {
 impl Lineage {
     /// Of a fresh data set that writes by itself.
     pub fn new(replid: ReplId) -> Lineage {
-        Lineage { replid, history: replid, fork: None, reached_stable: true }
+        Lineage {
+            replid,
+            history: replid,
+            fork: None,
+            reached_stable: true,
+        }
     }
 
     /// This server's own name: the `replid` of its greeting.
@@ -93,14 +99,23 @@ impl Lineage {
 
     /// The data is discarded, and a full sync begins. `fresh` is a new random id.
     pub fn full_sync_begun(&mut self, fresh: ReplId) -> LineageChange {
-        *self = Lineage { reached_stable: false, ..Lineage::new(fresh) };
-        LineageChange { end_replicas: true, restart_journal: true }
+        *self = Lineage {
+            reached_stable: false,
+            ..Lineage::new(fresh)
+        };
+        LineageChange {
+            end_replicas: true,
+            restart_journal: true,
+        }
     }
 
     /// The data is replaced by something else that is whole (a file was loaded over it).
     pub fn data_replaced(&mut self, fresh: ReplId) -> LineageChange {
         *self = Lineage::new(fresh);
-        LineageChange { end_replicas: true, restart_journal: true }
+        LineageChange {
+            end_replicas: true,
+            restart_journal: true,
+        }
     }
 
     /// Stable sync with an upstream of history `upstream` begins at `at`, after a full sync or a partial one.
@@ -112,8 +127,14 @@ impl Lineage {
             return LineageChange::default();
         }
         let left = std::mem::replace(&mut self.history, history);
-        self.fork = (whole && relays).then(|| Fork { history: left, lsns: at.to_vec() });
-        LineageChange { end_replicas: whole, restart_journal: false }
+        self.fork = (whole && relays).then(|| Fork {
+            history: left,
+            lsns: at.to_vec(),
+        });
+        LineageChange {
+            end_replicas: whole,
+            restart_journal: false,
+        }
     }
 
     /// `REPLICAOF NO ONE`: the data set writes by itself from `at` (its own journals' next LSNs) on. `fresh` is a new
@@ -125,15 +146,25 @@ impl Lineage {
         if !self.is_relay() {
             return LineageChange::default();
         }
-        self.fork = Some(Fork { history: self.history, lsns: at.to_vec() });
+        self.fork = Some(Fork {
+            history: self.history,
+            lsns: at.to_vec(),
+        });
         self.history = self.replid;
-        LineageChange { end_replicas: true, restart_journal: false }
+        LineageChange {
+            end_replicas: true,
+            restart_journal: false,
+        }
     }
 
     /// What this data set may offer when it becomes a replica, if it was a writer until now, and its journals have
     /// held every change. `next` is the next LSN of each shard.
     pub fn resume(&self, next: LsnVector) -> Option<Resume> {
-        self.reached_stable.then(|| Resume { replid: self.replid, history: self.history, lsns: next })
+        self.reached_stable.then_some(Resume {
+            replid: self.replid,
+            history: self.history,
+            lsns: next,
+        })
     }
 
     /// The flows of an offer that may continue, before the backlog is asked: `false` means that the offer is of
@@ -141,7 +172,9 @@ impl Lineage {
     ///
     /// `next` has the next LSN of each shard, and the offer is taken as a whole (between our own servers).
     pub fn admits(&self, offer: &Offer, next: &[Lsn]) -> bool {
-        offer.lsns.len() == next.len() && (0..next.len()).all(|flow| self.admits_flow(offer.id, flow, offer.lsns[flow], next[flow]))
+        offer.lsns.len() == next.len()
+            && (0..next.len())
+                .all(|flow| self.admits_flow(offer.id, flow, offer.lsns[flow], next[flow]))
     }
 
     /// [`admits`](Self::admits) for one flow alone.
@@ -152,7 +185,9 @@ impl Lineage {
         if id == self.replid || id == self.history {
             return true;
         }
-        self.fork.as_ref().is_some_and(|fork| fork.history == id && fork.lsns.get(flow).is_some_and(|at| lsn <= *at))
+        self.fork.as_ref().is_some_and(|fork| {
+            fork.history == id && fork.lsns.get(flow).is_some_and(|at| lsn <= *at)
+        })
     }
 }
 
@@ -169,7 +204,10 @@ mod tests {
     }
 
     fn offer(n: u8, numbers: &[u64]) -> Offer {
-        Offer { id: id(n), lsns: lsns(numbers) }
+        Offer {
+            id: id(n),
+            lsns: lsns(numbers),
+        }
     }
 
     const A: u8 = 1;
@@ -179,7 +217,11 @@ mod tests {
     fn relay() -> Lineage {
         let mut lineage = Lineage::new(id(9));
         assert!(lineage.full_sync_begun(id(B)).restart_journal);
-        assert!(!lineage.stable_entered(id(A), true, &lsns(&[5, 5])).end_replicas);
+        assert!(
+            !lineage
+                .stable_entered(id(A), true, &lsns(&[5, 5]))
+                .end_replicas
+        );
         lineage
     }
 
@@ -207,20 +249,35 @@ mod tests {
         let next = lsns(&[10, 20]);
         assert!(lineage.admits(&offer(A, &[10, 20]), &next));
         assert!(lineage.admits(&offer(B, &[10, 20]), &next));
-        assert!(!lineage.admits(&offer(A, &[11, 20]), &next), "a sibling that is ahead");
-        assert!(!lineage.admits(&offer(9, &[1, 1]), &next), "the id before the full sync");
+        assert!(
+            !lineage.admits(&offer(A, &[11, 20]), &next),
+            "a sibling that is ahead"
+        );
+        assert!(
+            !lineage.admits(&offer(9, &[1, 1]), &next),
+            "the id before the full sync"
+        );
     }
 
     #[test]
     fn a_promoted_relay_admits_siblings_only_up_to_the_fork() {
         let mut lineage = relay();
         let change = lineage.promoted(id(8), &lsns(&[10, 20]));
-        assert_eq!(change, LineageChange { end_replicas: true, restart_journal: false });
+        assert_eq!(
+            change,
+            LineageChange {
+                end_replicas: true,
+                restart_journal: false
+            }
+        );
         assert_eq!((lineage.replid(), lineage.history()), (id(B), id(B)));
         let next = lsns(&[15, 25]);
         assert!(lineage.admits(&offer(A, &[10, 20]), &next));
         assert!(lineage.admits(&offer(A, &[9, 1]), &next));
-        assert!(!lineage.admits(&offer(A, &[11, 20]), &next), "it has what this server never had");
+        assert!(
+            !lineage.admits(&offer(A, &[11, 20]), &next),
+            "it has what this server never had"
+        );
         assert!(!lineage.admits(&offer(A, &[10, 21]), &next));
         assert!(lineage.admits(&offer(B, &[15, 25]), &next));
         assert!(!lineage.admits(&offer(B, &[16, 25]), &next));
@@ -233,7 +290,13 @@ mod tests {
         assert!(!lineage.reached_stable() && lineage.resume(lsns(&[1])).is_none());
         assert!(!lineage.admits(&offer(B, &[1]), &lsns(&[1])));
         let change = lineage.promoted(id(8), &lsns(&[7]));
-        assert_eq!(change, LineageChange { end_replicas: true, restart_journal: true });
+        assert_eq!(
+            change,
+            LineageChange {
+                end_replicas: true,
+                restart_journal: true
+            }
+        );
         assert_eq!((lineage.replid(), lineage.fork()), (id(8), None));
         assert!(lineage.reached_stable());
     }
@@ -246,20 +309,35 @@ mod tests {
         assert!(change.end_replicas && !change.restart_journal);
         let next = lsns(&[30, 30]);
         assert!(lineage.admits(&offer(A, &[8, 18]), &next));
-        assert!(!lineage.admits(&offer(A, &[9, 18]), &next), "that may be of A after the fork");
+        assert!(
+            !lineage.admits(&offer(A, &[9, 18]), &next),
+            "that may be of A after the fork"
+        );
         assert!(lineage.admits(&offer(3, &[30, 30]), &next));
-        assert!(lineage.admits(&offer(B, &[9, 18]), &next), "its own sequence is linear");
+        assert!(
+            lineage.admits(&offer(B, &[9, 18]), &next),
+            "its own sequence is linear"
+        );
         // The same upstream again changes nothing.
-        assert_eq!(lineage.stable_entered(id(3), true, &lsns(&[30, 30])), LineageChange::default());
+        assert_eq!(
+            lineage.stable_entered(id(3), true, &lsns(&[30, 30])),
+            LineageChange::default()
+        );
     }
 
     #[test]
     fn other_shard_counts_keep_a_lineage_of_their_own() {
         let mut lineage = Lineage::new(id(9));
         let _ = lineage.full_sync_begun(id(B));
-        assert_eq!(lineage.stable_entered(id(A), false, &lsns(&[5])), LineageChange::default());
+        assert_eq!(
+            lineage.stable_entered(id(A), false, &lsns(&[5])),
+            LineageChange::default()
+        );
         assert_eq!(lineage.history(), id(B));
-        assert_eq!(lineage.promoted(id(8), &lsns(&[3, 4])), LineageChange::default());
+        assert_eq!(
+            lineage.promoted(id(8), &lsns(&[3, 4])),
+            LineageChange::default()
+        );
         assert!(!lineage.admits(&offer(A, &[1, 1]), &lsns(&[3, 4])));
     }
 
@@ -270,9 +348,21 @@ mod tests {
         let _ = b.promoted(id(8), &lsns(&[10, 20]));
         let a = Lineage::new(id(A));
         let quiet = a.resume(lsns(&[10, 20])).expect("whole");
-        assert!(b.admits(&Offer { id: quiet.history, lsns: quiet.lsns }, &lsns(&[11, 22])));
+        assert!(b.admits(
+            &Offer {
+                id: quiet.history,
+                lsns: quiet.lsns
+            },
+            &lsns(&[11, 22])
+        ));
         let wrote = a.resume(lsns(&[10, 21])).expect("whole");
-        assert!(!b.admits(&Offer { id: wrote.history, lsns: wrote.lsns }, &lsns(&[11, 22])));
+        assert!(!b.admits(
+            &Offer {
+                id: wrote.history,
+                lsns: wrote.lsns
+            },
+            &lsns(&[11, 22])
+        ));
     }
 
     /// Every short sequence of events on three servers: whoever is admitted holds a prefix of what the other holds.
@@ -324,12 +414,20 @@ mod tests {
 
             /// Takes one record over an established link.
             fn pull(&mut self, at: usize) -> bool {
-                let Some(up) = self.servers[at].follows else { return false };
+                let Some(up) = self.servers[at].follows else {
+                    return false;
+                };
                 let position = self.servers[at].log.len();
-                let Some(record) = self.servers[up].log.get(position).copied() else { return false };
+                let Some(record) = self.servers[up].log.get(position).copied() else {
+                    return false;
+                };
                 self.servers[at].log.push(record);
                 let executed = next(&self.servers[at]);
-                self.servers[at].resume.as_mut().expect("a replica has one").lsns = executed;
+                self.servers[at]
+                    .resume
+                    .as_mut()
+                    .expect("a replica has one")
+                    .lsns = executed;
                 true
             }
 
@@ -347,7 +445,10 @@ mod tests {
 
             fn end_replicas(&mut self, at: usize, change: LineageChange) {
                 if change.end_replicas {
-                    self.servers.iter_mut().filter(|server| server.follows == Some(at)).for_each(|server| server.follows = None);
+                    self.servers
+                        .iter_mut()
+                        .filter(|server| server.follows == Some(at))
+                        .for_each(|server| server.follows = None);
                 }
             }
 
@@ -360,10 +461,16 @@ mod tests {
                 let own = &self.servers[at];
                 let resume = own.resume.clone().or_else(|| own.lineage.resume(next(own)));
                 let resume = resume.expect("logs here have every change");
-                let offer = Offer { id: resume.history, lsns: resume.lsns };
+                let offer = Offer {
+                    id: resume.history,
+                    lsns: resume.lsns,
+                };
                 let history = upstream.lineage.history();
                 if upstream.lineage.admits(&offer, &next(&upstream)) {
-                    assert!(upstream.log.starts_with(&self.servers[at].log), "{at} was admitted to {up} with other contents");
+                    assert!(
+                        upstream.log.starts_with(&self.servers[at].log),
+                        "{at} was admitted to {up} with other contents"
+                    );
                 } else {
                     let fresh = self.fresh();
                     let change = self.servers[at].lineage.full_sync_begun(fresh);
@@ -371,10 +478,16 @@ mod tests {
                     self.servers[at].log = upstream.log.clone();
                 }
                 let lsns = next(&self.servers[at]);
-                let change = self.servers[at].lineage.stable_entered(history, true, &lsns);
+                let change = self.servers[at]
+                    .lineage
+                    .stable_entered(history, true, &lsns);
                 self.end_replicas(at, change);
                 self.servers[at].follows = Some(up);
-                self.servers[at].resume = Some(Resume { replid: upstream.lineage.replid(), history, lsns });
+                self.servers[at].resume = Some(Resume {
+                    replid: upstream.lineage.replid(),
+                    history,
+                    lsns,
+                });
                 true
             }
 
@@ -400,8 +513,17 @@ mod tests {
         }
 
         pub fn run(depth: usize) {
-            let server = |n: u8| Server { lineage: Lineage::new(id(n)), follows: None, resume: None, log: vec![] };
-            let world = World { servers: vec![server(101), server(102), server(103)], serial: 0, fresh: 0 };
+            let server = |n: u8| Server {
+                lineage: Lineage::new(id(n)),
+                follows: None,
+                resume: None,
+                log: vec![],
+            };
+            let world = World {
+                servers: vec![server(101), server(102), server(103)],
+                serial: 0,
+                fresh: 0,
+            };
             let mut steps = 0_u64;
             explore(&world, depth, &mut steps);
             assert!(steps > 1_000, "{steps}");
@@ -411,11 +533,22 @@ mod tests {
         pub fn walk(walks: u64, length: usize) {
             for seed in 0..walks {
                 let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-                let server = |n: u8| Server { lineage: Lineage::new(id(n)), follows: None, resume: None, log: vec![] };
-                let mut world = World { servers: (201..205).map(server).collect(), serial: 0, fresh: 0 };
+                let server = |n: u8| Server {
+                    lineage: Lineage::new(id(n)),
+                    follows: None,
+                    resume: None,
+                    log: vec![],
+                };
+                let mut world = World {
+                    servers: (201..205).map(server).collect(),
+                    serial: 0,
+                    fresh: 0,
+                };
                 for _ in 0..length {
                     let mut moves = world.moves();
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    state = state
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     let index = (state >> 33) as usize % moves.len();
                     world = moves.swap_remove(index);
                 }
@@ -425,7 +558,10 @@ mod tests {
         fn explore(world: &World, depth: usize, steps: &mut u64) {
             *steps += 1;
             if depth > 0 {
-                world.moves().iter().for_each(|next| explore(next, depth - 1, steps));
+                world
+                    .moves()
+                    .iter()
+                    .for_each(|next| explore(next, depth - 1, steps));
             }
         }
     }

@@ -38,7 +38,10 @@ impl<T: 'static> OnThread<T> {
     pub fn new(value: T) -> OnThread<T> {
         let id = NEXT.fetch_add(1, Relaxed);
         VALUES.with_borrow_mut(|values| values.insert(id, Rc::new(value)));
-        OnThread { id, value: PhantomData }
+        OnThread {
+            id,
+            value: PhantomData,
+        }
     }
 
     /// The value.
@@ -47,8 +50,11 @@ impl<T: 'static> OnThread<T> {
     /// On another thread, or when it was forgotten.
     pub fn get(&self) -> Rc<T> {
         let found = VALUES.with_borrow(|values| values.get(&self.id).cloned());
-        let value = found.expect("the handle is used on its value's thread, before it is forgotten");
-        value.downcast().unwrap_or_else(|_| unreachable!("ids are never given twice"))
+        let value =
+            found.expect("the handle is used on its value's thread, before it is forgotten");
+        value
+            .downcast()
+            .unwrap_or_else(|_| unreachable!("ids are never given twice"))
     }
 
     /// Lets the value go; handles of it are of no use any more.
@@ -60,7 +66,10 @@ impl<T: 'static> OnThread<T> {
 
 impl<T> Clone for OnThread<T> {
     fn clone(&self) -> Self {
-        OnThread { id: self.id, value: PhantomData }
+        OnThread {
+            id: self.id,
+            value: PhantomData,
+        }
     }
 }
 
@@ -78,7 +87,9 @@ mod tests {
     fn it_goes_around_but_its_value_does_not() {
         let handle = OnThread::new(Rc::new(5));
         let elsewhere = handle.clone();
-        let result = std::thread::spawn(move || std::panic::catch_unwind(|| *elsewhere.get()).is_err()).join();
+        let result =
+            std::thread::spawn(move || std::panic::catch_unwind(|| **elsewhere.get()).is_err())
+                .join();
         assert!(result.expect("no panic outside"));
         assert_eq!(**handle.get(), 5);
     }

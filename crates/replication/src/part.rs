@@ -64,7 +64,8 @@ impl TransactionPart {
 
     /// The LSN after the last record; `None` within a full sync.
     pub fn next_lsn(&self) -> Option<Lsn> {
-        self.first_lsn.map(|first| first.plus(self.records.len() as u64))
+        self.first_lsn
+            .map(|first| first.plus(self.records.len() as u64))
     }
 
     /// How many records there are.
@@ -93,11 +94,18 @@ impl TransactionPart {
     /// When there is none.
     pub fn effect(&self, index: usize) -> Effect<'_> {
         let meta = self.records[index];
-        let start = if index == 0 { 0 } else { self.records[index - 1].args_end };
+        let start = if index == 0 {
+            0
+        } else {
+            self.records[index - 1].args_end
+        };
         if start == meta.args_end {
             return Effect::Ping;
         }
-        Effect::Command { db: meta.db, args: (start..meta.args_end).map(|arg| self.arg(arg)).collect() }
+        Effect::Command {
+            db: meta.db,
+            args: (start..meta.args_end).map(|arg| self.arg(arg)).collect(),
+        }
     }
 
     /// Adds all records to `run`, as a relay passes them on.
@@ -123,12 +131,18 @@ impl TransactionPart {
             self.data.extend_from_slice(arg);
             self.arg_ends.push(self.data.len());
         }
-        self.records.push(Meta { db, args_end: self.arg_ends.len() });
+        self.records.push(Meta {
+            db,
+            args_end: self.arg_ends.len(),
+        });
     }
 
     /// Adds a PING.
     pub fn push_ping(&mut self) {
-        self.records.push(Meta { db: 0, args_end: self.arg_ends.len() });
+        self.records.push(Meta {
+            db: 0,
+            args_end: self.arg_ends.len(),
+        });
     }
 
     /// Adds what `record` is, if it counts.
@@ -141,7 +155,11 @@ impl TransactionPart {
     }
 
     fn arg(&self, index: usize) -> &[u8] {
-        let start = if index == 0 { 0 } else { self.arg_ends[index - 1] };
+        let start = if index == 0 {
+            0
+        } else {
+            self.arg_ends[index - 1]
+        };
         &self.data[start..self.arg_ends[index]]
     }
 
@@ -157,7 +175,10 @@ impl TransactionPart {
 
 /// The commands that act on the whole data set: every flow meets at their record, and they run once (PROTOCOL 4).
 pub fn is_global_command(args: &[&[u8]]) -> bool {
-    let is = |index: usize, word: &str| args.get(index).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    let is = |index: usize, word: &str| {
+        args.get(index)
+            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+    };
     let first = args.first().copied().unwrap_or_default();
     match first.len() {
         6 => is(0, "SCRIPT") && (is(1, "LOAD") || is(1, "FLUSH")) || is(0, "SWAPDB"),
@@ -169,7 +190,9 @@ pub fn is_global_command(args: &[&[u8]]) -> bool {
 
 /// Whether a command removes what a running full sync has sent: FLUSHALL and FLUSHDB.
 pub(crate) fn is_flush(args: &[&[u8]]) -> bool {
-    args.first().is_some_and(|name| name.eq_ignore_ascii_case(b"FLUSHALL") || name.eq_ignore_ascii_case(b"FLUSHDB"))
+    args.first().is_some_and(|name| {
+        name.eq_ignore_ascii_case(b"FLUSHALL") || name.eq_ignore_ascii_case(b"FLUSHDB")
+    })
 }
 
 #[cfg(test)]
@@ -184,22 +207,48 @@ mod tests {
         part.push_ping();
         part.push_command(0, [&b"DEL"[..], b"x"].into_iter());
         let effects: Vec<_> = part.effects().collect();
-        assert_eq!(effects[0], Effect::Command { db: 3, args: [&b"SET"[..], b"k", b""].into_iter().collect() });
+        assert_eq!(
+            effects[0],
+            Effect::Command {
+                db: 3,
+                args: [&b"SET"[..], b"k", b""].into_iter().collect()
+            }
+        );
         assert_eq!(effects[1], Effect::Ping);
-        assert_eq!(effects[2], Effect::Command { db: 0, args: [&b"DEL"[..], b"x"].into_iter().collect() });
+        assert_eq!(
+            effects[2],
+            Effect::Command {
+                db: 0,
+                args: [&b"DEL"[..], b"x"].into_iter().collect()
+            }
+        );
         drop(effects);
-        assert_eq!((part.len(), part.next_lsn(), part.bytes()), (3, Some(Lsn(13)), 8));
+        assert_eq!(
+            (part.len(), part.next_lsn(), part.bytes()),
+            (3, Some(Lsn(13)), 8)
+        );
         part.start(0, 1, None);
         assert!(part.is_empty() && part.next_lsn().is_none());
     }
 
     #[test]
     fn global_commands_are_known() {
-        for global in [&["flushall"][..], &["FLUSHDB", "ASYNC"], &["script", "load", "x"], &["SCRIPT", "flush"], &["FUNCTION", "LOAD", "x"]] {
+        for global in [
+            &["flushall"][..],
+            &["FLUSHDB", "ASYNC"],
+            &["script", "load", "x"],
+            &["SCRIPT", "flush"],
+            &["FUNCTION", "LOAD", "x"],
+        ] {
             let args: Vec<&[u8]> = global.iter().map(|arg| arg.as_bytes()).collect();
             assert!(is_global_command(&args), "{global:?}");
         }
-        for other in [&["SET", "FLUSHALL"][..], &["SCRIPT", "EXISTS"], &["SCRIPT"], &[]] {
+        for other in [
+            &["SET", "FLUSHALL"][..],
+            &["SCRIPT", "EXISTS"],
+            &["SCRIPT"],
+            &[],
+        ] {
             let args: Vec<&[u8]> = other.iter().map(|arg| arg.as_bytes()).collect();
             assert!(!is_global_command(&args), "{other:?}");
         }

@@ -7,7 +7,10 @@ use damselfly_journal::Lsn;
 use damselfly_replication::{
     Effect, EofToken, PrimaryConfig, ReplId, ReplicaConfig, Resume, SyncId,
     primary::{DflyCommand, PeerGreeting, PrimaryFlow, ReplconfAnswer},
-    replica::{FlowCommand, FlowEvent, FlowOffer, FlowOutput, Greeting, LinkOutput, LinkPhase, ReplicaFlow, ReplicaLink},
+    replica::{
+        FlowCommand, FlowEvent, FlowOffer, FlowOutput, Greeting, LinkOutput, LinkPhase,
+        ReplicaFlow, ReplicaLink,
+    },
 };
 use damselfly_resp::{ArgVec, ReplyDecoder, ReplyLimits, RequestDecoder, RequestLimits};
 use damselfly_snapshot::Event;
@@ -27,8 +30,14 @@ fn requests(wire: &[u8]) -> Vec<Vec<String>> {
     let (mut at, mut found) = (0, Vec::new());
     loop {
         let mut args = ArgVec::new();
-        let Some(used) = decoder.decode(&wire[at..], &mut args).expect("a request") else { return found };
-        found.push(args.iter().map(|arg| String::from_utf8_lossy(arg).into_owned()).collect());
+        let Some(used) = decoder.decode(&wire[at..], &mut args).expect("a request") else {
+            return found;
+        };
+        found.push(
+            args.iter()
+                .map(|arg| String::from_utf8_lossy(arg).into_owned())
+                .collect(),
+        );
         at += used;
     }
 }
@@ -40,7 +49,9 @@ fn pieces(input: &[u8], how: u64) -> Vec<&[u8]> {
     }
     let (mut state, mut rest, mut out) = (how | 1, input, Vec::new());
     while !rest.is_empty() {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let most = [7, 300, 9_000][(state >> 60) as usize % 3];
         let (piece, behind) = rest.split_at(((state >> 33) as usize % most + 1).min(rest.len()));
         out.push(piece);
@@ -62,7 +73,12 @@ struct Replay {
 
 fn config(scenario: &str, conn: u32) -> ReplicaConfig {
     let own = requests(&recorded(scenario, conn, "replica"));
-    let word = |name: &str| own.iter().find(|request| request[1..].first().is_some_and(|word| word == name)).expect(name)[2].clone();
+    let word = |name: &str| {
+        own.iter()
+            .find(|request| request[1..].first().is_some_and(|word| word == name))
+            .expect(name)[2]
+            .clone()
+    };
     ReplicaConfig {
         announce_port: word("listening-port").parse().expect("a port"),
         client_id: word("CLIENT-ID"),
@@ -75,7 +91,13 @@ impl Replay {
     fn new(config: ReplicaConfig, resume: Option<Resume>) -> Replay {
         let own = ReplId::from_random([7; 20]);
         let link = ReplicaLink::connecting(0, config, "recorded:1".into(), own, resume, 1);
-        Replay { link, flows: Vec::new(), control_sent: Vec::new(), keys: BTreeMap::new(), records: Vec::new() }
+        Replay {
+            link,
+            flows: Vec::new(),
+            control_sent: Vec::new(),
+            keys: BTreeMap::new(),
+            records: Vec::new(),
+        }
     }
 
     /// Does what the link wants until it wants nothing more.
@@ -87,8 +109,12 @@ impl Replay {
                 match output {
                     LinkOutput::Connect => self.link.handle_connected(0),
                     LinkOutput::Send(bytes) => self.control_sent.extend(bytes),
-                    LinkOutput::OpenFlow(spec) => self.flows.push((ReplicaFlow::new(0, config.clone(), spec), Vec::new())),
-                    LinkOutput::Command(flow, command) => self.flows[flow].0.handle_command(0, command),
+                    LinkOutput::OpenFlow(spec) => self
+                        .flows
+                        .push((ReplicaFlow::new(0, config.clone(), spec), Vec::new())),
+                    LinkOutput::Command(flow, command) => {
+                        self.flows[flow].0.handle_command(0, command)
+                    }
                     LinkOutput::BeginFullSync(_) => self.link.handle_full_sync_begun(0, Ok(())),
                     LinkOutput::EnterStable { .. } => self.link.handle_stable_entered(0, Ok(())),
                     LinkOutput::Disconnect => {}
@@ -111,14 +137,23 @@ impl Replay {
         loop {
             match flow.poll_output() {
                 FlowOutput::Again => {}
-                FlowOutput::Load(Event::Key(meta)) => *self.keys.entry((meta.db, meta.key.to_vec())).or_default() += 1,
+                FlowOutput::Load(Event::Key(meta)) => {
+                    *self.keys.entry((meta.db, meta.key.to_vec())).or_default() += 1
+                }
                 FlowOutput::Load(_) => {}
-                FlowOutput::Event(FlowEvent::Stopped { error, .. }) => panic!("flow {index}: {error:?}"),
+                FlowOutput::Event(FlowEvent::Stopped { error, .. }) => {
+                    panic!("flow {index}: {error:?}")
+                }
                 FlowOutput::Event(event) => self.link.handle_flow_event(0, index, event),
                 FlowOutput::Apply(part) => {
                     for effect in part.effects() {
                         if let Effect::Command { args, .. } = effect {
-                            self.records.push(args.iter().map(|arg| arg.escape_ascii().to_string()).collect::<Vec<_>>().join(" "));
+                            self.records.push(
+                                args.iter()
+                                    .map(|arg| arg.escape_ascii().to_string())
+                                    .collect::<Vec<_>>()
+                                    .join(" "),
+                            );
                         }
                     }
                     flow.handle_applied(0, part);
@@ -131,7 +166,10 @@ impl Replay {
     }
 
     fn vector(&self) -> Vec<Lsn> {
-        self.flows.iter().map(|(flow, _)| flow.executed().expect("streaming")).collect()
+        self.flows
+            .iter()
+            .map(|(flow, _)| flow.executed().expect("streaming"))
+            .collect()
     }
 
     /// Feeds recorded bytes; the control connection's answers one by one, as a primary gives them.
@@ -139,7 +177,10 @@ impl Replay {
         self.settle(config);
         let control = recorded(scenario, conns[0], "primary");
         let mut answers = Vec::new();
-        let (mut decoder, mut input) = (ReplyDecoder::new(ReplyLimits::default()), control.as_slice());
+        let (mut decoder, mut input) = (
+            ReplyDecoder::new(ReplyLimits::default()),
+            control.as_slice(),
+        );
         while !input.is_empty() {
             let before = input;
             assert!(decoder.decode(&mut input).expect("answers").is_some());
@@ -150,7 +191,9 @@ impl Replay {
             self.control(config, answer, how);
         }
         // Each flow with its connection, which the flow's request in the record names.
-        let streams: Vec<Vec<u8>> = (0..self.flows.len()).map(|flow| self.stream_of(scenario, &conns[1..], flow)).collect();
+        let streams: Vec<Vec<u8>> = (0..self.flows.len())
+            .map(|flow| self.stream_of(scenario, &conns[1..], flow))
+            .collect();
         let (mut fed, mut later) = (vec![0; streams.len()], answers[6..].iter());
         loop {
             let mut any = false;
@@ -174,14 +217,26 @@ impl Replay {
                 }
             }
         }
-        assert_eq!(fed, streams.iter().map(Vec::len).collect::<Vec<_>>(), "all was read");
+        assert_eq!(
+            fed,
+            streams.iter().map(Vec::len).collect::<Vec<_>>(),
+            "all was read"
+        );
     }
 
     /// Bytes of the answer to DFLY FLOW that are still to come, or as many as one likes.
     fn answer_left(&self, flow: usize, fed: usize) -> usize {
         let partial = matches!(self.flows[flow].0.spec().offer, Some(FlowOffer::Lsn(_)));
-        let answer = if partial { "*2\r\n+PARTIAL\r\n".len() } else { "*2\r\n+FULL\r\n".len() } + 43;
-        if fed < answer { answer - fed } else { usize::MAX }
+        let answer = if partial {
+            "*2\r\n+PARTIAL\r\n".len()
+        } else {
+            "*2\r\n+FULL\r\n".len()
+        } + 43;
+        if fed < answer {
+            answer - fed
+        } else {
+            usize::MAX
+        }
     }
 
     fn control(&mut self, config: &ReplicaConfig, answer: &[u8], how: u64) {
@@ -192,25 +247,44 @@ impl Replay {
     }
 
     fn stream_of(&self, scenario: &str, conns: &[u32], flow: usize) -> Vec<u8> {
-        let of = |conn: &u32| requests(&recorded(scenario, *conn, "replica"))[0][4] == flow.to_string();
-        recorded(scenario, *conns.iter().find(|conn| of(conn)).expect("recorded"), "primary")
+        let of =
+            |conn: &u32| requests(&recorded(scenario, *conn, "replica"))[0][4] == flow.to_string();
+        recorded(
+            scenario,
+            *conns.iter().find(|conn| of(conn)).expect("recorded"),
+            "primary",
+        )
     }
 
     /// What our flow sent, against what Dragonfly's did: the same DFLY FLOW, the same first ack, the same last one.
     fn compare_flows(&self, scenario: &str, conns: &[u32]) {
         for (flow, sent) in &self.flows {
             let ours = requests(sent);
-            let of = |conn: &&u32| requests(&recorded(scenario, **conn, "replica"))[0][4] == flow.spec().flow.to_string();
-            let theirs = requests(&recorded(scenario, *conns.iter().find(of).expect("recorded"), "replica"));
+            let of = |conn: &&u32| {
+                requests(&recorded(scenario, **conn, "replica"))[0][4]
+                    == flow.spec().flow.to_string()
+            };
+            let theirs = requests(&recorded(
+                scenario,
+                *conns.iter().find(of).expect("recorded"),
+                "replica",
+            ));
             assert_eq!(ours[0], theirs[0]);
             assert_eq!(ours[1], theirs[1], "the first ack");
-            assert_eq!(flow.executed().expect("streaming").0.to_string(), theirs.last().expect("acks")[2], "the last ack");
+            assert_eq!(
+                flow.executed().expect("streaming").0.to_string(),
+                theirs.last().expect("acks")[2],
+                "the last ack"
+            );
         }
     }
 }
 
 fn without_version(mut requests: Vec<Vec<String>>) -> Vec<Vec<String>> {
-    requests.iter_mut().filter(|request| request.get(1).is_some_and(|word| word == "CLIENT-VERSION")).for_each(|request| request.truncate(2));
+    requests
+        .iter_mut()
+        .filter(|request| request.get(1).is_some_and(|word| word == "CLIENT-VERSION"))
+        .for_each(|request| request.truncate(2));
     requests
 }
 
@@ -224,16 +298,30 @@ fn full_syncs_are_followed_to_their_ends() {
             replay.play(&config, scenario, [0, 1, 2], how);
             assert_eq!(replay.link.phase(), LinkPhase::StableSync);
             let ours = without_version(requests(&replay.control_sent));
-            assert_eq!(ours, without_version(requests(&recorded(scenario, 0, "replica"))), "{scenario}");
+            assert_eq!(
+                ours,
+                without_version(requests(&recorded(scenario, 0, "replica"))),
+                "{scenario}"
+            );
             replay.compare_flows(scenario, &[1, 2]);
             assert!(replay.keys.len() > 200, "{} keys", replay.keys.len());
             // Under writes (only "chunks" has them) Dragonfly may send a key again.
-            assert!(scenario == "chunks" || replay.keys.values().all(|times| *times == 1), "{scenario}: each key once");
-            assert!(replay.records.len() >= 50, "{} records", replay.records.len());
+            assert!(
+                scenario == "chunks" || replay.keys.values().all(|times| *times == 1),
+                "{scenario}: each key once"
+            );
+            assert!(
+                replay.records.len() >= 50,
+                "{} records",
+                replay.records.len()
+            );
             let mut records = replay.records.clone();
             records.sort();
             let this = (replay.keys.clone(), records);
-            assert!(*seen.get_or_insert_with(|| this.clone()) == this, "{scenario}: pieces of {how} give something else");
+            assert!(
+                *seen.get_or_insert_with(|| this.clone()) == this,
+                "{scenario}: pieces of {how} give something else"
+            );
         }
     }
 }
@@ -246,15 +334,29 @@ fn a_partial_sync_is_followed_from_where_the_first_link_broke() {
         first.play(&config, "partial", [0, 1, 2], how);
         assert_eq!(first.vector(), [Lsn(25), Lsn(34)]);
         let replid = first.link.upstream().expect("greeted").replid;
-        let resume = Resume { replid, history: replid, lsns: first.vector() };
+        let resume = Resume {
+            replid,
+            history: replid,
+            lsns: first.vector(),
+        };
         let mut second = Replay::new(config.clone(), Some(resume));
         second.play(&config, "partial", [3, 4, 5], how);
         assert_eq!(second.link.stats().psync_successes, 1);
         let ours = without_version(requests(&second.control_sent));
-        assert_eq!(ours, without_version(requests(&recorded("partial", 3, "replica"))));
+        assert_eq!(
+            ours,
+            without_version(requests(&recorded("partial", 3, "replica")))
+        );
         second.compare_flows("partial", &[4, 5]);
         second.records.sort();
-        assert_eq!(second.records, ["MSET after:cut:1 1", "MSET after:cut:2 2", "SET after:cut 1"]);
+        assert_eq!(
+            second.records,
+            [
+                "MSET after:cut:1 1",
+                "MSET after:cut:2 2",
+                "SET after:cut 1"
+            ]
+        );
     }
 }
 
@@ -264,8 +366,16 @@ fn broken(change: impl Fn(&mut Vec<u8>)) -> String {
     change(&mut stream);
     let config = config("plain", 0);
     let mut greeting = Greeting::new(config.clone(), "recorded:1", ReplId::from_random([7; 20]));
-    let greeted = greeting.handle_bytes(&recorded("plain", 0, "primary")[..143 - 10]).expect("greeted").expect("complete");
-    let spec = damselfly_replication::replica::FlowSpec { flow: 0, upstream: greeted.upstream, sync_id: greeted.sync_id, offer: None };
+    let greeted = greeting
+        .handle_bytes(&recorded("plain", 0, "primary")[..143 - 10])
+        .expect("greeted")
+        .expect("complete");
+    let spec = damselfly_replication::replica::FlowSpec {
+        flow: 0,
+        upstream: greeted.upstream,
+        sync_id: greeted.sync_id,
+        offer: None,
+    };
     let mut flow = ReplicaFlow::new(0, config, spec);
     let answer = "*2\r\n+FULL\r\n".len() + 43;
     flow.handle_bytes(0, &stream[..answer]);
@@ -274,8 +384,12 @@ fn broken(change: impl Fn(&mut Vec<u8>)) -> String {
     loop {
         match flow.poll_output() {
             FlowOutput::Apply(part) => flow.handle_applied(0, part),
-            FlowOutput::Event(FlowEvent::Tail(lsn)) => flow.handle_command(0, FlowCommand::Stream(lsn)),
-            FlowOutput::Event(FlowEvent::Stopped { error, .. }) => return error.map_or("none".into(), |error| error.to_string()),
+            FlowOutput::Event(FlowEvent::Tail(lsn)) => {
+                flow.handle_command(0, FlowCommand::Stream(lsn))
+            }
+            FlowOutput::Event(FlowEvent::Stopped { error, .. }) => {
+                return error.map_or("none".into(), |error| error.to_string());
+            }
             FlowOutput::Idle => {
                 flow.handle_closed("end of stream");
             }
@@ -290,12 +404,19 @@ fn token_at(stream: &[u8]) -> usize {
     let answer = "*2\r\n+FULL\r\n+".len();
     let token = stream[answer..answer + 40].to_vec();
     let behind = answer + 40;
-    behind + stream[behind..].windows(40).position(|window| window == token).expect("the token")
+    behind
+        + stream[behind..]
+            .windows(40)
+            .position(|window| window == token)
+            .expect("the token")
 }
 
 #[test]
 fn damage_is_a_named_error() {
-    assert_eq!(broken(|_| {}), "the flow 0 connection closed: end of stream");
+    assert_eq!(
+        broken(|_| {}),
+        "the flow 0 connection closed: end of stream"
+    );
     let wrong_token = broken(|stream| {
         let at = token_at(stream) + 39;
         stream[at] ^= 1;
@@ -324,7 +445,10 @@ fn damage_is_a_named_error() {
         assert_eq!((stream[at], stream[at - 9]), (211, 200));
         stream.drain(at - 9..at);
     });
-    assert!(cut_again.contains("journal offset before the cut"), "{cut_again}");
+    assert!(
+        cut_again.contains("journal offset before the cut"),
+        "{cut_again}"
+    );
 }
 
 #[test]
@@ -341,7 +465,11 @@ fn any_flipped_bit_or_early_end_is_survived() {
 /// Dragonfly's replica, played to our primary's machines.
 #[test]
 fn a_recorded_replica_is_understood() {
-    for (scenario, control, flows) in [("plain", 0, [1, 2]), ("chunks", 0, [1, 2]), ("partial", 3, [4, 5])] {
+    for (scenario, control, flows) in [
+        ("plain", 0, [1, 2]),
+        ("chunks", 0, [1, 2]),
+        ("partial", 3, [4, 5]),
+    ] {
         let mut peer = PeerGreeting::default();
         let mut commands = Vec::new();
         for request in requests(&recorded(scenario, control, "replica")) {
@@ -349,7 +477,11 @@ fn a_recorded_replica_is_understood() {
             match request[0].as_str() {
                 "PING" => {}
                 "REPLCONF" => {
-                    let expected = if request[2] == "dragonfly" { ReplconfAnswer::OpenSession } else { ReplconfAnswer::Ok };
+                    let expected = if request[2] == "dragonfly" {
+                        ReplconfAnswer::OpenSession
+                    } else {
+                        ReplconfAnswer::Ok
+                    };
                     assert_eq!(peer.handle_replconf(&args), expected);
                 }
                 _ => commands.push(DflyCommand::parse(&args).expect("a command")),
@@ -358,7 +490,10 @@ fn a_recorded_replica_is_understood() {
         assert_eq!((peer.version, peer.extensions), (5, false));
         let expected = match scenario {
             "partial" => vec![DflyCommand::StartStable(SyncId(2))],
-            _ => vec![DflyCommand::Sync(SyncId(1)), DflyCommand::StartStable(SyncId(1))],
+            _ => vec![
+                DflyCommand::Sync(SyncId(1)),
+                DflyCommand::StartStable(SyncId(1)),
+            ],
         };
         assert_eq!(commands, expected);
         for conn in flows {
@@ -371,12 +506,22 @@ fn replay_acks(wire: &[u8], partial: bool) {
     let first = wire.iter().position(|byte| *byte == b'\n').expect("a line") + 1;
     let request = &requests(&wire[..first])[0];
     let args: Vec<&[u8]> = request.iter().map(String::as_bytes).collect();
-    let Ok(DflyCommand::Flow(flow)) = DflyCommand::parse(&args) else { panic!("{request:?}") };
+    let Ok(DflyCommand::Flow(flow)) = DflyCommand::parse(&args) else {
+        panic!("{request:?}")
+    };
     assert_eq!(matches!(flow.offer, Some(FlowOffer::Lsn(_))), partial);
-    let last = requests(&wire[first..]).last().expect("acks")[2].parse().expect("an LSN");
+    let last = requests(&wire[first..]).last().expect("acks")[2]
+        .parse()
+        .expect("an LSN");
     for how in PIECES {
         let level = damselfly_journal::StreamLevel::Reference;
-        let mut machine = PrimaryFlow::new(0, PrimaryConfig::default(), level, EofToken::from_random([1; 20]), partial);
+        let mut machine = PrimaryFlow::new(
+            0,
+            PrimaryConfig::default(),
+            level,
+            EofToken::from_random([1; 20]),
+            partial,
+        );
         machine.enter_stable(0, Lsn(last));
         for piece in pieces(&wire[first..], how) {
             machine.handle_bytes(0, piece).expect("acks");

@@ -8,7 +8,16 @@ use std::time::Duration;
 
 async fn fill(server: &Server, from: usize, to: usize) {
     for n in from..to {
-        server.map.set((n % 3) as u16, &[(&format!("key:{n}"), &format!("value {n} {}", "x".repeat(n % 90)))]).await;
+        server
+            .map
+            .set(
+                (n % 3) as u16,
+                &[(
+                    &format!("key:{n}"),
+                    &format!("value {n} {}", "x".repeat(n % 90)),
+                )],
+            )
+            .await;
     }
 }
 
@@ -22,14 +31,27 @@ fn a_replica_takes_a_full_sync_and_then_every_write() {
         replica.follow(&primary).await;
         for n in 0..500 {
             fill(&primary, n * 3, n * 3 + 4).await;
-            primary.map.set(0, &[("a", &n.to_string()), ("b", &n.to_string()), ("c", &n.to_string())]).await;
+            primary
+                .map
+                .set(
+                    0,
+                    &[
+                        ("a", &n.to_string()),
+                        ("b", &n.to_string()),
+                        ("c", &n.to_string()),
+                    ],
+                )
+                .await;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         replica.wait_for(&primary).await;
         assert_eq!(replica.map.next_lsns(), primary.map.next_lsns());
         assert_eq!(replica.role.status().0, Role::Replica("localhost:1".into()));
         let shown = &primary.map.hub().replicas()[0];
-        assert_eq!((shown.port, shown.state.to_string().as_str()), (2, "stable_sync"));
+        assert_eq!(
+            (shown.port, shown.state.to_string().as_str()),
+            (2, "stable_sync")
+        );
         wait_until("acks", || primary.map.hub().replicas()[0].lag_records == 0).await;
     });
 }
@@ -38,13 +60,20 @@ fn a_replica_takes_a_full_sync_and_then_every_write() {
 fn shard_counts_may_differ() {
     run(async {
         let net = Net::default();
-        let (primary, replica, third) = (Server::start(&net, 1, 4), Server::start(&net, 2, 1), Server::start(&net, 3, 3));
+        let (primary, replica, third) = (
+            Server::start(&net, 1, 4),
+            Server::start(&net, 2, 1),
+            Server::start(&net, 3, 3),
+        );
         fill(&primary, 0, 500).await;
         replica.follow(&primary).await;
         fill(&primary, 300, 700).await;
         replica.wait_for(&primary).await;
         third.follow(&replica).await;
-        primary.map.set(1, &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")]).await;
+        primary
+            .map
+            .set(1, &[("a", "1"), ("b", "2"), ("c", "3"), ("d", "4")])
+            .await;
         primary.map.flush_all().await;
         fill(&primary, 0, 100).await;
         replica.wait_for(&primary).await;
@@ -69,7 +98,10 @@ fn a_broken_link_goes_on_with_partial_sync() {
             net.set_down(true);
             net.cut_all();
             fill(&primary, round * 50, round * 50 + 60).await;
-            wait_until("the break", || replica.phase() == Some(LinkPhase::Connecting)).await;
+            wait_until("the break", || {
+                replica.phase() == Some(LinkPhase::Connecting)
+            })
+            .await;
             tokio::time::sleep(Duration::from_secs(7)).await;
             net.set_down(false);
             replica.wait_for(&primary).await;
@@ -85,22 +117,47 @@ fn links_cut_at_any_byte_end_with_equal_contents() {
             let random = random(seed);
             let net = Net::default();
             let shards = [1, 2, 3][seed as usize % 3];
-            let (primary, replica) = (Server::start(&net, 1, shards), Server::start(&net, 2, if seed % 4 == 3 { 2 } else { shards }));
+            let (primary, replica) = (
+                Server::start(&net, 1, shards),
+                Server::start(&net, 2, if seed % 4 == 3 { 2 } else { shards }),
+            );
             fill(&primary, 0, 300).await;
-            let cuts = (0..40).map(|_| (random.next_u64() % [600, 6_000, 60_000][random.next_u64() as usize % 3]) as i64).collect();
+            let cuts = (0..40)
+                .map(|_| {
+                    (random.next_u64() % [600, 6_000, 60_000][random.next_u64() as usize % 3])
+                        as i64
+                })
+                .collect();
             net.plan_cuts(cuts);
             replica.role.begin_as_replica("localhost", 1);
             for n in 0..300 {
                 let value = n.to_string();
-                primary.map.set(0, &[(&format!("key:{}", random.next_u64() % 300), &value)]).await;
-                primary.map.set(2, &[("sum:a", &value), ("sum:b", &value), (&format!("sum:{}", n % 7), &value)]).await;
+                primary
+                    .map
+                    .set(0, &[(&format!("key:{}", random.next_u64() % 300), &value)])
+                    .await;
+                primary
+                    .map
+                    .set(
+                        2,
+                        &[
+                            ("sum:a", &value),
+                            ("sum:b", &value),
+                            (&format!("sum:{}", n % 7), &value),
+                        ],
+                    )
+                    .await;
                 if n % 97 == 50 {
                     primary.map.flush_all().await;
                 }
                 let contents = replica.map.contents();
                 let stable = replica.phase() == Some(LinkPhase::StableSync);
-                let sums = [b"sum:a", b"sum:b"].map(|key| contents.get(&(2, key.to_vec())).cloned());
-                assert!(!stable || sums[0] == sums[1], "seed {seed}: a torn transaction");
+                let sums =
+                    [b"sum:a", b"sum:b"].map(|key| contents.get(&(2, key.to_vec())).cloned());
+                assert!(
+                    !stable || sums[0] == sums[1],
+                    "seed {seed}: a torn transaction"
+                );
                 tokio::time::sleep(Duration::from_millis(random.next_u64() % 40)).await;
             }
             replica.wait_for(&primary).await;
@@ -115,7 +172,10 @@ fn flush_all_inside_a_full_sync_needs_no_restart() {
         let (primary, replica) = (Server::start(&net, 1, 3), Server::start(&net, 2, 3));
         fill(&primary, 0, 5_000).await;
         replica.follow(&primary).await;
-        wait_until("the full sync", || replica.phase() == Some(LinkPhase::FullSync)).await;
+        wait_until("the full sync", || {
+            replica.phase() == Some(LinkPhase::FullSync)
+        })
+        .await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         primary.map.flush_all().await;
         fill(&primary, 0, 50).await;
@@ -188,9 +248,17 @@ fn a_failed_replicaof_changes_nothing() {
         fill(&primary, 0, 100).await;
         replica.follow(&primary).await;
         replica.wait_for(&primary).await;
-        let error = replica.role.follow("localhost", 99).await.expect_err("nobody listens");
+        let error = replica
+            .role
+            .follow("localhost", 99)
+            .await
+            .expect_err("nobody listens");
         assert!(error.to_string().contains("nobody listens"), "{error}");
-        let error = replica.role.follow("localhost", 2).await.expect_err("itself");
+        let error = replica
+            .role
+            .follow("localhost", 2)
+            .await
+            .expect_err("itself");
         assert!(error.to_string().contains("itself"), "{error}");
         let mut http = net.listen(80);
         tokio::task::spawn_local(async move {
@@ -199,10 +267,21 @@ fn a_failed_replicaof_changes_nothing() {
                 let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
             }
         });
-        let error = replica.role.follow("localhost", 80).await.expect_err("no Redis");
-        assert!(error.to_string().contains("not a Redis-compatible server"), "{error}");
+        let error = replica
+            .role
+            .follow("localhost", 80)
+            .await
+            .expect_err("no Redis");
+        assert!(
+            error.to_string().contains("not a Redis-compatible server"),
+            "{error}"
+        );
         let _silent = net.listen(81);
-        let error = replica.role.follow("localhost", 81).await.expect_err("silent");
+        let error = replica
+            .role
+            .follow("localhost", 81)
+            .await
+            .expect_err("silent");
         assert!(error.to_string().contains("no answer to PING"), "{error}");
         fill(&primary, 100, 200).await;
         replica.wait_for(&primary).await;
@@ -217,11 +296,17 @@ fn no_one_in_the_middle_of_a_full_sync_is_a_new_data_set() {
         let (primary, replica) = (Server::start(&net, 1, 2), Server::start(&net, 2, 2));
         fill(&primary, 0, 5_000).await;
         replica.follow(&primary).await;
-        wait_until("the full sync", || replica.phase() == Some(LinkPhase::FullSync)).await;
+        wait_until("the full sync", || {
+            replica.phase() == Some(LinkPhase::FullSync)
+        })
+        .await;
         replica.role.follow_no_one().await.expect("promoted");
         assert_eq!(replica.role.status().0, Role::Primary);
         assert!(replica.map.next_lsns().iter().all(|lsn| lsn.0 == 1));
-        wait_until("the session's end", || primary.map.hub().replicas().is_empty()).await;
+        wait_until("the session's end", || {
+            primary.map.hub().replicas().is_empty()
+        })
+        .await;
         replica.follow(&primary).await;
         replica.wait_for(&primary).await;
         assert_eq!(replica.full_syncs(), 2);
@@ -240,7 +325,10 @@ fn a_frozen_replica_is_dropped_and_writers_wait_no_longer() {
         let before = tokio::time::Instant::now();
         fill(&primary, 0, 5_000).await;
         let waited = before.elapsed();
-        assert!(waited > Duration::from_secs(20) && waited < Duration::from_secs(32), "{waited:?}");
+        assert!(
+            waited > Duration::from_secs(20) && waited < Duration::from_secs(32),
+            "{waited:?}"
+        );
         assert!(primary.map.hub().replicas().is_empty());
         replica.role.link().expect("a replica").pause(false);
         replica.wait_for(&primary).await;

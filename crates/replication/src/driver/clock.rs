@@ -29,7 +29,9 @@ impl Clock {
     /// Waits until `deadline_ms`; for ever if there is none.
     pub async fn sleep_until(&self, deadline_ms: Option<u64>) {
         match deadline_ms {
-            Some(deadline) => tokio::time::sleep_until(self.0 + Duration::from_millis(deadline)).await,
+            Some(deadline) => {
+                tokio::time::sleep_until(self.0 + Duration::from_millis(deadline)).await
+            }
             None => std::future::pending().await,
         }
     }

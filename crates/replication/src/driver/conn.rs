@@ -11,6 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
 
+/// An output buffer larger than this is given back when it was sent.
+const RETAINED_BYTES: usize = 512 << 10;
+
 pub(super) struct Conn<S> {
     stream: S,
     out: Vec<u8>,
@@ -31,7 +34,13 @@ pub(super) enum IoEvent {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
     pub(super) fn new(stream: S) -> Conn<S> {
-        Conn { stream, out: Vec::new(), sent: 0, flushing: false, input: vec![0; READ_BYTES].into() }
+        Conn {
+            stream,
+            out: Vec::new(),
+            sent: 0,
+            flushing: false,
+            input: vec![0; READ_BYTES].into(),
+        }
     }
 
     /// Where bytes to be sent are appended.
@@ -70,7 +79,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(IoEvent::Closed(error.to_string())),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(IoEvent::Closed("end of stream".to_owned())),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                Poll::Ready(IoEvent::Closed("end of stream".to_owned()))
+            }
             Poll::Ready(Ok(())) => Poll::Ready(IoEvent::Read(buffer.filled().len())),
         }
     }
@@ -79,7 +90,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         if !self.out.is_empty() {
             return match Pin::new(&mut self.stream).poll_write(context, &self.out[self.sent..]) {
                 Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(0)) => Poll::Ready(IoEvent::Closed("the stream takes no bytes".to_owned())),
+                Poll::Ready(Ok(0)) => {
+                    Poll::Ready(IoEvent::Closed("the stream takes no bytes".to_owned()))
+                }
                 Poll::Ready(Ok(bytes)) => {
                     self.accepted(bytes);
                     Poll::Ready(IoEvent::Wrote(bytes))
@@ -102,6 +115,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conn<S> {
         self.flushing = true;
         if self.sent == self.out.len() {
             self.out.clear();
+            self.out.shrink_to(RETAINED_BYTES);
             self.sent = 0;
         }
     }

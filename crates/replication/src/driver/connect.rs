@@ -15,7 +15,11 @@ pub trait Connect: Clone + Send + 'static {
     type Stream: AsyncRead + AsyncWrite + Unpin + 'static;
 
     /// Connects to `host` and `port`. The caller bounds it in time.
-    fn connect(&self, host: &str, port: u16) -> impl Future<Output = Result<Self::Stream, LinkError>>;
+    fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> impl Future<Output = Result<Self::Stream, LinkError>>;
 }
 
 /// Plain TCP, without delay of small writes. `localhost` is IPv4 first: that is where servers listen.
@@ -31,19 +35,30 @@ impl Connect for TcpConnect {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     let prepared = stream.set_nodelay(true);
-                    return prepared.map(|()| stream).map_err(|error| LinkError::Connect { why: error.to_string() });
+                    return prepared
+                        .map(|()| stream)
+                        .map_err(|error| LinkError::Connect {
+                            why: error.to_string(),
+                        });
                 }
                 Err(error) => last = Some(format!("{address}: {error}")),
             }
         }
-        Err(LinkError::Connect { why: last.unwrap_or_else(|| "no address".to_owned()) })
+        Err(LinkError::Connect {
+            why: last.unwrap_or_else(|| "no address".to_owned()),
+        })
     }
 }
 
 /// All addresses of `host`; for `localhost`, IPv4 ones first.
 async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, LinkError> {
-    let failed = |why: String| LinkError::Resolve { host: host.to_owned(), why };
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| failed(error.to_string()))?;
+    let failed = |why: String| LinkError::Resolve {
+        host: host.to_owned(),
+        why,
+    };
+    let found = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
     let mut addresses: Vec<SocketAddr> = found.collect();
     if addresses.is_empty() {
         return Err(failed("no address".to_owned()));

@@ -12,6 +12,7 @@ mod replica;
 mod replica_flow;
 mod replicaof;
 mod serve;
+mod session;
 
 pub use clock::{Clock, Random};
 pub use connect::{Connect, TcpConnect};

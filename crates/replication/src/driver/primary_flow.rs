@@ -13,9 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{
     clock::Clock,
     conn::{Conn, IoEvent},
-    primary::{HubShared, SessionMessage, SessionShared, detach, stream_level},
+    primary::{HubShared, SessionMessage, SessionShared},
+    session::{detach, stream_level},
 };
 use crate::{
+    config::PrimaryConfig,
     dataset::{PrimaryShard, ShardSnapshot},
     primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow},
 };
@@ -34,6 +36,7 @@ pub(super) struct FlowStats {
 #[derive(Debug)]
 pub struct FlowTicket {
     hub: Arc<HubShared>,
+    config: PrimaryConfig,
     session: Arc<SessionShared>,
     flow: usize,
     partial: bool,
@@ -41,8 +44,21 @@ pub struct FlowTicket {
 }
 
 impl FlowTicket {
-    pub(super) fn new(hub: Arc<HubShared>, session: Arc<SessionShared>, flow: usize, partial: bool) -> FlowTicket {
-        FlowTicket { hub, session, flow, partial, used: false }
+    pub(super) fn new(
+        hub: Arc<HubShared>,
+        config: PrimaryConfig,
+        session: Arc<SessionShared>,
+        flow: usize,
+        partial: bool,
+    ) -> FlowTicket {
+        FlowTicket {
+            hub,
+            config,
+            session,
+            flow,
+            partial,
+            used: false,
+        }
     }
 
     /// The flow's index, which is that of its shard.
@@ -59,7 +75,10 @@ impl FlowTicket {
 impl Drop for FlowTicket {
     fn drop(&mut self) {
         if !self.used {
-            self.session.send(SessionMessage::Cancel(format!("flow {} was not taken up", self.flow)));
+            self.session.send(SessionMessage::Cancel(format!(
+                "flow {} was not taken up",
+                self.flow
+            )));
         }
     }
 }
@@ -67,16 +86,36 @@ impl Drop for FlowTicket {
 impl FlowTicket {
     /// Answers `DFLY FLOW` and serves the flow until it ends. `rest` is what was read behind the command.
     /// `shard` is the one with the index [`flow`](Self::flow); called on its thread.
-    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(mut self, shard: impl PrimaryShard, stream: S, rest: Vec<u8>) {
+    pub async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        mut self,
+        shard: impl PrimaryShard,
+        stream: S,
+        rest: Vec<u8>,
+    ) {
         self.used = true;
         let clock = self.hub.clock;
         let level = stream_level(self.session.level);
         let token = self.hub.random.token();
-        let flow = PrimaryFlow::new(clock.now_ms(), self.hub.config.clone(), level, token, self.partial);
+        let flow = PrimaryFlow::new(
+            clock.now_ms(),
+            self.config.clone(),
+            level,
+            token,
+            self.partial,
+        );
         let handle = shard.flows().attach(self.session.sync_id, flow);
-        let mut task = Task { shard, handle, conn: Conn::new(stream), clock, session: self.session.clone(), flow: self.flow };
+        let mut task = Task {
+            shard,
+            handle,
+            conn: Conn::new(stream),
+            clock,
+            session: self.session.clone(),
+            flow: self.flow,
+        };
         let why = match task.input(&rest) {
-            Ok(()) if self.session.is_cancelled() => FlowEnd::Session { why: "it was cancelled".to_owned() },
+            Ok(()) if self.session.is_cancelled() => FlowEnd::Session {
+                why: "it was cancelled".to_owned(),
+            },
             Ok(()) => task.serve().await,
             Err(end) => end,
         };
@@ -84,7 +123,8 @@ impl FlowTicket {
         let Task { shard, handle, .. } = task;
         handle.end(why.clone());
         detach(&shard, handle.sync_id(), String::new());
-        self.session.send(SessionMessage::Cancel(format!("flow {}: {why}", self.flow)));
+        self.session
+            .send(SessionMessage::Cancel(format!("flow {}: {why}", self.flow)));
     }
 }
 
@@ -128,11 +168,13 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
         }
         if self.handle.stage() == FlowStage::CatchUp && self.handle.has_room() {
             let handle = &self.handle;
-            self.shard.with_journal(|journal| handle.with_flow(|flow| flow.catch_up(journal)))?;
+            self.shard
+                .with_journal(|journal| handle.with_flow(|flow| flow.catch_up(journal)))?;
         }
         if self.conn.is_drained() {
             let (now_ms, out) = (self.clock.now_ms(), self.conn.out());
-            self.handle.with_flow(|flow| flow.poll_transmit(now_ms, out));
+            self.handle
+                .with_flow(|flow| flow.poll_transmit(now_ms, out));
         }
         self.publish();
         Ok(())
@@ -142,7 +184,8 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
         let now_ms = self.clock.now_ms();
         match event {
             IoEvent::Wrote(bytes) => {
-                self.handle.with_flow(|flow| flow.handle_sent(now_ms, bytes));
+                self.handle
+                    .with_flow(|flow| flow.handle_sent(now_ms, bytes));
                 Ok(())
             }
             IoEvent::Read(len) => receive(&self.handle, now_ms, self.conn.input(len)),
@@ -168,7 +211,12 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
 }
 
 fn receive(handle: &FlowHandle, now_ms: u64, bytes: &[u8]) -> Result<(), FlowEnd> {
-    let acked = handle.with_flow(|flow| Ok(flow.handle_bytes(now_ms, bytes)?.then(|| flow.acked()).flatten()))?;
+    let acked = handle.with_flow(|flow| {
+        Ok(flow
+            .handle_bytes(now_ms, bytes)?
+            .then(|| flow.acked())
+            .flatten())
+    })?;
     if let Some(lsn) = acked {
         handle.acked(lsn);
     }

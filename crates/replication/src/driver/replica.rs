@@ -23,7 +23,10 @@ use crate::{
     error::{DataError, LinkError},
     ids::ReplId,
     lineage::Resume,
-    replica::{FlowCommand, FlowEvent, FlowSpec, Greeted, Greeting, LinkOutput, LinkPhase, LinkStats, Meeting, ReplicaLink},
+    replica::{
+        FlowCommand, FlowEvent, FlowSpec, Greeted, Greeting, LinkOutput, LinkPhase, LinkStats,
+        Meeting, ReplicaLink,
+    },
 };
 
 /// A peer that was connected and greeted, and that a link can go on with.
@@ -99,7 +102,11 @@ pub(super) enum Message {
     Flow(usize, FlowEvent),
     FullSyncBegun(Result<(), DataError>),
     StableEntered(Result<(), DataError>),
-    MeetingDone { txid: u64, nexts: Vec<(usize, Option<Lsn>)>, result: Result<(), DataError> },
+    MeetingDone {
+        txid: u64,
+        nexts: Vec<(usize, Option<Lsn>)>,
+        result: Result<(), DataError>,
+    },
     LinkEnded,
     Stop(oneshot::Sender<Option<Resume>>),
     Pause(bool),
@@ -120,16 +127,33 @@ impl LinkHandle {
 
     /// What the link is doing.
     pub fn status(&self) -> LinkStatus {
-        let board = self.shared.board.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let executed: Vec<Lsn> = board.flows.iter().map(|flow| Lsn(flow.executed.load(Relaxed))).collect();
-        let received = board.flows.iter().map(|flow| flow.received_ms.load(Relaxed)).max();
+        let board = self
+            .shared
+            .board
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let executed: Vec<Lsn> = board
+            .flows
+            .iter()
+            .map(|flow| Lsn(flow.executed.load(Relaxed)))
+            .collect();
+        let received = board
+            .flows
+            .iter()
+            .map(|flow| flow.received_ms.load(Relaxed))
+            .max();
         LinkStatus {
             phase: board.phase,
             upstream: board.upstream.clone(),
             stats: board.stats,
             last_error: board.last_error.clone(),
-            executed: if executed.iter().all(|lsn| lsn.0 > 0) { executed } else { Vec::new() },
-            last_io_ms: received.map(|received| self.shared.clock.now_ms().saturating_sub(received)),
+            executed: if executed.iter().all(|lsn| lsn.0 > 0) {
+                executed
+            } else {
+                Vec::new()
+            },
+            last_io_ms: received
+                .map(|received| self.shared.clock.now_ms().saturating_sub(received)),
             sync_id: board.sync_id,
         }
     }
@@ -139,7 +163,12 @@ impl LinkHandle {
 ///
 /// # Errors
 /// Whatever is wrong with it, in the time that the configuration allows.
-pub async fn greet<C: Connect>(options: &LinkOptions<C>, host: &str, port: u16, own_replid: ReplId) -> Result<Candidate<C::Stream>, LinkError> {
+pub async fn greet<C: Connect>(
+    options: &LinkOptions<C>,
+    host: &str,
+    port: u16,
+    own_replid: ReplId,
+) -> Result<Candidate<C::Stream>, LinkError> {
     let clock = Clock::start();
     let limit_ms = options.config.connect_timeout_ms;
     let stream = tokio::select! {
@@ -183,8 +212,14 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
     let seed = options.random.next_u64();
     let (config, own) = (options.config.clone(), data.replid());
     let (link, control) = match candidate {
-        Some(Candidate { stream, greeted }) => (ReplicaLink::greeted(0, config, own, resume, seed, greeted), Some(Conn::new(stream))),
-        None => (ReplicaLink::connecting(0, config, format!("{host}:{port}"), own, resume, seed), None),
+        Some(Candidate { stream, greeted }) => (
+            ReplicaLink::greeted(0, config, own, resume, seed, greeted),
+            Some(Conn::new(stream)),
+        ),
+        None => (
+            ReplicaLink::connecting(0, config, format!("{host}:{port}"), own, resume, seed),
+            None,
+        ),
     };
     let board = Board {
         phase: link.phase(),
@@ -194,8 +229,14 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
         last_error: None,
         flows: Vec::new(),
     };
-    let shared = Arc::new(Shared { clock, board: Mutex::new(board) });
-    let handle = LinkHandle { messages: messages.clone(), shared: shared.clone() };
+    let shared = Arc::new(Shared {
+        clock,
+        board: Mutex::new(board),
+    });
+    let handle = LinkHandle {
+        messages: messages.clone(),
+        shared: shared.clone(),
+    };
     let task = Task {
         data,
         options,
@@ -249,7 +290,9 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             self.publish();
             if self.link.phase() == LinkPhase::Stopped {
                 let resume = self.link.resume().cloned();
-                self.stoppers.drain(..).for_each(|stopper| drop(stopper.send(resume.clone())));
+                self.stoppers
+                    .drain(..)
+                    .for_each(|stopper| drop(stopper.send(resume.clone())));
                 return;
             }
             let happened = self.wait().await;
@@ -293,7 +336,13 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             Happened::Io(IoEvent::Wrote(_)) => {}
             Happened::Io(IoEvent::Closed(why)) => {
                 self.control = None;
-                self.link.handle_closed(now_ms, LinkError::Closed { connection: "control".to_owned(), why });
+                self.link.handle_closed(
+                    now_ms,
+                    LinkError::Closed {
+                        connection: "control".to_owned(),
+                        why,
+                    },
+                );
             }
             Happened::Connected(result) => {
                 self.connecting = None;
@@ -317,7 +366,11 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                 self.link.handle_full_sync_begun(now_ms, result);
             }
             Message::StableEntered(result) => self.link.handle_stable_entered(now_ms, result),
-            Message::MeetingDone { txid, nexts, result } => self.link.handle_meeting_done(now_ms, txid, &nexts, result),
+            Message::MeetingDone {
+                txid,
+                nexts,
+                result,
+            } => self.link.handle_meeting_done(now_ms, txid, &nexts, result),
             Message::LinkEnded => self.link.handle_link_ended(now_ms),
             Message::Stop(stopper) => {
                 self.stoppers.push(stopper);
@@ -332,7 +385,8 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         match output {
             LinkOutput::Connect => {
                 self.link.set_own_replid(self.data.replid());
-                let (connect, host, port) = (self.options.connect.clone(), self.host.clone(), self.port);
+                let (connect, host, port) =
+                    (self.options.connect.clone(), self.host.clone(), self.port);
                 self.connecting = Some(Box::pin(async move { connect.connect(&host, port).await }));
             }
             LinkOutput::Send(bytes) => {
@@ -349,11 +403,19 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             }
             LinkOutput::BeginFullSync(upstream) => {
                 let data = self.data.clone();
-                self.call(async move { Message::FullSyncBegun(data.begin_full_sync(&upstream).await) });
+                self.call(
+                    async move { Message::FullSyncBegun(data.begin_full_sync(&upstream).await) },
+                );
             }
-            LinkOutput::EnterStable { upstream, full, lsns } => {
+            LinkOutput::EnterStable {
+                upstream,
+                full,
+                lsns,
+            } => {
                 let data = self.data.clone();
-                self.call(async move { Message::StableEntered(data.enter_stable(&upstream, full, &lsns).await) });
+                self.call(async move {
+                    Message::StableEntered(data.enter_stable(&upstream, full, &lsns).await)
+                });
             }
             LinkOutput::Apply(meeting) => self.apply(meeting),
             LinkOutput::LinkEnded(vector) => {
@@ -363,8 +425,12 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                     Message::LinkEnded
                 });
             }
-            LinkOutput::RetryAfter { error, delay_ms } => tracing::warn!(%error, delay_ms, address = self.address(), "replica link broken"),
-            LinkOutput::Failed(error) => tracing::error!(%error, address = self.address(), "replica link failed for good"),
+            LinkOutput::RetryAfter { error, delay_ms } => {
+                tracing::warn!(%error, delay_ms, address = self.address(), "replica link broken")
+            }
+            LinkOutput::Failed(error) => {
+                tracing::error!(%error, address = self.address(), "replica link failed for good")
+            }
             LinkOutput::Stopped => tracing::info!(address = self.address(), "replica link stopped"),
         }
     }
@@ -375,11 +441,26 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
 
     fn apply(&mut self, meeting: Meeting) {
         let data = self.data.clone();
-        let Meeting { txid, global, parts } = meeting;
-        let nexts = parts.iter().map(|(flow, part)| (*flow, part.next_lsn())).collect();
+        let Meeting {
+            txid,
+            global,
+            parts,
+        } = meeting;
+        let nexts = parts
+            .iter()
+            .map(|(flow, part)| (*flow, part.next_lsn()))
+            .collect();
         self.call(async move {
-            let result = if global { data.apply_global(parts).await } else { data.apply_transaction(parts).await };
-            Message::MeetingDone { txid, nexts, result }
+            let result = if global {
+                data.apply_global(parts).await
+            } else {
+                data.apply_transaction(parts).await
+            };
+            Message::MeetingDone {
+                txid,
+                nexts,
+                result,
+            }
         });
     }
 
@@ -396,13 +477,24 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         if spec.flow == 0 {
             self.commands.clear();
             let fresh = || (0..spec.upstream.flows).map(|_| Arc::new(FlowProgress::default()));
-            let mut board = self.shared.board.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut board = self
+                .shared
+                .board
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             board.flows = fresh().collect();
-            board.flows.iter().for_each(|flow| flow.received_ms.store(self.clock.now_ms(), Relaxed));
+            board
+                .flows
+                .iter()
+                .for_each(|flow| flow.received_ms.store(self.clock.now_ms(), Relaxed));
             board.sync_id = Some(spec.sync_id);
         }
         let progress = {
-            let board = self.shared.board.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let board = self
+                .shared
+                .board
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
             board.flows[spec.flow].clone()
         };
         let (sender, commands) = unbounded_channel();
@@ -428,7 +520,11 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
     }
 
     fn publish(&self) {
-        let mut board = self.shared.board.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut board = self
+            .shared
+            .board
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         board.phase = self.link.phase();
         board.upstream = self.link.upstream().cloned();
         board.stats = self.link.stats();

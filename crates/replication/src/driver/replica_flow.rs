@@ -70,7 +70,10 @@ impl<C: Connect> FlowJob<C> {
         match self.open().await {
             Ok(stream) => self.stream(stream, sink).await,
             Err(error) => {
-                let stopped = FlowEvent::Stopped { executed: None, error };
+                let stopped = FlowEvent::Stopped {
+                    executed: None,
+                    error,
+                };
                 drop(self.messages.send(Message::Flow(flow, stopped)));
             }
         }
@@ -113,7 +116,12 @@ impl<C: Connect> FlowJob<C> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     /// Does all that the machine wants now; `true` when the flow is over.
-    async fn drive(&mut self, sink: &mut impl ReplicaFlowSink, index: usize, messages: &UnboundedSender<Message>) -> bool {
+    async fn drive(
+        &mut self,
+        sink: &mut impl ReplicaFlowSink,
+        index: usize,
+        messages: &UnboundedSender<Message>,
+    ) -> bool {
         let mut outputs = 0;
         let mut loaded = false;
         loop {
@@ -151,7 +159,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
         false
     }
 
-    async fn apply(&mut self, sink: &mut impl ReplicaFlowSink, part: TransactionPart, settle: bool) {
+    async fn apply(
+        &mut self,
+        sink: &mut impl ReplicaFlowSink,
+        part: TransactionPart,
+        settle: bool,
+    ) {
         let result = self
             .attend(async {
                 if settle {
@@ -173,10 +186,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     }
 
     /// Waits for the data set, and meanwhile acks, sends and listens to the link.
-    async fn attend(&mut self, work: impl Future<Output = Result<(), DataError>>) -> Result<(), DataError> {
+    async fn attend(
+        &mut self,
+        work: impl Future<Output = Result<(), DataError>>,
+    ) -> Result<(), DataError> {
         let mut work = pin!(work);
         // Most work needs no waiting.
-        if let Poll::Ready(result) = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await {
+        if let Poll::Ready(result) =
+            poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await
+        {
             return result;
         }
         loop {
@@ -215,7 +233,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
 
     fn command(&mut self, command: Option<FlowCommand>) {
         self.orphaned |= command.is_none();
-        self.flow.handle_command(self.clock.now_ms(), command.unwrap_or(FlowCommand::Stop));
+        self.flow
+            .handle_command(self.clock.now_ms(), command.unwrap_or(FlowCommand::Stop));
     }
 
     fn publish(&self) {

@@ -41,18 +41,33 @@ type Reply = oneshot::Sender<Result<(), ReplicaOfError>>;
 
 #[derive(Debug)]
 enum Request {
-    Follow { host: String, port: u16, reply: Reply },
-    NoOne { reply: Reply },
+    Follow {
+        host: String,
+        port: u16,
+        reply: Reply,
+    },
+    NoOne {
+        reply: Reply,
+    },
     /// Without greeting first: a server's start as a replica.
-    Start { host: String, port: u16 },
+    Start {
+        host: String,
+        port: u16,
+    },
 }
 
 impl ReplicaOfHandle {
     /// Starts the coordinator of a server that is a primary, on the present thread.
-    pub fn start<D: ReplicaDataSet, C: Connect>(data: D, options: LinkOptions<C>) -> ReplicaOfHandle {
+    pub fn start<D: ReplicaDataSet, C: Connect>(
+        data: D,
+        options: LinkOptions<C>,
+    ) -> ReplicaOfHandle {
         let (requests, inbox) = unbounded_channel();
         let (greeted, candidates) = unbounded_channel();
-        let shared = Arc::new(Mutex::new(Shown { role: Role::Primary, link: None }));
+        let shared = Arc::new(Mutex::new(Shown {
+            role: Role::Primary,
+            link: None,
+        }));
         let task = Task {
             data,
             options,
@@ -73,7 +88,8 @@ impl ReplicaOfHandle {
     /// The candidate could not be greeted, or a later REPLICAOF was carried out first.
     pub async fn follow(&self, host: &str, port: u16) -> Result<(), ReplicaOfError> {
         let host = host.to_owned();
-        self.ask(|reply| Request::Follow { host, port, reply }).await
+        self.ask(|reply| Request::Follow { host, port, reply })
+            .await
     }
 
     /// `REPLICAOF NO ONE`.
@@ -86,7 +102,10 @@ impl ReplicaOfHandle {
 
     /// Begins as a replica, and connects until it succeeds (`--replicaof`).
     pub fn begin_as_replica(&self, host: &str, port: u16) {
-        drop(self.requests.send(Request::Start { host: host.to_owned(), port }));
+        drop(self.requests.send(Request::Start {
+            host: host.to_owned(),
+            port,
+        }));
     }
 
     /// What the server is, and how its link does.
@@ -149,19 +168,49 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         match request {
             Request::Follow { host, port, reply } => {
                 let ticket = self.machine.request(format!("{host}:{port}"));
-                self.pending.insert(ticket, Pending { host, port, reply: Some(reply), greeting: None, candidate: None });
+                self.pending.insert(
+                    ticket,
+                    Pending {
+                        host,
+                        port,
+                        reply: Some(reply),
+                        greeting: None,
+                        candidate: None,
+                    },
+                );
             }
             Request::NoOne { reply } => {
                 let ticket = self.machine.request_no_one();
-                self.pending.insert(ticket, Pending { host: String::new(), port: 0, reply: Some(reply), greeting: None, candidate: None });
+                self.pending.insert(
+                    ticket,
+                    Pending {
+                        host: String::new(),
+                        port: 0,
+                        reply: Some(reply),
+                        greeting: None,
+                        candidate: None,
+                    },
+                );
             }
             Request::Start { host, port } => {
                 let ticket = self.machine.request(format!("{host}:{port}"));
                 // Its link greets by itself, as often as it takes.
                 while let Some(output) = self.machine.poll_output() {
-                    debug_assert!(matches!(output, CoordinatorOutput::Greet { .. } | CoordinatorOutput::Answer(..)));
+                    debug_assert!(matches!(
+                        output,
+                        CoordinatorOutput::Greet { .. } | CoordinatorOutput::Answer(..)
+                    ));
                 }
-                self.pending.insert(ticket, Pending { host, port, reply: None, greeting: None, candidate: None });
+                self.pending.insert(
+                    ticket,
+                    Pending {
+                        host,
+                        port,
+                        reply: None,
+                        greeting: None,
+                        candidate: None,
+                    },
+                );
                 self.machine.handle_greeted(ticket);
             }
         }
@@ -199,7 +248,10 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                 lock(&self.shared).role = self.machine.role().clone();
             }
             CoordinatorOutput::Answer(ticket, result) => {
-                let reply = self.pending.remove(&ticket).and_then(|pending| pending.reply);
+                let reply = self
+                    .pending
+                    .remove(&ticket)
+                    .and_then(|pending| pending.reply);
                 if let Some(reply) = reply {
                     drop(reply.send(result));
                 }
@@ -208,7 +260,9 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
     }
 
     fn greet(&mut self, ticket: Ticket) {
-        let Some(pending) = self.pending.get_mut(&ticket) else { return };
+        let Some(pending) = self.pending.get_mut(&ticket) else {
+            return;
+        };
         let (options, host, port) = (self.options.clone(), pending.host.clone(), pending.port);
         let (own, greeted) = (self.data.replid(), self.greeted.clone());
         let task = tokio::task::spawn_local(async move {
@@ -220,15 +274,25 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
 
     /// The serialized section: the old link ends, what it executed is kept, the new one starts.
     async fn switch(&mut self, ticket: Ticket) {
-        let Some(pending) = self.pending.get_mut(&ticket) else { return };
-        let (host, port, candidate) = (pending.host.clone(), pending.port, pending.candidate.take());
+        let Some(pending) = self.pending.get_mut(&ticket) else {
+            return;
+        };
+        let (host, port, candidate) =
+            (pending.host.clone(), pending.port, pending.candidate.take());
         let old = lock(&self.shared).link.take();
         let kept = match old {
             Some(link) => link.stop().await,
             None => None,
         };
         let own = self.data.become_replica(&format!("{host}:{port}")).await;
-        let link = start_link(self.data.clone(), self.options.clone(), &host, port, candidate, kept.or(own));
+        let link = start_link(
+            self.data.clone(),
+            self.options.clone(),
+            &host,
+            port,
+            candidate,
+            kept.or(own),
+        );
         lock(&self.shared).link = Some(link);
     }
 
@@ -242,5 +306,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
 }
 
 fn lock(shared: &Mutex<Shown>) -> std::sync::MutexGuard<'_, Shown> {
-    shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    shared
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -7,7 +7,11 @@ use super::primary::{CommandOutcome, PrimaryHub, ReplicaConnection};
 use crate::{config::Credentials, dataset::PrimaryDataSet};
 
 /// Requests of a replica are short.
-const LIMITS: RequestLimits = RequestLimits { max_inline: 64 << 10, max_multi_bulk_len: 64, max_bulk_len: 64 << 10 };
+const LIMITS: RequestLimits = RequestLimits {
+    max_inline: 64 << 10,
+    max_multi_bulk_len: 64,
+    max_bulk_len: 64 << 10,
+};
 
 /// Bytes of requests that may wait.
 const MAX_WAITING: usize = 256 << 10;
@@ -17,16 +21,30 @@ const MAX_WAITING: usize = 256 << 10;
 ///
 /// # Errors
 /// What the stream reports, or a request that is none.
-pub async fn serve_connection<D, S>(hub: PrimaryHub<D>, mut stream: S, ip: &str, auth: Option<&Credentials>) -> std::io::Result<()>
+pub async fn serve_connection<D, S>(
+    hub: PrimaryHub<D>,
+    mut stream: S,
+    ip: &str,
+    auth: Option<&Credentials>,
+) -> std::io::Result<()>
 where
     D: PrimaryDataSet,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut client = Client { connection: hub.connection(ip), auth, authenticated: auth.is_none() };
+    let mut client = Client {
+        connection: hub.connection(ip),
+        auth,
+        authenticated: auth.is_none(),
+    };
     let mut decoder = RequestDecoder::new(LIMITS);
     let (mut input, mut out) = (Vec::new(), Vec::new());
     loop {
-        if stream.read_buf(&mut input).await? == 0 {
+        let read = tokio::select! {
+            read = stream.read_buf(&mut input) => read?,
+            // All connections of a link end together.
+            () = client.connection.session_ended() => 0,
+        };
+        if read == 0 {
             return Ok(());
         }
         let mut at = 0;
@@ -34,7 +52,9 @@ where
             let mut args = ArgVec::new();
             let used = match decoder.decode(&input[at..], &mut args) {
                 Ok(Some(used)) => used,
-                Ok(None) if input.len() - at > MAX_WAITING => return Err(std::io::Error::other("a request without end")),
+                Ok(None) if input.len() - at > MAX_WAITING => {
+                    return Err(std::io::Error::other("a request without end"));
+                }
                 Ok(None) => break,
                 Err(error) => return Err(std::io::Error::other(error)),
             };
@@ -44,7 +64,10 @@ where
                 let rest = input[at + used..].to_vec();
                 stream.write_all(&out).await?;
                 let (flow, data) = (ticket.flow(), hub.data.clone());
-                hub.data.run_on_shard(flow, Box::new(move || Box::pin(ticket.run(data.shard(flow), stream, rest))));
+                hub.data.run_on_shard(
+                    flow,
+                    Box::new(move || Box::pin(ticket.run(data.shard(flow), stream, rest))),
+                );
                 return Ok(());
             }
             at += used;
@@ -68,7 +91,9 @@ impl<D: PrimaryDataSet> Client<'_, D> {
         match args[0].to_ascii_uppercase().as_slice() {
             b"AUTH" => match self.authenticate(&args[1..]) {
                 true => reply.ok(),
-                false => reply.error("WRONGPASS invalid username-password pair or user is disabled."),
+                false => {
+                    reply.error("WRONGPASS invalid username-password pair or user is disabled.")
+                }
             },
             _ if !self.authenticated => reply.error("NOAUTH Authentication required."),
             b"PING" => reply.simple("PONG"),
@@ -86,7 +111,8 @@ impl<D: PrimaryDataSet> Client<'_, D> {
         };
         let expected = self.auth;
         self.authenticated = expected.is_some_and(|auth| {
-            let user_fits = user.is_none() || user == Some(auth.user.as_deref().unwrap_or("default").as_bytes());
+            let user_fits = user.is_none()
+                || user == Some(auth.user.as_deref().unwrap_or("default").as_bytes());
             user_fits && *password == auth.password.as_bytes()
         });
         self.authenticated

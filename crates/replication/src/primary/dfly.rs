@@ -93,26 +93,39 @@ impl DflyCommand {
             b"STARTSTABLE" => sole_sync_id(rest).map(DflyCommand::StartStable),
             b"REPLICAOFFSET" if rest.is_empty() => Ok(DflyCommand::ReplicaOffset),
             b"TAKEOVER" => parse_takeover(rest),
-            _ => Err(DflyError::Unknown(subcommand.escape_ascii().take(64).map(char::from).collect())),
+            _ => Err(DflyError::Unknown(
+                subcommand.escape_ascii().take(64).map(char::from).collect(),
+            )),
         }
     }
 }
 
 fn parse_flow(args: &[&[u8]]) -> Result<FlowRequest, DflyError> {
-    let [replid, sync_id, flow, offer @ ..] = args else { return Err(DflyError::Syntax) };
+    let [replid, sync_id, flow, offer @ ..] = args else {
+        return Err(DflyError::Syntax);
+    };
     let replid = ReplId::parse(replid).ok_or(DflyError::BadMasterId)?;
     let sync_id = SyncId::parse(sync_id).ok_or(DflyError::BadSyncId)?;
-    let flow = parse_number(flow).and_then(|flow| usize::try_from(flow).ok()).ok_or(DflyError::NotAnInteger)?;
+    let flow = parse_number(flow)
+        .and_then(|flow| usize::try_from(flow).ok())
+        .ok_or(DflyError::NotAnInteger)?;
     let offer = match offer {
         [] => None,
-        [lsn] => Some(FlowOffer::Lsn(parse_lsn(lsn).ok_or(DflyError::NotAnInteger)?)),
+        [lsn] => Some(FlowOffer::Lsn(
+            parse_lsn(lsn).ok_or(DflyError::NotAnInteger)?,
+        )),
         [history, lsns] => Some(FlowOffer::Vector {
             history: ReplId::parse(history).ok_or(DflyError::BadMasterId)?,
             lsns: parse_vector(lsns).ok_or(DflyError::NotAnInteger)?,
         }),
         _ => return Err(DflyError::Syntax),
     };
-    Ok(FlowRequest { replid, sync_id, flow, offer })
+    Ok(FlowRequest {
+        replid,
+        sync_id,
+        flow,
+        offer,
+    })
 }
 
 fn parse_takeover(args: &[&[u8]]) -> Result<DflyCommand, DflyError> {
@@ -123,17 +136,26 @@ fn parse_takeover(args: &[&[u8]]) -> Result<DflyCommand, DflyError> {
     };
     let seconds = parse_number(seconds).ok_or(DflyError::NotAnInteger)?;
     let sync_id = SyncId::parse(sync_id).ok_or(DflyError::BadSyncId)?;
-    Ok(DflyCommand::TakeOver { seconds, save, sync_id })
+    Ok(DflyCommand::TakeOver {
+        seconds,
+        save,
+        sync_id,
+    })
 }
 
 fn sole_sync_id(args: &[&[u8]]) -> Result<SyncId, DflyError> {
-    let [sync_id] = args else { return Err(DflyError::Syntax) };
+    let [sync_id] = args else {
+        return Err(DflyError::Syntax);
+    };
     SyncId::parse(sync_id).ok_or(DflyError::BadSyncId)
 }
 
 fn parse_number(text: &[u8]) -> Option<u64> {
     let short = (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
-    short.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    short.then(|| {
+        text.iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    })
 }
 
 #[cfg(test)]
@@ -151,26 +173,64 @@ mod tests {
     #[test]
     fn commands() {
         let replid = ReplId::parse(ID.as_bytes()).expect("an id");
-        let flow = |offer| Ok(DflyCommand::Flow(FlowRequest { replid, sync_id: SyncId(3), flow: 1, offer }));
+        let flow = |offer| {
+            Ok(DflyCommand::Flow(FlowRequest {
+                replid,
+                sync_id: SyncId(3),
+                flow: 1,
+                offer,
+            }))
+        };
         assert_eq!(parse(&format!("DFLY FLOW {ID} SYNC3 1")), flow(None));
-        assert_eq!(parse(&format!("dfly flow {ID} SYNC3 1 25")), flow(Some(FlowOffer::Lsn(Lsn(25)))));
-        let vector = FlowOffer::Vector { history: replid, lsns: vec![Lsn(1), Lsn(2)] };
-        assert_eq!(parse(&format!("DFLY FLOW {ID} SYNC3 1 {ID} 1-2")), flow(Some(vector)));
+        assert_eq!(
+            parse(&format!("dfly flow {ID} SYNC3 1 25")),
+            flow(Some(FlowOffer::Lsn(Lsn(25))))
+        );
+        let vector = FlowOffer::Vector {
+            history: replid,
+            lsns: vec![Lsn(1), Lsn(2)],
+        };
+        assert_eq!(
+            parse(&format!("DFLY FLOW {ID} SYNC3 1 {ID} 1-2")),
+            flow(Some(vector))
+        );
         assert_eq!(parse("DFLY SYNC SYNC1"), Ok(DflyCommand::Sync(SyncId(1))));
-        assert_eq!(parse("DFLY STARTSTABLE SYNC1"), Ok(DflyCommand::StartStable(SyncId(1))));
+        assert_eq!(
+            parse("DFLY STARTSTABLE SYNC1"),
+            Ok(DflyCommand::StartStable(SyncId(1)))
+        );
         assert_eq!(parse("DFLY REPLICAOFFSET"), Ok(DflyCommand::ReplicaOffset));
-        assert_eq!(parse("DFLY TAKEOVER 5 SAVE SYNC2"), Ok(DflyCommand::TakeOver { seconds: 5, save: true, sync_id: SyncId(2) }));
+        assert_eq!(
+            parse("DFLY TAKEOVER 5 SAVE SYNC2"),
+            Ok(DflyCommand::TakeOver {
+                seconds: 5,
+                save: true,
+                sync_id: SyncId(2)
+            })
+        );
     }
 
     #[test]
     fn refusals_have_the_texts_of_the_protocol() {
         for (line, text) in [
-            (format!("DFLY FLOW abc SYNC1 0"), "ERR bad master id"),
+            ("DFLY FLOW abc SYNC1 0".to_owned(), "ERR bad master id"),
             (format!("DFLY FLOW {ID} 1 0"), "ERR bad sync id"),
-            (format!("DFLY FLOW {ID} SYNC1 x"), "ERR value is not an integer or out of range"),
-            (format!("DFLY FLOW {ID} SYNC1 -1"), "ERR value is not an integer or out of range"),
-            (format!("DFLY FLOW {ID} SYNC1 0 x"), "ERR value is not an integer or out of range"),
-            (format!("DFLY FLOW {ID} SYNC1 0 {ID} 1-x"), "ERR value is not an integer or out of range"),
+            (
+                format!("DFLY FLOW {ID} SYNC1 x"),
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                format!("DFLY FLOW {ID} SYNC1 -1"),
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                format!("DFLY FLOW {ID} SYNC1 0 x"),
+                "ERR value is not an integer or out of range",
+            ),
+            (
+                format!("DFLY FLOW {ID} SYNC1 0 {ID} 1-x"),
+                "ERR value is not an integer or out of range",
+            ),
             (format!("DFLY FLOW {ID} SYNC1"), "ERR syntax error"),
             ("DFLY SYNC".to_owned(), "ERR syntax error"),
             ("DFLY SYNC 1".to_owned(), "ERR bad sync id"),

@@ -3,7 +3,9 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use damselfly_journal::{Journal, Lsn, PinId, RecordWriter, Run, StreamLevel};
-use damselfly_snapshot::{RdbWriter, put_cut, put_journal_offset, put_len, put_raw_string, wire::opcode};
+use damselfly_snapshot::{
+    RdbWriter, put_cut, put_journal_offset, put_len, put_raw_string, wire::opcode,
+};
 
 use super::acks::AckReader;
 use crate::{config::PrimaryConfig, ids::EofToken};
@@ -133,9 +135,19 @@ struct Stable {
 
 impl PrimaryFlow {
     /// A flow whose `DFLY FLOW` is to be answered with `FULL` or `PARTIAL` and the token.
-    pub fn new(now_ms: u64, config: PrimaryConfig, level: StreamLevel, token: EofToken, partial: bool) -> PrimaryFlow {
+    pub fn new(
+        now_ms: u64,
+        config: PrimaryConfig,
+        level: StreamLevel,
+        token: EofToken,
+        partial: bool,
+    ) -> PrimaryFlow {
         let mut ready = Vec::with_capacity(64);
-        ready.extend_from_slice(if partial { b"*2\r\n+PARTIAL\r\n+" } else { b"*2\r\n+FULL\r\n+" });
+        ready.extend_from_slice(if partial {
+            b"*2\r\n+PARTIAL\r\n+"
+        } else {
+            b"*2\r\n+FULL\r\n+"
+        });
         ready.extend_from_slice(token.as_bytes());
         ready.extend_from_slice(b"\r\n");
         PrimaryFlow {
@@ -195,7 +207,8 @@ impl PrimaryFlow {
 
     /// Records that were not acked yet, as far as this flow has seen them.
     pub fn lag(&self) -> u64 {
-        self.stable().map_or(0, |stable| stable.next_lsn.since(stable.acked))
+        self.stable()
+            .map_or(0, |stable| stable.next_lsn.since(stable.acked))
     }
 
     /// Bytes accepted so far: of the full sync, and of records after it.
@@ -213,7 +226,12 @@ impl PrimaryFlow {
         let mut rdb = RdbWriter::new();
         rdb.header(aux);
         let blobs = RecordWriter::blobs(self.level);
-        self.phase = Phase::FullSync(Box::new(FullSync { rdb, blobs, scratch: Vec::new(), cut_sent: false }));
+        self.phase = Phase::FullSync(Box::new(FullSync {
+            rdb,
+            blobs,
+            scratch: Vec::new(),
+            cut_sent: false,
+        }));
     }
 
     /// Lends the writer of the full-sync stream, for baseline entries; `None` outside of a full sync before its cut
@@ -266,10 +284,18 @@ impl PrimaryFlow {
     pub fn catch_up(&mut self, journal: &mut Journal) -> Result<bool, FlowEnd> {
         let limit = self.config.output_limit.min(2 * TRANSMIT_BYTES);
         let before = self.in_flight + self.ready.len();
-        let Phase::Stable(stable) = &mut self.phase else { return Ok(true) };
-        let Some(pin) = stable.catch_up else { return Ok(true) };
-        let runs = journal.read_from(stable.next_lsn).filter(|_| journal.is_pinned(pin));
-        let runs = runs.ok_or(FlowEnd::BacklogLost { wanted: stable.next_lsn })?;
+        let Phase::Stable(stable) = &mut self.phase else {
+            return Ok(true);
+        };
+        let Some(pin) = stable.catch_up else {
+            return Ok(true);
+        };
+        let runs = journal
+            .read_from(stable.next_lsn)
+            .filter(|_| journal.is_pinned(pin));
+        let runs = runs.ok_or(FlowEnd::BacklogLost {
+            wanted: stable.next_lsn,
+        })?;
         for run in runs {
             if before + stable.run_bytes >= limit {
                 break;
@@ -281,7 +307,9 @@ impl PrimaryFlow {
             stable.catch_up = None;
             return Ok(true);
         }
-        let moved = journal.pin(stable.next_lsn).ok_or(FlowEnd::BacklogLost { wanted: stable.next_lsn })?;
+        let moved = journal.pin(stable.next_lsn).ok_or(FlowEnd::BacklogLost {
+            wanted: stable.next_lsn,
+        })?;
         journal.unpin(pin);
         stable.catch_up = Some(moved);
         Ok(false)
@@ -329,13 +357,27 @@ impl PrimaryFlow {
         let Phase::Stable(stable) = &mut self.phase else {
             return match bytes {
                 [] => Ok(false),
-                _ => Err(FlowEnd::BadAck { got: bytes.escape_ascii().take(64).collect::<Vec<_>>().escape_ascii().to_string(), next: Lsn(0) }),
+                _ => Err(FlowEnd::BadAck {
+                    got: bytes
+                        .escape_ascii()
+                        .take(64)
+                        .collect::<Vec<_>>()
+                        .escape_ascii()
+                        .to_string(),
+                    next: Lsn(0),
+                }),
             };
         };
-        let last = self.acks.feed(bytes).map_err(|got| FlowEnd::BadAck { got, next: stable.next_lsn })?;
+        let last = self.acks.feed(bytes).map_err(|got| FlowEnd::BadAck {
+            got,
+            next: stable.next_lsn,
+        })?;
         let Some(acked) = last else { return Ok(false) };
         if acked > stable.next_lsn {
-            return Err(FlowEnd::BadAck { got: format!("REPLCONF ACK {acked}"), next: stable.next_lsn });
+            return Err(FlowEnd::BadAck {
+                got: format!("REPLCONF ACK {acked}"),
+                next: stable.next_lsn,
+            });
         }
         stable.acked_ms = now_ms;
         let forward = acked > stable.acked;
@@ -345,12 +387,20 @@ impl PrimaryFlow {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, or `poll_transmit` will have something.
     pub fn deadline(&self) -> Option<u64> {
-        let stuck = self.progress_ms.map(|since| since + self.config.replication_timeout_ms);
-        let Some(stable) = self.stable() else { return stuck };
+        let stuck = self
+            .progress_ms
+            .map(|since| since + self.config.replication_timeout_ms);
+        let Some(stable) = self.stable() else {
+            return stuck;
+        };
         // What is in flight comes first; its end is an event of its own.
         let idle = self.in_flight == 0 && stable.catch_up.is_none();
-        let gather = stable.oldest_ms.map(|oldest| oldest + self.config.gather_ms).filter(|_| self.in_flight == 0);
-        let keepalive = Some(stable.last_record_ms + self.config.keepalive_ms).filter(|_| idle && stable.runs.is_empty());
+        let gather = stable
+            .oldest_ms
+            .map(|oldest| oldest + self.config.gather_ms)
+            .filter(|_| self.in_flight == 0);
+        let keepalive = Some(stable.last_record_ms + self.config.keepalive_ms)
+            .filter(|_| idle && stable.runs.is_empty());
         let acks = Some(stable.acked_ms + self.config.replication_timeout_ms);
         [stuck, gather, keepalive, acks].into_iter().flatten().min()
     }
@@ -361,11 +411,19 @@ impl PrimaryFlow {
     /// [`FlowEnd::Stuck`], [`FlowEnd::NoAck`]
     pub fn handle_timeout(&mut self, now_ms: u64) -> Result<(), FlowEnd> {
         let limit_ms = self.config.replication_timeout_ms;
-        if self.progress_ms.is_some_and(|since| now_ms >= since + limit_ms) {
-            return Err(FlowEnd::Stuck { limit_ms, unsent: self.unsent() });
+        if self
+            .progress_ms
+            .is_some_and(|since| now_ms >= since + limit_ms)
+        {
+            return Err(FlowEnd::Stuck {
+                limit_ms,
+                unsent: self.unsent(),
+            });
         }
         match self.stable() {
-            Some(stable) if now_ms >= stable.acked_ms + limit_ms => Err(FlowEnd::NoAck { limit_ms }),
+            Some(stable) if now_ms >= stable.acked_ms + limit_ms => {
+                Err(FlowEnd::NoAck { limit_ms })
+            }
             _ => Ok(()),
         }
     }
@@ -432,7 +490,10 @@ impl Stable {
             return;
         }
         let oldest = *self.oldest_ms.get_or_insert(now_ms);
-        if self.urgent || self.run_bytes >= config.gather_bytes || now_ms >= oldest + config.gather_ms {
+        if self.urgent
+            || self.run_bytes >= config.gather_bytes
+            || now_ms >= oldest + config.gather_ms
+        {
             self.gather(now_ms, into);
         }
     }
@@ -440,9 +501,12 @@ impl Stable {
     fn gather(&mut self, now_ms: u64, into: &mut Vec<u8>) {
         let start = into.len();
         while into.len() - start < TRANSMIT_BYTES {
-            let Some(run) = self.runs.pop_front() else { break };
+            let Some(run) = self.runs.pop_front() else {
+                break;
+            };
             self.run_bytes -= run.payload_bytes();
-            self.records.run_from(into, &run, self.skip_to.max(run.first_lsn()));
+            self.records
+                .run_from(into, &run, self.skip_to.max(run.first_lsn()));
         }
         self.records.end_write(into);
         self.last_record_ms = now_ms;

@@ -60,7 +60,8 @@ impl PeerGreeting {
 
     fn option(&mut self, name: &[u8], value: &[u8]) -> ReplconfAnswer {
         let text = || String::from_utf8_lossy(&value[..value.len().min(MAX_NAME)]).into_owned();
-        let integer = || ReplconfAnswer::Error("ERR value is not an integer or out of range".to_owned());
+        let integer =
+            || ReplconfAnswer::Error("ERR value is not an integer or out of range".to_owned());
         match name.to_ascii_lowercase().as_slice() {
             b"listening-port" => match text().parse() {
                 Ok(port) => self.port = port,
@@ -74,7 +75,12 @@ impl PeerGreeting {
             },
             b"capa" => return self.capability(value),
             b"ack" | b"getack" => return ReplconfAnswer::Nothing,
-            _ => return ReplconfAnswer::Error(format!("ERR Unrecognized REPLCONF option: {}", name.escape_ascii())),
+            _ => {
+                return ReplconfAnswer::Error(format!(
+                    "ERR Unrecognized REPLCONF option: {}",
+                    name.escape_ascii()
+                ));
+            }
         }
         ReplconfAnswer::Ok
     }
@@ -130,17 +136,44 @@ mod tests {
     #[test]
     fn a_dragonfly_replica_greets() {
         let mut peer = PeerGreeting::default();
-        for line in ["REPLCONF listening-port 36361", "REPLCONF capa eof capa psync2"] {
+        for line in [
+            "REPLCONF listening-port 36361",
+            "REPLCONF capa eof capa psync2",
+        ] {
             assert_eq!(replconf(&mut peer, line), ReplconfAnswer::Ok);
         }
-        assert_eq!(replconf(&mut peer, "REPLCONF capa dragonfly"), ReplconfAnswer::OpenSession);
-        assert_eq!(replconf(&mut peer, "REPLCONF CLIENT-ID abc"), ReplconfAnswer::Ok);
-        assert_eq!(replconf(&mut peer, "REPLCONF CLIENT-VERSION 5"), ReplconfAnswer::Ok);
-        let expected = PeerGreeting { port: 36361, client_id: Some("abc".into()), version: 5, psync2: true, ..PeerGreeting::default() };
+        assert_eq!(
+            replconf(&mut peer, "REPLCONF capa dragonfly"),
+            ReplconfAnswer::OpenSession
+        );
+        assert_eq!(
+            replconf(&mut peer, "REPLCONF CLIENT-ID abc"),
+            ReplconfAnswer::Ok
+        );
+        assert_eq!(
+            replconf(&mut peer, "REPLCONF CLIENT-VERSION 5"),
+            ReplconfAnswer::Ok
+        );
+        let expected = PeerGreeting {
+            port: 36361,
+            client_id: Some("abc".into()),
+            version: 5,
+            psync2: true,
+            ..PeerGreeting::default()
+        };
         assert_eq!(peer, expected);
         let replid = ReplId::parse(b"9f539ca1cd393c9a9bbcd700684d469d966ba9ca").expect("an id");
         let mut out = Vec::new();
-        write_greeting(&mut out, &PrimaryIdentity { replid, history: replid, flows: 2, level: None }, SyncId(1));
+        write_greeting(
+            &mut out,
+            &PrimaryIdentity {
+                replid,
+                history: replid,
+                flows: 2,
+                level: None,
+            },
+            SyncId(1),
+        );
         let expected = "*5\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n+SYNC1\r\n:2\r\n:4\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n";
         assert_eq!(out, expected.as_bytes());
     }
@@ -148,11 +181,26 @@ mod tests {
     #[test]
     fn extensions_and_bad_words() {
         let mut peer = PeerGreeting::default();
-        assert_eq!(replconf(&mut peer, "REPLCONF capa damselfly"), ReplconfAnswer::Ok);
+        assert_eq!(
+            replconf(&mut peer, "REPLCONF capa damselfly"),
+            ReplconfAnswer::Ok
+        );
         assert!(peer.extensions);
-        assert_eq!(replconf(&mut peer, "REPLCONF ACK 12"), ReplconfAnswer::Nothing);
-        for bad in ["REPLCONF", "REPLCONF capa", "REPLCONF listening-port x", "REPLCONF listening-port 70000", "REPLCONF what ever"] {
-            assert!(matches!(replconf(&mut peer, bad), ReplconfAnswer::Error(_)), "{bad}");
+        assert_eq!(
+            replconf(&mut peer, "REPLCONF ACK 12"),
+            ReplconfAnswer::Nothing
+        );
+        for bad in [
+            "REPLCONF",
+            "REPLCONF capa",
+            "REPLCONF listening-port x",
+            "REPLCONF listening-port 70000",
+            "REPLCONF what ever",
+        ] {
+            assert!(
+                matches!(replconf(&mut peer, bad), ReplconfAnswer::Error(_)),
+                "{bad}"
+            );
         }
     }
 }

@@ -164,7 +164,10 @@ impl FlowHandle {
 
 impl fmt::Debug for FlowHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FlowHandle").field("sync", &self.0.sync).field("unsent", &self.unsent()).finish_non_exhaustive()
+        f.debug_struct("FlowHandle")
+            .field("sync", &self.0.sync)
+            .field("unsent", &self.unsent())
+            .finish_non_exhaustive()
     }
 }
 
@@ -200,19 +203,30 @@ struct Slot<S> {
 
 impl<S> Default for Slot<S> {
     fn default() -> Self {
-        Slot { handle: None, snapshot: None, consumer: None, pin: None }
+        Slot {
+            handle: None,
+            snapshot: None,
+            consumer: None,
+            pin: None,
+        }
     }
 }
 
 impl<S> Default for FlowTable<S> {
     fn default() -> Self {
-        FlowTable { slots: Rc::default(), hook: Rc::default() }
+        FlowTable {
+            slots: Rc::default(),
+            hook: Rc::default(),
+        }
     }
 }
 
 impl<S> Clone for FlowTable<S> {
     fn clone(&self) -> Self {
-        FlowTable { slots: self.slots.clone(), hook: self.hook.clone() }
+        FlowTable {
+            slots: self.slots.clone(),
+            hook: self.hook.clone(),
+        }
     }
 }
 
@@ -236,7 +250,10 @@ impl<S> FlowTable<S> {
 
     /// Whether writes to the shard have to wait: some flow has more unsent bytes than its output limit.
     pub fn is_over_budget(&self) -> bool {
-        self.slots.borrow().values().any(|slot| slot.handle.as_ref().is_some_and(FlowHandle::is_over_budget))
+        self.slots
+            .borrow()
+            .values()
+            .any(|slot| slot.handle.as_ref().is_some_and(FlowHandle::is_over_budget))
     }
 
     /// Whether there is no flow.
@@ -246,7 +263,11 @@ impl<S> FlowTable<S> {
 
     /// Every flow that is attached.
     pub fn handles(&self) -> Vec<FlowHandle> {
-        self.slots.borrow().values().filter_map(|slot| slot.handle.clone()).collect()
+        self.slots
+            .borrow()
+            .values()
+            .filter_map(|slot| slot.handle.clone())
+            .collect()
     }
 
     /// The next LSN that each replica in stable sync wants of this shard.
@@ -257,7 +278,9 @@ impl<S> FlowTable<S> {
 
     /// Ends every flow: the data was discarded, or its history changed.
     pub fn end_all(&self, why: &FlowEnd) {
-        self.handles().iter().for_each(|handle| handle.end(why.clone()));
+        self.handles()
+            .iter()
+            .for_each(|handle| handle.end(why.clone()));
     }
 
     /// The flow of a link.
@@ -265,7 +288,8 @@ impl<S> FlowTable<S> {
         self.slots.borrow().get(&sync)?.handle.clone()
     }
 
-    pub(crate) fn attach(&self, sync: SyncId, flow: PrimaryFlow) -> FlowHandle {
+    /// Adds the flow of a link. For drivers, as all that follows.
+    pub fn attach(&self, sync: SyncId, flow: PrimaryFlow) -> FlowHandle {
         let cell = FlowCell {
             sync,
             flow: RefCell::new(flow),
@@ -280,41 +304,60 @@ impl<S> FlowTable<S> {
         handle
     }
 
-    /// Holds the backlog from `lsn` on for a link; `false` if it does not reach back that far.
-    pub(crate) fn pin(&self, sync: SyncId, lsn: Lsn, journal: &mut Journal, borders_only: bool) -> bool {
+    /// Holds the backlog from `lsn` on for a link; `false` if it does not reach back that far. `borders_only`: only the border of a
+    /// transaction's part will do (peers of level 1).
+    pub fn pin(&self, sync: SyncId, lsn: Lsn, journal: &mut Journal, borders_only: bool) -> bool {
         if borders_only && !journal.contains_border(lsn) {
             return false;
         }
-        let Some(pin) = journal.pin(lsn) else { return false };
-        let old = self.slots.borrow_mut().entry(sync).or_default().pin.replace((lsn, pin));
+        let Some(pin) = journal.pin(lsn) else {
+            return false;
+        };
+        let old = self
+            .slots
+            .borrow_mut()
+            .entry(sync)
+            .or_default()
+            .pin
+            .replace((lsn, pin));
         if let Some((_, old)) = old {
             journal.unpin(old);
         }
         true
     }
 
-    pub(crate) fn take_pin(&self, sync: SyncId) -> Option<(Lsn, PinId)> {
+    /// The pin of a link, now the caller's to release.
+    pub fn take_pin(&self, sync: SyncId) -> Option<(Lsn, PinId)> {
         self.slots.borrow_mut().get_mut(&sync)?.pin.take()
     }
 
     /// From here on the flow gets every run of the journal.
-    pub(crate) fn consume(&self, handle: &FlowHandle, journal: &mut Journal) {
+    pub fn consume(&self, handle: &FlowHandle, journal: &mut Journal) {
         let id = journal.add_consumer(Box::new(FlowConsumer(handle.clone())));
-        self.slots.borrow_mut().entry(handle.sync_id()).or_default().consumer = Some(id);
+        self.slots
+            .borrow_mut()
+            .entry(handle.sync_id())
+            .or_default()
+            .consumer = Some(id);
     }
 
-    pub(crate) fn put_snapshot(&self, sync: SyncId, snapshot: S) {
+    /// Keeps the snapshot that was begun at the cut, for the task that walks it.
+    pub fn put_snapshot(&self, sync: SyncId, snapshot: S) {
         self.slots.borrow_mut().entry(sync).or_default().snapshot = Some(snapshot);
     }
 
-    pub(crate) fn take_snapshot(&self, sync: SyncId) -> Option<S> {
+    /// The snapshot that was kept for a link.
+    pub fn take_snapshot(&self, sync: SyncId) -> Option<S> {
         self.slots.borrow_mut().get_mut(&sync)?.snapshot.take()
     }
 
-    /// Forgets a link: its pins, its consumer and its snapshot.
-    pub(crate) fn detach(&self, sync: SyncId, journal: &mut Journal) -> Option<S> {
+    /// Forgets a link: its pins and its consumer; gives its snapshot back, to be dropped when the journal is no longer lent.
+    pub fn detach(&self, sync: SyncId, journal: &mut Journal) -> Option<S> {
         let slot = self.slots.borrow_mut().remove(&sync)?;
-        let catching_up = slot.handle.as_ref().and_then(|handle| handle.0.flow.borrow().pin());
+        let catching_up = slot
+            .handle
+            .as_ref()
+            .and_then(|handle| handle.0.flow.borrow().pin());
         for pin in slot.pin.map(|(_, pin)| pin).into_iter().chain(catching_up) {
             journal.unpin(pin);
         }
@@ -322,7 +365,9 @@ impl<S> FlowTable<S> {
             drop(journal.remove_consumer(consumer));
         }
         if let Some(handle) = slot.handle {
-            handle.end(FlowEnd::Session { why: "detached".to_owned() });
+            handle.end(FlowEnd::Session {
+                why: "detached".to_owned(),
+            });
         }
         slot.snapshot
     }

@@ -12,3 +12,6 @@ pub use flow::{FlowEnd, FlowStage, PrimaryFlow};
 pub use greeting::{PeerGreeting, PrimaryIdentity, ReplconfAnswer, write_greeting};
 pub use handle::{FlowHandle, FlowSignal, FlowTable};
 pub use session::{FlowClaim, PrimarySession, SessionOutput, SessionState};
+
+#[cfg(test)]
+mod flow_tests;

@@ -92,14 +92,10 @@ enum FlowState {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
-    Preparation {
-        decision: Decision,
-    },
+    Preparation { decision: Decision },
     Cutting,
     FullSync,
-    Starting {
-        partial: bool,
-    },
+    Starting { partial: bool },
     StableSync,
     Cancelled,
 }
@@ -120,12 +116,21 @@ struct Claimed {
 
 impl PrimarySession {
     /// A session just opened by the greeting, over `flows` shards. `level` is what both ends understand.
-    pub fn new(now_ms: u64, config: &PrimaryConfig, sync_id: SyncId, replid: ReplId, flows: usize, level: u8) -> PrimarySession {
+    pub fn new(
+        now_ms: u64,
+        config: &PrimaryConfig,
+        sync_id: SyncId,
+        replid: ReplId,
+        flows: usize,
+        level: u8,
+    ) -> PrimarySession {
         PrimarySession {
             sync_id,
             replid,
             level,
-            stage: Stage::Preparation { decision: Decision::Open },
+            stage: Stage::Preparation {
+                decision: Decision::Open,
+            },
             flows: vec![FlowState::Missing; flows],
             finished: 0,
             deadline_ms: Some(now_ms + config.preparation_timeout_ms),
@@ -146,8 +151,12 @@ impl PrimarySession {
     /// Where it is.
     pub fn state(&self) -> SessionState {
         match &self.stage {
-            Stage::Preparation { .. } | Stage::Starting { partial: true } => SessionState::Preparation,
-            Stage::Cutting | Stage::FullSync | Stage::Starting { partial: false } => SessionState::FullSync,
+            Stage::Preparation { .. } | Stage::Starting { partial: true } => {
+                SessionState::Preparation
+            }
+            Stage::Cutting | Stage::FullSync | Stage::Starting { partial: false } => {
+                SessionState::FullSync
+            }
             Stage::StableSync => SessionState::StableSync,
             Stage::Cancelled => SessionState::Cancelled,
         }
@@ -173,17 +182,25 @@ impl PrimarySession {
     /// `DFLY FLOW` came. The answer follows as an output.
     pub fn handle_flow(&mut self, replid: ReplId, flow: usize, offer: Option<FlowOffer>) {
         if let Err(error) = self.admit(replid, flow, offer) {
-            self.outputs.push_back(SessionOutput::AnswerFlow(flow, Err(error)));
+            self.outputs
+                .push_back(SessionOutput::AnswerFlow(flow, Err(error)));
         }
     }
 
-    fn admit(&mut self, replid: ReplId, flow: usize, offer: Option<FlowOffer>) -> Result<(), DflyError> {
+    fn admit(
+        &mut self,
+        replid: ReplId,
+        flow: usize,
+        offer: Option<FlowOffer>,
+    ) -> Result<(), DflyError> {
         if replid != self.replid {
             return Err(DflyError::BadMasterId);
         }
         let shards = self.flows.len();
         let state = self.flows.get(flow).ok_or(DflyError::NotAnInteger)?;
-        let Stage::Preparation { decision } = &mut self.stage else { return Err(DflyError::InvalidState) };
+        let Stage::Preparation { decision } = &mut self.stage else {
+            return Err(DflyError::InvalidState);
+        };
         if *state != FlowState::Missing {
             return Err(DflyError::InvalidState);
         }
@@ -191,7 +208,9 @@ impl PrimarySession {
             return self.admit_alone(flow, offer);
         }
         let claimed = match offer {
-            Some(FlowOffer::Vector { history, lsns }) if lsns.len() == shards => Some(Claimed { history, lsns }),
+            Some(FlowOffer::Vector { history, lsns }) if lsns.len() == shards => {
+                Some(Claimed { history, lsns })
+            }
             _ => None,
         };
         match decision {
@@ -207,8 +226,12 @@ impl PrimarySession {
                     self.outputs.push_back(SessionOutput::CheckClaims(claims));
                 }
             },
-            Decision::Checking(first) if claimed.as_ref() == Some(first) => self.flows[flow] = FlowState::Asked,
-            Decision::Made { partial: Some(first) } if claimed.as_ref() == Some(first) => self.answer(flow, true),
+            Decision::Checking(first) if claimed.as_ref() == Some(first) => {
+                self.flows[flow] = FlowState::Asked
+            }
+            Decision::Made {
+                partial: Some(first),
+            } if claimed.as_ref() == Some(first) => self.answer(flow, true),
             Decision::Made { partial: None } => self.answer(flow, false),
             // One link, one offer: anything else is a replica that contradicts itself.
             Decision::Checking(_) | Decision::Made { .. } => return Err(DflyError::InvalidState),
@@ -219,23 +242,38 @@ impl PrimarySession {
     /// A Dragonfly offers and is answered flow by flow.
     fn admit_alone(&mut self, flow: usize, offer: Option<FlowOffer>) -> Result<(), DflyError> {
         let claim = match offer {
-            Some(FlowOffer::Lsn(lsn)) => FlowClaim { flow, id: self.replid, lsn },
-            Some(FlowOffer::Vector { history, lsns }) if lsns.len() == self.flows.len() => FlowClaim { flow, id: history, lsn: lsns[flow] },
+            Some(FlowOffer::Lsn(lsn)) => FlowClaim {
+                flow,
+                id: self.replid,
+                lsn,
+            },
+            Some(FlowOffer::Vector { history, lsns }) if lsns.len() == self.flows.len() => {
+                FlowClaim {
+                    flow,
+                    id: history,
+                    lsn: lsns[flow],
+                }
+            }
             _ => {
                 self.answer(flow, false);
                 return Ok(());
             }
         };
         self.flows[flow] = FlowState::Asked;
-        self.outputs.push_back(SessionOutput::CheckClaims(vec![claim]));
+        self.outputs
+            .push_back(SessionOutput::CheckClaims(vec![claim]));
         Ok(())
     }
 
     /// The claims of [`SessionOutput::CheckClaims`] hold and are pinned, or not.
     pub fn handle_claims_checked(&mut self, checked: &[FlowClaim], granted: bool) {
-        let Stage::Preparation { decision } = &mut self.stage else { return };
+        let Stage::Preparation { decision } = &mut self.stage else {
+            return;
+        };
         if self.level == 0 {
-            return checked.iter().for_each(|claim| self.answer(claim.flow, granted));
+            return checked
+                .iter()
+                .for_each(|claim| self.answer(claim.flow, granted));
         }
         if let Decision::Checking(claimed) = decision {
             let partial = granted.then(|| claimed.clone());
@@ -249,8 +287,13 @@ impl PrimarySession {
     }
 
     fn answer(&mut self, flow: usize, partial: bool) {
-        self.flows[flow] = if partial { FlowState::Partial } else { FlowState::Full };
-        self.outputs.push_back(SessionOutput::AnswerFlow(flow, Ok(partial)));
+        self.flows[flow] = if partial {
+            FlowState::Partial
+        } else {
+            FlowState::Full
+        };
+        self.outputs
+            .push_back(SessionOutput::AnswerFlow(flow, Ok(partial)));
     }
 
     /// `DFLY SYNC` came.
@@ -287,7 +330,8 @@ impl PrimarySession {
         };
         self.stage = Stage::Starting { partial };
         self.deadline_ms = None;
-        self.outputs.push_back(SessionOutput::StartStable { partial });
+        self.outputs
+            .push_back(SessionOutput::StartStable { partial });
     }
 
     /// [`SessionOutput::StartStable`] was done, or failed.
@@ -314,7 +358,8 @@ impl PrimarySession {
         if self.stage != Stage::Cancelled {
             self.stage = Stage::Cancelled;
             self.deadline_ms = None;
-            self.outputs.push_back(SessionOutput::Cancel(why.to_owned()));
+            self.outputs
+                .push_back(SessionOutput::Cancel(why.to_owned()));
         }
     }
 
@@ -328,7 +373,16 @@ impl PrimarySession {
 }
 
 fn claims(claimed: &Claimed) -> Vec<FlowClaim> {
-    claimed.lsns.iter().enumerate().map(|(flow, lsn)| FlowClaim { flow, id: claimed.history, lsn: *lsn }).collect()
+    claimed
+        .lsns
+        .iter()
+        .enumerate()
+        .map(|(flow, lsn)| FlowClaim {
+            flow,
+            id: claimed.history,
+            lsn: *lsn,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -348,7 +402,10 @@ mod tests {
     }
 
     fn vector(lsns: &[u64]) -> Option<FlowOffer> {
-        Some(FlowOffer::Vector { history: id(9), lsns: lsns.iter().copied().map(Lsn).collect() })
+        Some(FlowOffer::Vector {
+            history: id(9),
+            lsns: lsns.iter().copied().map(Lsn).collect(),
+        })
     }
 
     #[test]
@@ -358,21 +415,38 @@ mod tests {
         assert_eq!(outputs(&mut session), [Reply(Err(DflyError::InvalidState))]);
         session.handle_flow(id(1), 0, None);
         session.handle_flow(id(1), 1, None);
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Ok(false)), AnswerFlow(1, Ok(false))]);
+        assert_eq!(
+            outputs(&mut session),
+            [AnswerFlow(0, Ok(false)), AnswerFlow(1, Ok(false))]
+        );
         session.handle_start_stable();
-        assert_eq!(outputs(&mut session), [Reply(Err(DflyError::InvalidState))], "no stable sync before SYNC");
+        assert_eq!(
+            outputs(&mut session),
+            [Reply(Err(DflyError::InvalidState))],
+            "no stable sync before SYNC"
+        );
         session.handle_sync();
         assert_eq!(outputs(&mut session), [Cut]);
         session.handle_cut(Ok(()));
-        assert_eq!((outputs(&mut session), session.state()), (vec![Reply(Ok(()))], SessionState::FullSync));
+        assert_eq!(
+            (outputs(&mut session), session.state()),
+            (vec![Reply(Ok(()))], SessionState::FullSync)
+        );
         session.handle_flow_finished();
         session.handle_start_stable();
-        assert_eq!(outputs(&mut session), [Reply(Err(DflyError::InvalidState))], "no stable sync before all cuts");
+        assert_eq!(
+            outputs(&mut session),
+            [Reply(Err(DflyError::InvalidState))],
+            "no stable sync before all cuts"
+        );
         session.handle_flow_finished();
         session.handle_start_stable();
         assert_eq!(outputs(&mut session), [StartStable { partial: false }]);
         session.handle_stable(Ok(()));
-        assert_eq!((outputs(&mut session), session.state()), (vec![Reply(Ok(()))], SessionState::StableSync));
+        assert_eq!(
+            (outputs(&mut session), session.state()),
+            (vec![Reply(Ok(()))], SessionState::StableSync)
+        );
         session.cancel("closed");
         session.cancel("again");
         assert_eq!(outputs(&mut session), [Cancel("closed".into())]);
@@ -385,10 +459,22 @@ mod tests {
             session.handle_flow(id(1), 1, vector(&[5, 6, 7]));
             session.handle_flow(id(1), 0, vector(&[5, 6, 7]));
             let checks = outputs(&mut session);
-            let [CheckClaims(claims)] = checks.as_slice() else { panic!("{checks:?}") };
-            assert_eq!(claims[2], FlowClaim { flow: 2, id: id(9), lsn: Lsn(7) });
+            let [CheckClaims(claims)] = checks.as_slice() else {
+                panic!("{checks:?}")
+            };
+            assert_eq!(
+                claims[2],
+                FlowClaim {
+                    flow: 2,
+                    id: id(9),
+                    lsn: Lsn(7)
+                }
+            );
             session.handle_claims_checked(claims, granted);
-            assert_eq!(outputs(&mut session), [AnswerFlow(0, Ok(granted)), AnswerFlow(1, Ok(granted))]);
+            assert_eq!(
+                outputs(&mut session),
+                [AnswerFlow(0, Ok(granted)), AnswerFlow(1, Ok(granted))]
+            );
             session.handle_flow(id(1), 2, vector(&[5, 6, 7]));
             assert_eq!(outputs(&mut session), [AnswerFlow(2, Ok(granted))]);
             if granted {
@@ -405,23 +491,44 @@ mod tests {
         let mut session = session(2, 1);
         session.handle_flow(id(1), 0, vector(&[5, 6]));
         session.handle_flow(id(1), 1, vector(&[5, 7]));
-        assert_eq!(outputs(&mut session)[1..], [AnswerFlow(1, Err(DflyError::InvalidState))]);
+        assert_eq!(
+            outputs(&mut session)[1..],
+            [AnswerFlow(1, Err(DflyError::InvalidState))]
+        );
         session.handle_flow(id(1), 0, vector(&[5, 6]));
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Err(DflyError::InvalidState))], "twice");
+        assert_eq!(
+            outputs(&mut session),
+            [AnswerFlow(0, Err(DflyError::InvalidState))],
+            "twice"
+        );
     }
 
     #[test]
     fn dragonfly_is_answered_flow_by_flow() {
         let mut session = session(2, 0);
         session.handle_flow(id(1), 0, Some(FlowOffer::Lsn(Lsn(25))));
-        let claim = FlowClaim { flow: 0, id: id(1), lsn: Lsn(25) };
+        let claim = FlowClaim {
+            flow: 0,
+            id: id(1),
+            lsn: Lsn(25),
+        };
         assert_eq!(outputs(&mut session), [CheckClaims(vec![claim])]);
         session.handle_claims_checked(&[claim], true);
         session.handle_flow(id(1), 1, None);
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Ok(true)), AnswerFlow(1, Ok(false))]);
-        for start in [PrimarySession::handle_sync, PrimarySession::handle_start_stable] {
+        assert_eq!(
+            outputs(&mut session),
+            [AnswerFlow(0, Ok(true)), AnswerFlow(1, Ok(false))]
+        );
+        for start in [
+            PrimarySession::handle_sync,
+            PrimarySession::handle_start_stable,
+        ] {
             start(&mut session);
-            assert_eq!(outputs(&mut session), [Reply(Err(DflyError::InvalidState))], "a mix");
+            assert_eq!(
+                outputs(&mut session),
+                [Reply(Err(DflyError::InvalidState))],
+                "a mix"
+            );
         }
     }
 
@@ -430,9 +537,19 @@ mod tests {
         let mut session = session(2, 1);
         session.handle_flow(id(2), 0, None);
         session.handle_flow(id(1), 2, None);
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Err(DflyError::BadMasterId)), AnswerFlow(2, Err(DflyError::NotAnInteger))]);
+        assert_eq!(
+            outputs(&mut session),
+            [
+                AnswerFlow(0, Err(DflyError::BadMasterId)),
+                AnswerFlow(2, Err(DflyError::NotAnInteger))
+            ]
+        );
         session.handle_flow(id(1), 0, vector(&[1, 2, 3]));
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Ok(false))], "a vector of another length");
+        assert_eq!(
+            outputs(&mut session),
+            [AnswerFlow(0, Ok(false))],
+            "a vector of another length"
+        );
     }
 
     #[test]
@@ -443,7 +560,10 @@ mod tests {
         session.handle_timeout(30_000);
         assert!(matches!(outputs(&mut session)[..], [Cancel(_)]));
         session.handle_flow(id(1), 0, None);
-        assert_eq!(outputs(&mut session), [AnswerFlow(0, Err(DflyError::InvalidState))]);
+        assert_eq!(
+            outputs(&mut session),
+            [AnswerFlow(0, Err(DflyError::InvalidState))]
+        );
         assert_eq!(session.deadline(), None);
     }
 
@@ -454,6 +574,12 @@ mod tests {
         session.handle_sync();
         session.handle_cut(Err("no memory".into()));
         let outputs = outputs(&mut session);
-        assert_eq!(outputs[2..], [Reply(Err(DflyError::Data("no memory".into()))), Cancel("no memory".into())]);
+        assert_eq!(
+            outputs[2..],
+            [
+                Reply(Err(DflyError::Data("no memory".into()))),
+                Cancel("no memory".into())
+            ]
+        );
     }
 }

@@ -8,12 +8,32 @@ use crate::error::LinkError;
 const MAX_WORDS: usize = 200;
 
 /// Beginnings of errors that pass by themselves.
-const PASSING: [&str; 8] =
-    ["LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "OOM", "ERR max number of clients", "ERR max number of replicas", "NOREPLICAS"];
+const PASSING: [&str; 8] = [
+    "LOADING",
+    "BUSY",
+    "MASTERDOWN",
+    "TRYAGAIN",
+    "OOM",
+    "ERR max number of clients",
+    "ERR max number of replicas",
+    "NOREPLICAS",
+];
 /// Beginnings of errors that other credentials would mend.
-const CREDENTIALS: [&str; 6] = ["NOAUTH", "WRONGPASS", "NOPERM", "DENIED", "ERR invalid password", "ERR AUTH"];
+const CREDENTIALS: [&str; 6] = [
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "DENIED",
+    "ERR invalid password",
+    "ERR AUTH",
+];
 /// Errors of DFLY commands after which a new greeting helps (PROTOCOL 2).
-const LOST: [&str; 4] = ["bad master id", "bad sync id", "syncid not found", "invalid state"];
+const LOST: [&str; 4] = [
+    "bad master id",
+    "bad sync id",
+    "syncid not found",
+    "invalid state",
+];
 
 /// Why `step` was refused with the error `text`.
 pub(super) fn classify(step: &'static str, text: &[u8]) -> LinkError {
@@ -39,7 +59,11 @@ pub(super) fn accepted(step: &'static str, reply: Reply) -> Result<Reply, LinkEr
 }
 
 /// `Ok` if the reply is a simple or bulk string `expected`.
-pub(super) fn expect_text(step: &'static str, reply: Reply, expected: &'static str) -> Result<(), LinkError> {
+pub(super) fn expect_text(
+    step: &'static str,
+    reply: Reply,
+    expected: &'static str,
+) -> Result<(), LinkError> {
     let reply = accepted(step, reply)?;
     match reply.as_text() {
         Some(text) if text.eq_ignore_ascii_case(expected.as_bytes()) => Ok(()),
@@ -53,7 +77,11 @@ pub(super) fn bad_answer(step: &'static str, expected: &'static str, reply: &Rep
         got = words(text);
     }
     got.truncate(got.floor_char_boundary(MAX_WORDS));
-    LinkError::BadAnswer { step, expected, got }
+    LinkError::BadAnswer {
+        step,
+        expected,
+        got,
+    }
 }
 
 /// Printable text of what a peer sent, bounded.
@@ -77,19 +105,28 @@ mod tests {
             ("bad master id", Retriable),
             ("invalid state", Retriable),
             ("NOAUTH Authentication required.", Terminal),
-            ("WRONGPASS invalid username-password pair or user is disabled.", Terminal),
+            (
+                "WRONGPASS invalid username-password pair or user is disabled.",
+                Terminal,
+            ),
             ("NOPERM this user has no permissions", Terminal),
             ("DENIED Redis is running in protected mode", Terminal),
             ("ERR unknown command 'REPLCONF'", Terminal),
             ("", Terminal),
         ] {
-            assert_eq!(classify("PING", text.as_bytes()).severity(), severity, "{text}");
+            assert_eq!(
+                classify("PING", text.as_bytes()).severity(),
+                severity,
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn words_of_the_peer_are_bounded_and_printable() {
-        let LinkError::Refused { answer, .. } = classify("PING", &[0xff; 100_000]) else { panic!() };
+        let LinkError::Refused { answer, .. } = classify("PING", &[0xff; 100_000]) else {
+            panic!()
+        };
         assert!(answer.is_ascii() && answer.len() <= 4 * MAX_WORDS);
     }
 }

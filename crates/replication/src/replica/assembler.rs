@@ -23,7 +23,15 @@ pub(super) struct Assembler {
 
 impl Assembler {
     pub(super) fn new(flow: usize, max_bytes: usize, next: Option<Lsn>) -> Assembler {
-        Assembler { flow, max_bytes, db: 0, next, part: TransactionPart::new(), missing: 0, spare: Vec::new() }
+        Assembler {
+            flow,
+            max_bytes,
+            db: 0,
+            next,
+            part: TransactionPart::new(),
+            missing: 0,
+            spare: Vec::new(),
+        }
     }
 
     /// Takes a record; `true` when a part is complete, to be taken with [`take`](Self::take).
@@ -33,7 +41,11 @@ impl Assembler {
                 self.db = *db;
                 Ok(false)
             }
-            Record::Txn { txid, shards, records } => {
+            Record::Txn {
+                txid,
+                shards,
+                records,
+            } => {
                 self.part.start(*txid, *shards, self.next);
                 self.missing = *records;
                 Ok(false)
@@ -45,7 +57,12 @@ impl Assembler {
         }
     }
 
-    fn push_counted(&mut self, txid: u64, shards: u16, record: &Record<'_>) -> Result<bool, LinkError> {
+    fn push_counted(
+        &mut self,
+        txid: u64,
+        shards: u16,
+        record: &Record<'_>,
+    ) -> Result<bool, LinkError> {
         if self.missing == 0 {
             self.part.start(txid, shards, self.next);
             self.missing = 1;
@@ -54,7 +71,11 @@ impl Assembler {
         self.next = self.next.map(|next| next.plus(1));
         self.missing -= 1;
         if self.part.bytes() > self.max_bytes {
-            return Err(LinkError::Limit { flow: self.flow, what: "a transaction's part", limit: self.max_bytes });
+            return Err(LinkError::Limit {
+                flow: self.flow,
+                what: "a transaction's part",
+                limit: self.max_bytes,
+            });
         }
         Ok(self.missing == 0)
     }
@@ -62,9 +83,11 @@ impl Assembler {
     /// The primary says which record it wrote last.
     fn compare(&self, last: Lsn) -> Result<(), LinkError> {
         match self.next {
-            Some(next) if next.0 != last.0 + 1 => {
-                Err(LinkError::LsnMismatch { flow: self.flow, announced: last.0, counted: next.0 - 1 })
-            }
+            Some(next) if next.0 != last.0 + 1 => Err(LinkError::LsnMismatch {
+                flow: self.flow,
+                announced: last.0,
+                counted: next.0 - 1,
+            }),
             _ => Ok(()),
         }
     }

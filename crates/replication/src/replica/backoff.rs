@@ -13,12 +13,20 @@ pub(super) struct Backoff {
 impl Backoff {
     /// `seed` is any random number.
     pub(super) fn new(min_ms: u64, max_ms: u64, seed: u64) -> Backoff {
-        Backoff { min_ms: min_ms.max(1), max_ms: max_ms.max(min_ms.max(1)), failures: 0, random: seed }
+        Backoff {
+            min_ms: min_ms.max(1),
+            max_ms: max_ms.max(min_ms.max(1)),
+            failures: 0,
+            random: seed,
+        }
     }
 
     /// The delay after one more failure.
     pub(super) fn next_ms(&mut self) -> u64 {
-        let full = self.min_ms.saturating_mul(1 << self.failures.min(20)).min(self.max_ms);
+        let full = self
+            .min_ms
+            .saturating_mul(1 << self.failures.min(20))
+            .min(self.max_ms);
         self.failures += 1;
         let half = full.div_ceil(2);
         (half + self.next_random() % (full - half + 1)).max(self.min_ms)
@@ -49,9 +57,15 @@ mod tests {
             let mut backoff = Backoff::new(100, 5_000, seed);
             let delays: Vec<u64> = (0..40).map(|_| backoff.next_ms()).collect();
             assert_eq!(delays[0], 100);
-            assert!(delays.iter().all(|delay| (100..=5_000).contains(delay)), "{delays:?}");
+            assert!(
+                delays.iter().all(|delay| (100..=5_000).contains(delay)),
+                "{delays:?}"
+            );
             assert!(delays[10..].iter().all(|delay| *delay >= 2_500));
-            assert!(delays[10..].iter().any(|delay| *delay != delays[10]), "jitter");
+            assert!(
+                delays[10..].iter().any(|delay| *delay != delays[10]),
+                "jitter"
+            );
             backoff.reset();
             assert_eq!(backoff.next_ms(), 100);
         }

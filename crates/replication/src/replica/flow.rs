@@ -22,7 +22,13 @@ use crate::{
 use damselfly_resp::{Reply, ReplyDecoder, ReplyLimits};
 
 /// An answer to `DFLY FLOW` is short.
-const REPLY_LIMITS: ReplyLimits = ReplyLimits { max_line: 4 << 10, max_bulk_len: 4 << 10, max_bytes: 8 << 10, max_items: 16, max_depth: 2 };
+const REPLY_LIMITS: ReplyLimits = ReplyLimits {
+    max_line: 4 << 10,
+    max_bulk_len: 4 << 10,
+    max_bytes: 8 << 10,
+    max_items: 16,
+    max_depth: 2,
+};
 
 /// The sans-IO machine of one flow.
 ///
@@ -113,7 +119,11 @@ impl ReplicaFlow {
         }
         encode_flow_request(&mut transmit, &spec);
         let deadline_ms = now_ms + config.handshake_timeout_ms;
-        let opening = Opening { replies: ReplyDecoder::new(REPLY_LIMITS), authenticating: config.auth.is_some(), deadline_ms };
+        let opening = Opening {
+            replies: ReplyDecoder::new(REPLY_LIMITS),
+            authenticating: config.auth.is_some(),
+            deadline_ms,
+        };
         ReplicaFlow {
             config,
             spec,
@@ -141,7 +151,10 @@ impl ReplicaFlow {
 
     /// Whether bytes of the connection may be read now.
     pub fn wants_input(&self) -> bool {
-        let reads = matches!(self.phase, Phase::Opening(_) | Phase::Loading(_) | Phase::Streaming(_));
+        let reads = matches!(
+            self.phase,
+            Phase::Opening(_) | Phase::Loading(_) | Phase::Streaming(_)
+        );
         reads && self.busy == Busy::No && !self.paused && self.ending.is_none()
     }
 
@@ -155,7 +168,9 @@ impl ReplicaFlow {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn deadline(&self) -> Option<u64> {
-        let silence = self.silence_counts().then(|| self.received_ms + self.config.replication_timeout_ms);
+        let silence = self
+            .silence_counts()
+            .then(|| self.received_ms + self.config.replication_timeout_ms);
         match &self.phase {
             Phase::Opening(opening) => Some(opening.deadline_ms),
             Phase::Streaming(streaming) => {
@@ -182,20 +197,31 @@ impl ReplicaFlow {
         match &mut self.phase {
             Phase::Opening(opening) if now_ms >= opening.deadline_ms => {
                 let limit_ms = self.config.handshake_timeout_ms;
-                self.end(Some(LinkError::Timeout { step: "DFLY FLOW", limit_ms }));
+                self.end(Some(LinkError::Timeout {
+                    step: "DFLY FLOW",
+                    limit_ms,
+                }));
             }
-            Phase::Streaming(streaming) if now_ms >= streaming.ack_due_ms(&self.config) => streaming.ack(now_ms, &mut self.transmit),
+            Phase::Streaming(streaming) if now_ms >= streaming.ack_due_ms(&self.config) => {
+                streaming.ack(now_ms, &mut self.transmit)
+            }
             _ => {}
         }
         if self.silence_counts() && now_ms >= self.received_ms + limit_ms {
-            self.end(Some(LinkError::Silence { flow: self.spec.flow, limit_ms }));
+            self.end(Some(LinkError::Silence {
+                flow: self.spec.flow,
+                limit_ms,
+            }));
         }
     }
 
     /// The connection closed or failed.
     pub fn handle_closed(&mut self, why: impl Into<String>) {
         let connection = format!("flow {}", self.spec.flow);
-        self.end(Some(LinkError::Closed { connection, why: why.into() }));
+        self.end(Some(LinkError::Closed {
+            connection,
+            why: why.into(),
+        }));
     }
 
     /// The data set refused an item or a part; a part that was being executed is over.
@@ -217,7 +243,9 @@ impl ReplicaFlow {
                 streaming.feed(bytes);
                 Ok(())
             }
-            Phase::Granted(_) | Phase::AwaitStable(_) => Err(self.order("bytes before they were asked for")),
+            Phase::Granted(_) | Phase::AwaitStable(_) => {
+                Err(self.order("bytes before they were asked for"))
+            }
             Phase::Stopped => Ok(()),
         };
         if let Err(error) = result {
@@ -241,7 +269,9 @@ impl ReplicaFlow {
                 let rest = std::mem::take(rest);
                 self.stream(now_ms, lsn, &rest);
             }
-            (FlowCommand::Stream(lsn), Phase::Granted(granted)) if granted.partial => self.stream(now_ms, lsn, &[]),
+            (FlowCommand::Stream(lsn), Phase::Granted(granted)) if granted.partial => {
+                self.stream(now_ms, lsn, &[])
+            }
             (FlowCommand::Release { txid }, _) => self.release(now_ms, txid),
             (FlowCommand::Load | FlowCommand::ExpectTail | FlowCommand::Stream(_), _) => {}
         }
@@ -265,7 +295,14 @@ impl ReplicaFlow {
     }
 
     fn release(&mut self, now_ms: u64, released: u64) {
-        let Busy::Meeting { txid, next, records } = self.busy else { return };
+        let Busy::Meeting {
+            txid,
+            next,
+            records,
+        } = self.busy
+        else {
+            return;
+        };
         if txid != released {
             return;
         }
@@ -301,7 +338,9 @@ impl ReplicaFlow {
 
     /// The full-sync stream. A failure is noted, not handled: the event that may be returned borrows the phase.
     fn poll_stream(&mut self) -> FlowOutput<'_> {
-        let Phase::Loading(loading) = &mut self.phase else { return FlowOutput::Idle };
+        let Phase::Loading(loading) = &mut self.phase else {
+            return FlowOutput::Idle;
+        };
         match loading.poll(&mut self.events) {
             Ok(Some(event)) => FlowOutput::Load(event),
             Ok(None) => FlowOutput::Again,
@@ -314,7 +353,9 @@ impl ReplicaFlow {
     }
 
     fn poll_token(&mut self) -> FlowOutput<'_> {
-        let Phase::Loading(loading) = &mut self.phase else { return FlowOutput::Idle };
+        let Phase::Loading(loading) = &mut self.phase else {
+            return FlowOutput::Idle;
+        };
         match loading.poll_token() {
             Ok(Token::Missing) => FlowOutput::Idle,
             Ok(Token::Complete { lsn, rest }) => {
@@ -343,11 +384,17 @@ impl ReplicaFlow {
     }
 
     /// Who executes a part: this flow alone, or several together.
-    fn dispatch(&mut self, part: TransactionPart, streaming: bool) -> Result<FlowOutput<'static>, LinkError> {
+    fn dispatch(
+        &mut self,
+        part: TransactionPart,
+        streaming: bool,
+    ) -> Result<FlowOutput<'static>, LinkError> {
         let level = self.spec.upstream.level;
         let has_global = has_command(&part, is_global_command);
         if level == 0 && !streaming && has_command(&part, is_flush) {
-            return Err(LinkError::FlushInFullSync { flow: self.spec.flow });
+            return Err(LinkError::FlushInFullSync {
+                flow: self.spec.flow,
+            });
         }
         let global = has_global && part.len() == 1;
         let txid = part.txid();
@@ -358,9 +405,17 @@ impl ReplicaFlow {
         }
         if !global && txid == 0 {
             let what = "it touches several shards, and has no id";
-            return Err(LinkError::Transaction { flow: self.spec.flow, txid, what });
+            return Err(LinkError::Transaction {
+                flow: self.spec.flow,
+                txid,
+                what,
+            });
         }
-        self.busy = Busy::Meeting { txid, next: part.next_lsn(), records: part.len() as u64 };
+        self.busy = Busy::Meeting {
+            txid,
+            next: part.next_lsn(),
+            records: part.len() as u64,
+        };
         Ok(FlowOutput::Event(FlowEvent::Arrived { part, global }))
     }
 
@@ -368,16 +423,27 @@ impl ReplicaFlow {
         let mut input = bytes;
         while let Phase::Opening(opening) = &mut self.phase {
             let decoded = opening.replies.decode(&mut input);
-            let Some(reply) = decoded.map_err(|error| LinkError::NotRedis { why: error.to_string() })? else { break };
+            let Some(reply) = decoded.map_err(|error| LinkError::NotRedis {
+                why: error.to_string(),
+            })?
+            else {
+                break;
+            };
             if std::mem::take(&mut opening.authenticating) {
                 expect_text("AUTH", reply, "OK")?;
                 continue;
             }
             let granted = read_grant(reply, self.spec.offer.is_some())?;
-            self.events.push_back(FlowEvent::Granted { partial: granted.partial });
+            self.events.push_back(FlowEvent::Granted {
+                partial: granted.partial,
+            });
             self.phase = Phase::Granted(granted);
         }
-        if input.is_empty() { Ok(()) } else { Err(self.order("bytes right behind the answer to DFLY FLOW")) }
+        if input.is_empty() {
+            Ok(())
+        } else {
+            Err(self.order("bytes right behind the answer to DFLY FLOW"))
+        }
     }
 
     fn stream(&mut self, now_ms: u64, lsn: Lsn, rest: &[u8]) {
@@ -388,7 +454,10 @@ impl ReplicaFlow {
     }
 
     fn order(&self, what: &'static str) -> LinkError {
-        LinkError::StreamOrder { flow: self.spec.flow, what }
+        LinkError::StreamOrder {
+            flow: self.spec.flow,
+            what,
+        }
     }
 
     fn failed(&mut self, error: LinkError) -> FlowOutput<'static> {
@@ -410,25 +479,41 @@ impl ReplicaFlow {
         }
         if let Some(error) = self.ending.take() {
             let executed = self.executed();
-            self.events.push_back(FlowEvent::Stopped { executed, error });
+            self.events
+                .push_back(FlowEvent::Stopped { executed, error });
             self.phase = Phase::Stopped;
         }
     }
 }
 
 fn has_command(part: &TransactionPart, is: fn(&[&[u8]]) -> bool) -> bool {
-    part.effects().any(|effect| matches!(&effect, Effect::Command { args, .. } if is(args)))
+    part.effects()
+        .any(|effect| matches!(&effect, Effect::Command { args, .. } if is(args)))
 }
 
 /// The answer to `DFLY FLOW`: `FULL` or `PARTIAL`, and the EOF token.
 fn read_grant(reply: Reply, offered: bool) -> Result<Granted, LinkError> {
     let reply = accepted("DFLY FLOW", reply)?;
-    let bad = || bad_answer("DFLY FLOW", "[FULL or PARTIAL, a token of 40 bytes]", &reply);
-    let Some([grant, token]) = reply.as_items() else { return Err(bad()) };
+    let bad = || {
+        bad_answer(
+            "DFLY FLOW",
+            "[FULL or PARTIAL, a token of 40 bytes]",
+            &reply,
+        )
+    };
+    let Some([grant, token]) = reply.as_items() else {
+        return Err(bad());
+    };
     let token = token.as_text().and_then(EofToken::parse).ok_or_else(bad)?;
     match grant.as_text() {
-        Some(b"FULL") => Ok(Granted { token, partial: false }),
-        Some(b"PARTIAL") if offered => Ok(Granted { token, partial: true }),
+        Some(b"FULL") => Ok(Granted {
+            token,
+            partial: false,
+        }),
+        Some(b"PARTIAL") if offered => Ok(Granted {
+            token,
+            partial: true,
+        }),
         _ => Err(bad()),
     }
 }

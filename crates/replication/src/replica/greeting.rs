@@ -14,7 +14,13 @@ use crate::{
 };
 
 /// Bounds of an answer in the greeting: nothing in it is long.
-const REPLY_LIMITS: ReplyLimits = ReplyLimits { max_line: 4 << 10, max_bulk_len: 4 << 10, max_bytes: 16 << 10, max_items: 64, max_depth: 4 };
+const REPLY_LIMITS: ReplyLimits = ReplyLimits {
+    max_line: 4 << 10,
+    max_bulk_len: 4 << 10,
+    max_bytes: 16 << 10,
+    max_items: 64,
+    max_depth: 4,
+};
 
 /// A peer that was greeted, and expects flows now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,12 +112,18 @@ impl Greeting {
             self.handle_reply(reply)?;
             self.advance();
         }
-        Ok((self.step == Step::Done).then(|| self.peer.clone()).flatten())
+        Ok((self.step == Step::Done)
+            .then(|| self.peer.clone())
+            .flatten())
     }
 
     fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Reply>, LinkError> {
         let start = words(input.get(..64).unwrap_or(input));
-        self.replies.decode(input).map_err(|error| LinkError::NotRedis { why: format!("{error}, in \"{start}\"") })
+        self.replies
+            .decode(input)
+            .map_err(|error| LinkError::NotRedis {
+                why: format!("{error}, in \"{start}\""),
+            })
     }
 
     fn handle_reply(&mut self, reply: Reply) -> Result<(), LinkError> {
@@ -124,7 +136,11 @@ impl Greeting {
             }
             // A refusal of these is not fatal (PROTOCOL 1).
             Step::Address | Step::ClientId if reply.as_error().is_some() => {
-                tracing::info!(step = name, answer = words(reply.as_error().unwrap_or_default()), "the primary does not take it");
+                tracing::info!(
+                    step = name,
+                    answer = words(reply.as_error().unwrap_or_default()),
+                    "the primary does not take it"
+                );
                 Ok(())
             }
             _ => expect_text(name, reply, "OK"),
@@ -135,24 +151,58 @@ impl Greeting {
     fn read_peer(&self, reply: Reply) -> Result<Greeted, LinkError> {
         let step = Step::CapaDragonfly.name();
         let reply = accepted(step, reply)?;
-        if reply.as_text().is_some_and(|text| text.eq_ignore_ascii_case(b"OK")) {
+        if reply
+            .as_text()
+            .is_some_and(|text| text.eq_ignore_ascii_case(b"OK"))
+        {
             return Err(LinkError::SpeaksPsync);
         }
         let bad = |expected| bad_answer(step, expected, &reply);
-        let items = reply.as_items().filter(|items| items.len() >= 3).ok_or_else(|| bad("an array of at least three"))?;
-        let replid = items[0].as_text().and_then(ReplId::parse).ok_or_else(|| bad("a replication id of 40 hex digits"))?;
-        let sync_id = items[1].as_text().and_then(SyncId::parse).ok_or_else(|| bad("a sync id SYNC<n>"))?;
+        let items = reply
+            .as_items()
+            .filter(|items| items.len() >= 3)
+            .ok_or_else(|| bad("an array of at least three"))?;
+        let replid = items[0]
+            .as_text()
+            .and_then(ReplId::parse)
+            .ok_or_else(|| bad("a replication id of 40 hex digits"))?;
+        let sync_id = items[1]
+            .as_text()
+            .and_then(SyncId::parse)
+            .ok_or_else(|| bad("a sync id SYNC<n>"))?;
         let flows = items[2].as_integer().ok_or_else(|| bad("a flow count"))?;
-        let number = |index: usize| items.get(index).and_then(Reply::as_integer).and_then(|value| u64::try_from(value).ok());
-        let lineage = items.get(4).and_then(Reply::as_text).and_then(ReplId::parse);
+        let number = |index: usize| {
+            items
+                .get(index)
+                .and_then(Reply::as_integer)
+                .and_then(|value| u64::try_from(value).ok())
+        };
+        let lineage = items
+            .get(4)
+            .and_then(Reply::as_text)
+            .and_then(ReplId::parse);
         if replid == self.own_replid {
             return Err(LinkError::SelfReplication);
         }
-        let flows = usize::try_from(flows).ok().filter(|flows| (1..=MAX_FLOWS).contains(flows)).ok_or(LinkError::FlowCount { got: flows })?;
+        let flows = usize::try_from(flows)
+            .ok()
+            .filter(|flows| (1..=MAX_FLOWS).contains(flows))
+            .ok_or(LinkError::FlowCount { got: flows })?;
         let level = number(5).unwrap_or(0).min(u64::from(self.config.level)) as u8;
         // A Dragonfly's lineage outlives forks of its contents, so only its replid names what it holds.
-        let history = if level > 0 { lineage.unwrap_or(replid) } else { replid };
-        let upstream = Upstream { address: self.address.clone(), replid, history, flows, version: number(3).unwrap_or(0), level };
+        let history = if level > 0 {
+            lineage.unwrap_or(replid)
+        } else {
+            replid
+        };
+        let upstream = Upstream {
+            address: self.address.clone(),
+            replid,
+            history,
+            flows,
+            version: number(3).unwrap_or(0),
+            level,
+        };
         Ok(Greeted { upstream, sync_id })
     }
 
@@ -170,7 +220,13 @@ impl Greeting {
     fn request(&mut self) -> bool {
         let config = &self.config;
         let (port, version) = (config.announce_port.to_string(), VERSION.to_string());
-        let capa = |words: &[&str]| [&["REPLCONF"], words].concat().iter().map(|word| word.to_string()).collect();
+        let capa = |words: &[&str]| {
+            [&["REPLCONF"], words]
+                .concat()
+                .iter()
+                .map(|word| word.to_string())
+                .collect()
+        };
         let args: Vec<String> = match self.step {
             Step::Auth => match &config.auth {
                 Some(auth) => auth_args(auth),
@@ -224,7 +280,10 @@ mod tests {
     }
 
     /// Answers one request after the other; gives the requests, as words, and the result.
-    fn talk(config: ReplicaConfig, answers: &[&str]) -> (Vec<String>, Result<Option<Greeted>, LinkError>) {
+    fn talk(
+        config: ReplicaConfig,
+        answers: &[&str],
+    ) -> (Vec<String>, Result<Option<Greeted>, LinkError>) {
         let mut greeting = Greeting::new(config, "peer:6379", own());
         let mut requests = Vec::new();
         let mut last = Ok(None);
@@ -235,13 +294,20 @@ mod tests {
                 break;
             }
         }
-        assert!(greeting.poll_transmit().is_empty() || last == Ok(None), "it does not go on after its end");
+        assert!(
+            greeting.poll_transmit().is_empty() || last == Ok(None),
+            "it does not go on after its end"
+        );
         (requests, last)
     }
 
     fn readable(request: &[u8]) -> String {
         let text = String::from_utf8(request.to_vec()).expect("text");
-        text.split("\r\n").skip(1).filter(|line| !line.starts_with('$') && !line.is_empty()).collect::<Vec<_>>().join(" ")
+        text.split("\r\n")
+            .skip(1)
+            .filter(|line| !line.starts_with('$') && !line.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn array(parts: &[&str]) -> String {
@@ -251,15 +317,36 @@ mod tests {
     #[test]
     fn a_damselfly_primary() {
         let lineage = "+0123456789012345678901234567890123456789";
-        let peer = array(&[&format!("+{REPLID}"), "+SYNC7", ":4", ":4", lineage, ":1", "+more"]);
+        let peer = array(&[
+            &format!("+{REPLID}"),
+            "+SYNC7",
+            ":4",
+            ":4",
+            lineage,
+            ":1",
+            "+more",
+        ]);
         let config = ReplicaConfig {
-            auth: Some(Credentials { user: Some("repl".into()), password: "se cret".into() }),
+            auth: Some(Credentials {
+                user: Some("repl".into()),
+                password: "se cret".into(),
+            }),
             announce_port: 6380,
             announce_ip: Some("10.0.0.2".into()),
             client_id: "me".into(),
             ..ReplicaConfig::default()
         };
-        let answers = ["+OK\r\n", "+PONG\r\n", "+OK\r\n", "-ERR no\r\n", "+OK\r\n", "+OK\r\n", &peer, "-ERR no\r\n", "+OK\r\n"];
+        let answers = [
+            "+OK\r\n",
+            "+PONG\r\n",
+            "+OK\r\n",
+            "-ERR no\r\n",
+            "+OK\r\n",
+            "+OK\r\n",
+            &peer,
+            "-ERR no\r\n",
+            "+OK\r\n",
+        ];
         let (requests, result) = talk(config, &answers);
         let expected = [
             "AUTH repl se cret",
@@ -276,17 +363,45 @@ mod tests {
         let greeted = result.expect("greeted").expect("complete");
         assert_eq!(greeted.sync_id, SyncId(7));
         let upstream = greeted.upstream;
-        assert_eq!((upstream.flows, upstream.version, upstream.level), (4, 4, 1));
-        assert_eq!((upstream.replid.as_str(), upstream.history.as_str()), (REPLID, &lineage[1..]));
+        assert_eq!(
+            (upstream.flows, upstream.version, upstream.level),
+            (4, 4, 1)
+        );
+        assert_eq!(
+            (upstream.replid.as_str(), upstream.history.as_str()),
+            (REPLID, &lineage[1..])
+        );
     }
 
     #[test]
     fn a_dragonfly_primary_is_known_by_its_replid_alone() {
-        let peer = array(&[&format!("+{REPLID}"), "+SYNC1", ":2", ":5", "+0123456789012345678901234567890123456789"]);
-        let config = ReplicaConfig { level: 0, ..ReplicaConfig::default() };
-        let (_, result) = talk(config, &["+PONG\r\n", "+OK\r\n", "+OK\r\n", &peer, "+OK\r\n", "+OK\r\n"]);
+        let peer = array(&[
+            &format!("+{REPLID}"),
+            "+SYNC1",
+            ":2",
+            ":5",
+            "+0123456789012345678901234567890123456789",
+        ]);
+        let config = ReplicaConfig {
+            level: 0,
+            ..ReplicaConfig::default()
+        };
+        let (_, result) = talk(
+            config,
+            &[
+                "+PONG\r\n",
+                "+OK\r\n",
+                "+OK\r\n",
+                &peer,
+                "+OK\r\n",
+                "+OK\r\n",
+            ],
+        );
         let upstream = result.expect("greeted").expect("complete").upstream;
-        assert_eq!((upstream.level, upstream.version, upstream.history), (0, 5, upstream.replid));
+        assert_eq!(
+            (upstream.level, upstream.version, upstream.history),
+            (0, 5, upstream.replid)
+        );
     }
 
     #[test]
@@ -294,14 +409,32 @@ mod tests {
         let own = format!("+{}", own());
         let id = format!("+{REPLID}");
         for (answers, expected) in [
-            (vec!["HTTP/1.1 400 Bad Request\r\n"], "not a Redis-compatible server"),
-            (vec!["SSH-2.0-OpenSSH_9.2\r\n"], "not a Redis-compatible server"),
-            (vec!["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"], "PSYNC"),
+            (
+                vec!["HTTP/1.1 400 Bad Request\r\n"],
+                "not a Redis-compatible server",
+            ),
+            (
+                vec!["SSH-2.0-OpenSSH_9.2\r\n"],
+                "not a Redis-compatible server",
+            ),
+            (
+                vec!["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"],
+                "PSYNC",
+            ),
             (vec!["-LOADING wait\r\n"], "not ready"),
-            (vec!["-NOAUTH Authentication required.\r\n"], "authentication failed"),
+            (
+                vec!["-NOAUTH Authentication required.\r\n"],
+                "authentication failed",
+            ),
             (vec!["+HELLO\r\n"], "bad answer to PING"),
-            (vec!["+PONG\r\n", ":1\r\n"], "bad answer to REPLCONF listening-port"),
-            (vec!["+PONG\r\n", "-ERR unknown command\r\n"], "refused REPLCONF listening-port"),
+            (
+                vec!["+PONG\r\n", ":1\r\n"],
+                "bad answer to REPLCONF listening-port",
+            ),
+            (
+                vec!["+PONG\r\n", "-ERR unknown command\r\n"],
+                "refused REPLCONF listening-port",
+            ),
         ] {
             let (_, result) = talk(ReplicaConfig::default(), &answers);
             let error = result.expect_err(expected);
@@ -317,7 +450,10 @@ mod tests {
             (array(&[&id, "+SINK1", ":2"]), "sync id"),
             (array(&[&id, "+SYNC1"]), "at least three"),
         ] {
-            let (_, result) = talk(ReplicaConfig::default(), &["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", &peer]);
+            let (_, result) = talk(
+                ReplicaConfig::default(),
+                &["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", &peer],
+            );
             let error = result.expect_err(expected);
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(error.severity(), Severity::Terminal);

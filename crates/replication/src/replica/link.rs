@@ -1,14 +1,14 @@
 //! The control connection of a link, and all that depends on it: `Greet → OpenFlows → FullSync → Stable`, `Backoff`
 //! after what passes by itself, `Failed` after what does not.
 
-use std::{collections::VecDeque, fmt};
+use std::collections::VecDeque;
 
 use super::{
     answer::expect_text,
     backoff::Backoff,
     greeting::{Greeted, Greeting},
-    message::{FlowCommand, FlowEvent, FlowSpec},
-    rendezvous::Meeting,
+    link_output::{LinkOutput, LinkPhase, LinkStats},
+    message::{FlowCommand, FlowEvent},
     request::encode_strings,
     session::{Session, Stage},
 };
@@ -16,95 +16,10 @@ use crate::{
     config::ReplicaConfig,
     dataset::Upstream,
     error::{DataError, LinkError},
-    ids::{LsnVector, ReplId},
+    ids::ReplId,
     lineage::Resume,
     part::TransactionPart,
 };
-
-/// What a link is doing, as people see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkPhase {
-    /// It connects, or waits before it tries again.
-    Connecting,
-    /// It greets and opens flows.
-    Preparation,
-    /// It takes a full sync; the data set is loading.
-    FullSync,
-    /// It executes records.
-    StableSync,
-    /// It has given up; see [`ReplicaLink::last_error`].
-    Failed,
-    /// It was stopped.
-    Stopped,
-}
-
-impl fmt::Display for LinkPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LinkPhase::Connecting | LinkPhase::Failed | LinkPhase::Stopped => "connecting",
-            LinkPhase::Preparation => "preparation",
-            LinkPhase::FullSync => "full_sync",
-            LinkPhase::StableSync => "stable_sync",
-        })
-    }
-}
-
-/// What is to be done. Calls of the data set are made in this order, and their ends are told by the named method; they
-/// are never dropped in between.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LinkOutput {
-    /// Connect the control connection; then `handle_connected`, or `handle_closed`.
-    Connect,
-    /// Send this on the control connection.
-    Send(Vec<u8>),
-    /// Close the control connection, or stop connecting it.
-    Disconnect,
-    /// Connect a flow and run a [`ReplicaFlow`](super::ReplicaFlow). A failure to connect is a
-    /// [`FlowEvent::Stopped`].
-    OpenFlow(FlowSpec),
-    /// Tell a flow.
-    Command(usize, FlowCommand),
-    /// Call [`begin_full_sync`](crate::ReplicaDataSet::begin_full_sync); then `handle_full_sync_begun`.
-    BeginFullSync(Upstream),
-    /// Call [`enter_stable`](crate::ReplicaDataSet::enter_stable); then `handle_stable_entered`.
-    EnterStable {
-        /// Whose data it is.
-        upstream: Upstream,
-        /// After a full sync, not a partial one.
-        full: bool,
-        /// Where each flow goes on.
-        lsns: LsnVector,
-    },
-    /// Call [`apply_transaction`](crate::ReplicaDataSet::apply_transaction) or
-    /// [`apply_global`](crate::ReplicaDataSet::apply_global); then `handle_meeting_done`.
-    Apply(Meeting),
-    /// Call [`link_ended`](crate::ReplicaDataSet::link_ended); then `handle_link_ended`.
-    LinkEnded(Option<LsnVector>),
-    /// The attempt failed; another one follows after the delay.
-    RetryAfter {
-        /// Why it failed.
-        error: LinkError,
-        /// Milliseconds until the next one.
-        delay_ms: u64,
-    },
-    /// The link has given up.
-    Failed(LinkError),
-    /// The link has stopped, as told; nothing follows.
-    Stopped,
-}
-
-/// Counters of a link, for INFO.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LinkStats {
-    /// Attempts that offered to go on with a partial sync.
-    pub psync_attempts: u64,
-    /// Those that were granted it.
-    pub psync_successes: u64,
-    /// Full syncs that were begun.
-    pub full_syncs: u64,
-    /// Attempts that failed, so that another one was made.
-    pub reconnects: u64,
-}
 
 /// The sans-IO machine of a link. After every `handle_*` call take all outputs with [`poll_output`](Self::poll_output),
 /// then wait for what comes, at most until [`deadline`](Self::deadline).
@@ -126,12 +41,21 @@ pub struct ReplicaLink {
 
 #[derive(Debug)]
 enum Phase {
-    Connecting { deadline_ms: u64 },
-    Greet { greeting: Box<Greeting>, deadline_ms: u64 },
+    Connecting {
+        deadline_ms: u64,
+    },
+    Greet {
+        greeting: Box<Greeting>,
+        deadline_ms: u64,
+    },
     Linked(Box<Session>),
     /// The data set is told of the end.
-    Ending { error: Option<LinkError> },
-    Backoff { until_ms: u64 },
+    Ending {
+        error: Option<LinkError>,
+    },
+    Backoff {
+        until_ms: u64,
+    },
     Failed,
     Stopped,
 }
@@ -139,20 +63,46 @@ enum Phase {
 impl ReplicaLink {
     /// A link that begins by connecting. `own_replid` tells whether the peer is oneself; `resume` is what may be offered for a partial
     /// sync; `seed` is a random number, for the jitter of delays.
-    pub fn connecting(now_ms: u64, config: ReplicaConfig, address: String, own_replid: ReplId, resume: Option<Resume>, seed: u64) -> ReplicaLink {
+    pub fn connecting(
+        now_ms: u64,
+        config: ReplicaConfig,
+        address: String,
+        own_replid: ReplId,
+        resume: Option<Resume>,
+        seed: u64,
+    ) -> ReplicaLink {
         let mut link = ReplicaLink::new(config, address, own_replid, resume, seed);
         link.connect(now_ms);
         link
     }
 
     /// A link whose control connection stands and has greeted, as REPLICAOF does it beside the present role.
-    pub fn greeted(now_ms: u64, config: ReplicaConfig, own_replid: ReplId, resume: Option<Resume>, seed: u64, peer: Greeted) -> ReplicaLink {
-        let mut link = ReplicaLink::new(config, peer.upstream.address.clone(), own_replid, resume, seed);
+    pub fn greeted(
+        now_ms: u64,
+        config: ReplicaConfig,
+        own_replid: ReplId,
+        resume: Option<Resume>,
+        seed: u64,
+        peer: Greeted,
+    ) -> ReplicaLink {
+        let mut link = ReplicaLink::new(
+            config,
+            peer.upstream.address.clone(),
+            own_replid,
+            resume,
+            seed,
+        );
         link.open_flows(now_ms, peer);
         link
     }
 
-    fn new(config: ReplicaConfig, address: String, own_replid: ReplId, resume: Option<Resume>, seed: u64) -> ReplicaLink {
+    fn new(
+        config: ReplicaConfig,
+        address: String,
+        own_replid: ReplId,
+        resume: Option<Resume>,
+        seed: u64,
+    ) -> ReplicaLink {
         let backoff = Backoff::new(config.backoff_min_ms, config.backoff_max_ms, seed);
         ReplicaLink {
             config,
@@ -177,7 +127,9 @@ impl ReplicaLink {
     /// What it is doing.
     pub fn phase(&self) -> LinkPhase {
         match &self.phase {
-            Phase::Connecting { .. } | Phase::Backoff { .. } | Phase::Ending { .. } => LinkPhase::Connecting,
+            Phase::Connecting { .. } | Phase::Backoff { .. } | Phase::Ending { .. } => {
+                LinkPhase::Connecting
+            }
             Phase::Greet { .. } => LinkPhase::Preparation,
             Phase::Failed => LinkPhase::Failed,
             Phase::Stopped => LinkPhase::Stopped,
@@ -185,7 +137,9 @@ impl ReplicaLink {
                 Stage::OpenFlows | Stage::SyncRequested => LinkPhase::Preparation,
                 Stage::Stable => LinkPhase::StableSync,
                 Stage::Draining { .. } => LinkPhase::Connecting,
-                Stage::StableRequested { .. } | Stage::Entering if session.is_partial() => LinkPhase::Preparation,
+                Stage::StableRequested { .. } | Stage::Entering if session.is_partial() => {
+                    LinkPhase::Preparation
+                }
                 _ => LinkPhase::FullSync,
             },
         }
@@ -222,11 +176,17 @@ impl ReplicaLink {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn deadline(&self) -> Option<u64> {
         match &self.phase {
-            Phase::Connecting { deadline_ms } | Phase::Greet { deadline_ms, .. } => Some(*deadline_ms),
+            Phase::Connecting { deadline_ms } | Phase::Greet { deadline_ms, .. } => {
+                Some(*deadline_ms)
+            }
             Phase::Backoff { until_ms } => Some(*until_ms),
             Phase::Linked(session) => {
-                let meeting = session.rendezvous.oldest().map(|(since, _)| since + self.config.replication_timeout_ms);
-                let meeting = meeting.filter(|_| !matches!(session.stage, Stage::Draining { .. }) && !self.paused);
+                let meeting = session
+                    .rendezvous
+                    .oldest()
+                    .map(|(since, _)| since + self.config.replication_timeout_ms);
+                let meeting = meeting
+                    .filter(|_| !matches!(session.stage, Stage::Draining { .. }) && !self.paused);
                 session.deadline_ms.into_iter().chain(meeting).min()
             }
             Phase::Ending { .. } | Phase::Failed | Phase::Stopped => None,
@@ -241,9 +201,18 @@ impl ReplicaLink {
         let limit_ms = self.config.replication_timeout_ms;
         let error = match &self.phase {
             Phase::Backoff { .. } => return self.connect(now_ms),
-            Phase::Connecting { .. } => LinkError::Timeout { step: "connect", limit_ms: self.config.connect_timeout_ms },
-            Phase::Greet { greeting, .. } => LinkError::Timeout { step: greeting.step(), limit_ms: self.config.handshake_timeout_ms },
-            Phase::Linked(session) => LinkError::Timeout { step: session.stage.waits_for(), limit_ms },
+            Phase::Connecting { .. } => LinkError::Timeout {
+                step: "connect",
+                limit_ms: self.config.connect_timeout_ms,
+            },
+            Phase::Greet { greeting, .. } => LinkError::Timeout {
+                step: greeting.step(),
+                limit_ms: self.config.handshake_timeout_ms,
+            },
+            Phase::Linked(session) => LinkError::Timeout {
+                step: session.stage.waits_for(),
+                limit_ms,
+            },
             _ => return,
         };
         self.fail(now_ms, error);
@@ -255,9 +224,13 @@ impl ReplicaLink {
             return;
         }
         let mut greeting = Greeting::new(self.config.clone(), &*self.address, self.own_replid);
-        self.outputs.push_back(LinkOutput::Send(greeting.poll_transmit()));
+        self.outputs
+            .push_back(LinkOutput::Send(greeting.poll_transmit()));
         let deadline_ms = now_ms + self.config.handshake_timeout_ms;
-        self.phase = Phase::Greet { greeting: Box::new(greeting), deadline_ms };
+        self.phase = Phase::Greet {
+            greeting: Box::new(greeting),
+            deadline_ms,
+        };
     }
 
     /// The control connection could not be made, or closed.
@@ -269,7 +242,9 @@ impl ReplicaLink {
     pub fn handle_bytes(&mut self, now_ms: u64, bytes: &[u8]) {
         let result = match &mut self.phase {
             Phase::Greet { .. } => self.handle_greeting(now_ms, bytes),
-            Phase::Linked(session) if !matches!(session.stage, Stage::Draining { .. }) => self.handle_answers(bytes),
+            Phase::Linked(session) if !matches!(session.stage, Stage::Draining { .. }) => {
+                self.handle_answers(bytes)
+            }
             _ => Ok(()),
         };
         if let Err(error) = result {
@@ -278,7 +253,13 @@ impl ReplicaLink {
     }
 
     fn handle_greeting(&mut self, now_ms: u64, bytes: &[u8]) -> Result<(), LinkError> {
-        let Phase::Greet { greeting, deadline_ms } = &mut self.phase else { return Ok(()) };
+        let Phase::Greet {
+            greeting,
+            deadline_ms,
+        } = &mut self.phase
+        else {
+            return Ok(());
+        };
         if let Some(peer) = greeting.handle_bytes(bytes)? {
             self.open_flows(now_ms, peer);
             return Ok(());
@@ -291,16 +272,23 @@ impl ReplicaLink {
         Ok(())
     }
 
-    fn open_flows(&mut self, now_ms: u64, peer: Greeted) {
+    pub(super) fn open_flows(&mut self, now_ms: u64, peer: Greeted) {
         let session = Session::new(now_ms, &self.config, peer);
         let may_offer = std::mem::replace(&mut self.may_offer, true) && self.config.partial_sync;
-        let resume = self.resume.as_ref().filter(|resume| may_offer && session.can_offer(resume));
+        let resume = self
+            .resume
+            .as_ref()
+            .filter(|resume| may_offer && session.can_offer(resume));
         self.stats.psync_attempts += u64::from(resume.is_some());
         for flow in 0..session.flows() {
-            self.outputs.push_back(LinkOutput::OpenFlow(session.spec(flow, resume)));
+            self.outputs
+                .push_back(LinkOutput::OpenFlow(session.spec(flow, resume)));
         }
         if self.paused {
-            (0..session.flows()).for_each(|flow| self.outputs.push_back(LinkOutput::Command(flow, FlowCommand::Pause)));
+            (0..session.flows()).for_each(|flow| {
+                self.outputs
+                    .push_back(LinkOutput::Command(flow, FlowCommand::Pause))
+            });
         }
         self.phase = Phase::Linked(Box::new(session));
     }
@@ -310,7 +298,12 @@ impl ReplicaLink {
         let mut input = bytes;
         while let Phase::Linked(session) = &mut self.phase {
             let decoded = session.replies.decode(&mut input);
-            let Some(reply) = decoded.map_err(|error| LinkError::NotRedis { why: error.to_string() })? else { break };
+            let Some(reply) = decoded.map_err(|error| LinkError::NotRedis {
+                why: error.to_string(),
+            })?
+            else {
+                break;
+            };
             match session.stage {
                 Stage::SyncRequested => {
                     expect_text("DFLY SYNC", reply, "OK")?;
@@ -318,7 +311,8 @@ impl ReplicaLink {
                     (session.touched, session.calls, session.deadline_ms) = (true, 1, None);
                     self.resume = None;
                     self.stats.full_syncs += 1;
-                    self.outputs.push_back(LinkOutput::BeginFullSync(session.peer.upstream.clone()));
+                    self.outputs
+                        .push_back(LinkOutput::BeginFullSync(session.peer.upstream.clone()));
                 }
                 Stage::StableRequested { accepted: false } => {
                     expect_text("DFLY STARTSTABLE", reply, "OK")?;
@@ -335,14 +329,19 @@ impl ReplicaLink {
 
     /// A flow says something.
     pub fn handle_flow_event(&mut self, now_ms: u64, flow: usize, event: FlowEvent) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         if let FlowEvent::Stopped { executed, error } = event {
             session.running[flow] = false;
             if let Some(executed) = executed {
                 session.advance(flow, executed);
             }
             session.tainted |= matches!(error, Some(LinkError::Data(_)));
-            let stopped = || LinkError::Closed { connection: format!("flow {flow}"), why: "it stopped".into() };
+            let stopped = || LinkError::Closed {
+                connection: format!("flow {flow}"),
+                why: "it stopped".into(),
+            };
             self.fail(now_ms, error.unwrap_or_else(stopped));
             return self.end_if_quiet(now_ms);
         }
@@ -351,8 +350,15 @@ impl ReplicaLink {
         }
     }
 
-    fn handle_progress(&mut self, now_ms: u64, flow: usize, event: FlowEvent) -> Result<(), LinkError> {
-        let Phase::Linked(session) = &mut self.phase else { return Ok(()) };
+    fn handle_progress(
+        &mut self,
+        now_ms: u64,
+        flow: usize,
+        event: FlowEvent,
+    ) -> Result<(), LinkError> {
+        let Phase::Linked(session) = &mut self.phase else {
+            return Ok(());
+        };
         match (event, &session.stage) {
             (_, Stage::Draining { .. }) => Ok(()),
             (FlowEvent::Granted { partial }, Stage::OpenFlows) => {
@@ -373,12 +379,17 @@ impl ReplicaLink {
                 Ok(())
             }
             (FlowEvent::Arrived { part, global }, _) => self.meet(now_ms, flow, part, global),
-            _ => Err(LinkError::StreamOrder { flow, what: "progress that does not belong here" }),
+            _ => Err(LinkError::StreamOrder {
+                flow,
+                what: "progress that does not belong here",
+            }),
         }
     }
 
     fn sync_if_granted(&mut self, now_ms: u64) -> Result<(), LinkError> {
-        let Phase::Linked(session) = &mut self.phase else { return Ok(()) };
+        let Phase::Linked(session) = &mut self.phase else {
+            return Ok(());
+        };
         match session.grant() {
             None => {}
             Some(None) => {
@@ -400,7 +411,9 @@ impl ReplicaLink {
     }
 
     fn request_stable(&mut self, now_ms: u64) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         session.stage = Stage::StableRequested { accepted: false };
         session.deadline_ms = Some(now_ms + self.config.replication_timeout_ms);
         let sync_id = session.peer.sync_id.to_string();
@@ -409,12 +422,18 @@ impl ReplicaLink {
 
     /// After the answer to STARTSTABLE, and the tails of a full sync, the data set goes over.
     fn enter_if_complete(&mut self) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         if session.stage != (Stage::StableRequested { accepted: true }) {
             return;
         }
         let full = !session.is_partial();
-        let lsns = if full { session.all_tails() } else { self.resume.as_ref().map(|resume| resume.lsns.clone()) };
+        let lsns = if full {
+            session.all_tails()
+        } else {
+            self.resume.as_ref().map(|resume| resume.lsns.clone())
+        };
         let Some(lsns) = lsns else { return };
         session.stage = Stage::Entering;
         (session.touched, session.calls) = (true, session.calls + 1);
@@ -422,12 +441,18 @@ impl ReplicaLink {
         // Until the data set has gone over, the end of the link leaves nothing to go on from.
         session.tainted = true;
         let upstream = session.peer.upstream.clone();
-        self.outputs.push_back(LinkOutput::EnterStable { upstream, full, lsns });
+        self.outputs.push_back(LinkOutput::EnterStable {
+            upstream,
+            full,
+            lsns,
+        });
     }
 
     /// [`LinkOutput::BeginFullSync`] has been done.
     pub fn handle_full_sync_begun(&mut self, now_ms: u64, result: Result<(), DataError>) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         session.calls -= 1;
         if session.stage == Stage::Discarding {
             session.stage = Stage::Loading;
@@ -441,7 +466,9 @@ impl ReplicaLink {
 
     /// [`LinkOutput::EnterStable`] has been done.
     pub fn handle_stable_entered(&mut self, now_ms: u64, result: Result<(), DataError>) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         session.calls -= 1;
         session.tainted = result.is_err();
         if session.stage == Stage::Entering {
@@ -451,7 +478,10 @@ impl ReplicaLink {
                     let lsns = session.executed.clone().unwrap_or_default();
                     self.backoff.reset();
                     let commands = lsns.into_iter().enumerate();
-                    self.outputs.extend(commands.map(|(flow, lsn)| LinkOutput::Command(flow, FlowCommand::Stream(lsn))));
+                    self.outputs
+                        .extend(commands.map(|(flow, lsn)| {
+                            LinkOutput::Command(flow, FlowCommand::Stream(lsn))
+                        }));
                 }
                 Err(error) => self.fail(now_ms, error.into()),
             }
@@ -459,8 +489,16 @@ impl ReplicaLink {
         self.end_if_quiet(now_ms);
     }
 
-    fn meet(&mut self, now_ms: u64, flow: usize, part: TransactionPart, global: bool) -> Result<(), LinkError> {
-        let Phase::Linked(session) = &mut self.phase else { return Ok(()) };
+    fn meet(
+        &mut self,
+        now_ms: u64,
+        flow: usize,
+        part: TransactionPart,
+        global: bool,
+    ) -> Result<(), LinkError> {
+        let Phase::Linked(session) = &mut self.phase else {
+            return Ok(());
+        };
         if let Some(meeting) = session.rendezvous.arrive(now_ms, flow, part, global)? {
             session.calls += 1;
             self.outputs.push_back(LinkOutput::Apply(meeting));
@@ -469,8 +507,16 @@ impl ReplicaLink {
     }
 
     /// [`LinkOutput::Apply`] has been done; `nexts` has, for each part, its flow and [`next_lsn`](TransactionPart::next_lsn).
-    pub fn handle_meeting_done(&mut self, now_ms: u64, txid: u64, nexts: &[(usize, Option<damselfly_journal::Lsn>)], result: Result<(), DataError>) {
-        let Phase::Linked(session) = &mut self.phase else { return };
+    pub fn handle_meeting_done(
+        &mut self,
+        now_ms: u64,
+        txid: u64,
+        nexts: &[(usize, Option<damselfly_journal::Lsn>)],
+        result: Result<(), DataError>,
+    ) {
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
         session.calls -= 1;
         match result {
             Ok(()) => {
@@ -481,7 +527,8 @@ impl ReplicaLink {
                     }
                 }
                 for flow in session.rendezvous.finish(txid) {
-                    self.outputs.push_back(LinkOutput::Command(flow, FlowCommand::Release { txid }));
+                    self.outputs
+                        .push_back(LinkOutput::Command(flow, FlowCommand::Release { txid }));
                 }
             }
             Err(error) => {
@@ -513,7 +560,10 @@ impl ReplicaLink {
             },
             Phase::Ending { error } => *error = None,
             Phase::Stopped => {}
-            Phase::Connecting { .. } | Phase::Greet { .. } | Phase::Backoff { .. } | Phase::Failed => {
+            Phase::Connecting { .. }
+            | Phase::Greet { .. }
+            | Phase::Backoff { .. }
+            | Phase::Failed => {
                 self.outputs.push_back(LinkOutput::Disconnect);
                 self.finish(now_ms, None);
             }
@@ -555,8 +605,12 @@ impl ReplicaLink {
 
     /// When flows and calls have ended, the data set is told, if it had to do with the link.
     fn end_if_quiet(&mut self, now_ms: u64) {
-        let Phase::Linked(session) = &mut self.phase else { return };
-        let Stage::Draining { error } = &mut session.stage else { return };
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
+        let Stage::Draining { error } = &mut session.stage else {
+            return;
+        };
         let error = error.take();
         if !session.is_quiet() {
             session.stage = Stage::Draining { error };
@@ -568,7 +622,8 @@ impl ReplicaLink {
         let resume = session.resume();
         self.resume = resume.clone();
         self.phase = Phase::Ending { error };
-        self.outputs.push_back(LinkOutput::LinkEnded(resume.map(|resume| resume.lsns)));
+        self.outputs
+            .push_back(LinkOutput::LinkEnded(resume.map(|resume| resume.lsns)));
     }
 
     fn finish(&mut self, now_ms: u64, error: Option<LinkError>) {
@@ -583,12 +638,17 @@ impl ReplicaLink {
         }
         let delay_ms = self.backoff.next_ms();
         self.stats.reconnects += 1;
-        self.phase = Phase::Backoff { until_ms: now_ms + delay_ms };
-        self.outputs.push_back(LinkOutput::RetryAfter { error, delay_ms });
+        self.phase = Phase::Backoff {
+            until_ms: now_ms + delay_ms,
+        };
+        self.outputs
+            .push_back(LinkOutput::RetryAfter { error, delay_ms });
     }
 
     fn connect(&mut self, now_ms: u64) {
-        self.phase = Phase::Connecting { deadline_ms: now_ms + self.config.connect_timeout_ms };
+        self.phase = Phase::Connecting {
+            deadline_ms: now_ms + self.config.connect_timeout_ms,
+        };
         self.outputs.push_back(LinkOutput::Connect);
     }
 
@@ -599,10 +659,13 @@ impl ReplicaLink {
     }
 
     fn command_all(&mut self, command: &FlowCommand) {
-        let Phase::Linked(session) = &self.phase else { return };
+        let Phase::Linked(session) = &self.phase else {
+            return;
+        };
         for (flow, running) in session.running.iter().enumerate() {
             if *running {
-                self.outputs.push_back(LinkOutput::Command(flow, command.clone()));
+                self.outputs
+                    .push_back(LinkOutput::Command(flow, command.clone()));
             }
         }
     }

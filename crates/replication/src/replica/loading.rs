@@ -92,12 +92,20 @@ impl Loading {
     }
 
     /// The next entry for the data set. `Ok(None)`: something else was read; `Err(None)`: more bytes are needed.
-    pub(super) fn poll(&mut self, events: &mut VecDeque<FlowEvent>) -> Result<Option<Event<'_>>, Option<LinkError>> {
+    pub(super) fn poll(
+        &mut self,
+        events: &mut VecDeque<FlowEvent>,
+    ) -> Result<Option<Event<'_>>, Option<LinkError>> {
         let flow = self.flow;
         let order = |what| Err(Some(LinkError::StreamOrder { flow, what }));
-        let event = self.rdb.next().map_err(|error| Some(LinkError::Rdb { flow, error }))?;
+        let event = self
+            .rdb
+            .next()
+            .map_err(|error| Some(LinkError::Rdb { flow, error }))?;
         match event.ok_or(None)? {
-            Event::JournalBlob { .. } if self.offset.is_some() => order("a journal blob behind the journal offset"),
+            Event::JournalBlob { .. } if self.offset.is_some() => {
+                order("a journal blob behind the journal offset")
+            }
             Event::JournalBlob { records, .. } => {
                 self.blobs.feed(records);
                 self.in_blob = true;
@@ -109,7 +117,9 @@ impl Loading {
                 events.push_back(FlowEvent::Cut);
                 Ok(None)
             }
-            Event::JournalOffset(_) if !self.cut || self.offset.is_some() => order("a journal offset before the cut, or a second one"),
+            Event::JournalOffset(_) if !self.cut || self.offset.is_some() => {
+                order("a journal offset before the cut, or a second one")
+            }
             Event::JournalOffset(lsn) => {
                 self.offset = Some(Lsn(lsn.max(1)));
                 Ok(None)
@@ -152,6 +162,9 @@ impl Loading {
             return Ok(Token::Missing);
         }
         let lsn = self.offset.unwrap_or(Lsn::FIRST);
-        Ok(Token::Complete { lsn, rest: trailer.split_off(ID_LEN) })
+        Ok(Token::Complete {
+            lsn,
+            rest: trailer.split_off(ID_LEN),
+        })
     }
 }

@@ -6,6 +6,7 @@ mod backoff;
 mod flow;
 mod greeting;
 mod link;
+mod link_output;
 mod loading;
 mod message;
 mod rendezvous;
@@ -16,7 +17,13 @@ mod streaming;
 
 pub use flow::{FlowOutput, ReplicaFlow};
 pub use greeting::{Greeted, Greeting};
-pub use link::{LinkOutput, LinkPhase, LinkStats, ReplicaLink};
+pub use link::ReplicaLink;
+pub use link_output::{LinkOutput, LinkPhase, LinkStats};
 pub use message::{FlowCommand, FlowEvent, FlowOffer, FlowSpec};
 pub use rendezvous::{Meeting, Rendezvous};
 pub use replicaof::{CoordinatorOutput, ReplicaOf, ReplicaOfError, Role, Ticket};
+
+#[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
+mod link_tests;

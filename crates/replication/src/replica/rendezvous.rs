@@ -36,7 +36,11 @@ struct Open {
 impl Rendezvous {
     /// Of a link with `flows` flows.
     pub fn new(flows: usize) -> Rendezvous {
-        Rendezvous { flows, waits: vec![None; flows], meetings: BTreeMap::new() }
+        Rendezvous {
+            flows,
+            waits: vec![None; flows],
+            meetings: BTreeMap::new(),
+        }
     }
 
     /// `flow` has reached `part` and waits. `Some` when all are here: they go on waiting until it is
@@ -44,21 +48,41 @@ impl Rendezvous {
     ///
     /// # Errors
     /// [`LinkError::Rendezvous`] when parts contradict each other, or all flows wait and nothing can complete.
-    pub fn arrive(&mut self, now_ms: u64, flow: usize, part: TransactionPart, global: bool) -> Result<Option<Meeting>, LinkError> {
+    pub fn arrive(
+        &mut self,
+        now_ms: u64,
+        flow: usize,
+        part: TransactionPart,
+        global: bool,
+    ) -> Result<Option<Meeting>, LinkError> {
         let txid = part.txid();
         let wrong = |what| Err(LinkError::Rendezvous { txid, what });
         if flow >= self.flows || self.waits[flow].is_some() {
             return wrong("a flow arrived that is not free");
         }
-        let expected = if global { self.flows } else { usize::from(part.shards()) };
+        let expected = if global {
+            self.flows
+        } else {
+            usize::from(part.shards())
+        };
         if expected > self.flows {
             return wrong("it touches more shards than there are flows");
         }
-        let open = self.meetings.entry(txid).or_insert_with(|| Open { global, expected, since_ms: now_ms, parts: Vec::new() });
+        let open = self.meetings.entry(txid).or_insert_with(|| Open {
+            global,
+            expected,
+            since_ms: now_ms,
+            parts: Vec::new(),
+        });
         if open.global != global || open.expected != expected || open.parts.len() == open.expected {
             return wrong("its parts disagree on how many shards it touches");
         }
-        if global && open.parts.first().is_some_and(|(_, first)| !same_command(first, &part)) {
+        if global
+            && open
+                .parts
+                .first()
+                .is_some_and(|(_, first)| !same_command(first, &part))
+        {
             return wrong("its parts are different global commands");
         }
         self.waits[flow] = Some(txid);
@@ -68,17 +92,31 @@ impl Rendezvous {
             parts.sort_by_key(|(flow, _)| *flow);
             // The entry stays, full of nothing, until the meeting is finished: its flows are not free before.
             open.expected = 0;
-            return Ok(Some(Meeting { txid, global, parts }));
+            return Ok(Some(Meeting {
+                txid,
+                global,
+                parts,
+            }));
         }
-        let stuck = self.waits.iter().all(Option::is_some) && self.meetings.values().all(|open| open.expected > 0);
-        if stuck { wrong("all flows wait, each for another transaction") } else { Ok(None) }
+        let stuck = self.waits.iter().all(Option::is_some)
+            && self.meetings.values().all(|open| open.expected > 0);
+        if stuck {
+            wrong("all flows wait, each for another transaction")
+        } else {
+            Ok(None)
+        }
     }
 
     /// The meeting has been executed: its flows are free again.
     pub fn finish(&mut self, txid: u64) -> Vec<usize> {
         self.meetings.remove(&txid);
-        let freed = (0..self.flows).filter(|flow| self.waits[*flow] == Some(txid)).collect();
-        self.waits.iter_mut().filter(|wait| **wait == Some(txid)).for_each(|wait| *wait = None);
+        let freed = (0..self.flows)
+            .filter(|flow| self.waits[*flow] == Some(txid))
+            .collect();
+        self.waits
+            .iter_mut()
+            .filter(|wait| **wait == Some(txid))
+            .for_each(|wait| *wait = None);
         freed
     }
 
@@ -113,10 +151,23 @@ mod tests {
     #[test]
     fn a_transaction_waits_for_just_its_flows() {
         let mut rendezvous = Rendezvous::new(3);
-        assert_eq!(rendezvous.arrive(0, 2, part(7, 2, 1, &["SET", "a", "1"]), false), Ok(None));
+        assert_eq!(
+            rendezvous.arrive(0, 2, part(7, 2, 1, &["SET", "a", "1"]), false),
+            Ok(None)
+        );
         assert_eq!(rendezvous.oldest(), Some((0, 7)));
-        let meeting = rendezvous.arrive(5, 0, part(7, 2, 9, &["SET", "b", "1"]), false).unwrap().expect("complete");
-        assert_eq!(meeting.parts.iter().map(|(flow, _)| *flow).collect::<Vec<_>>(), [0, 2]);
+        let meeting = rendezvous
+            .arrive(5, 0, part(7, 2, 9, &["SET", "b", "1"]), false)
+            .unwrap()
+            .expect("complete");
+        assert_eq!(
+            meeting
+                .parts
+                .iter()
+                .map(|(flow, _)| *flow)
+                .collect::<Vec<_>>(),
+            [0, 2]
+        );
         assert!(rendezvous.waits(0) && rendezvous.waits(2) && !rendezvous.waits(1));
         assert_eq!(rendezvous.oldest(), None);
         assert_eq!(rendezvous.finish(7), [0, 2]);
@@ -126,18 +177,40 @@ mod tests {
     #[test]
     fn a_global_command_waits_for_all_whatever_its_shard_count_says() {
         let mut rendezvous = Rendezvous::new(2);
-        assert_eq!(rendezvous.arrive(0, 1, part(3, 1, 1, &["FLUSHALL"]), true), Ok(None));
-        let meeting = rendezvous.arrive(0, 0, part(3, 1, 1, &["FLUSHALL"]), true).unwrap().expect("complete");
+        assert_eq!(
+            rendezvous.arrive(0, 1, part(3, 1, 1, &["FLUSHALL"]), true),
+            Ok(None)
+        );
+        let meeting = rendezvous
+            .arrive(0, 0, part(3, 1, 1, &["FLUSHALL"]), true)
+            .unwrap()
+            .expect("complete");
         assert!(meeting.global && meeting.parts.len() == 2);
     }
 
     #[test]
     fn two_meetings_at_a_time() {
         let mut rendezvous = Rendezvous::new(4);
-        assert_eq!(rendezvous.arrive(0, 0, part(1, 2, 1, &["A"]), false), Ok(None));
-        assert_eq!(rendezvous.arrive(0, 2, part(2, 2, 1, &["B"]), false), Ok(None));
-        assert!(rendezvous.arrive(0, 3, part(2, 2, 1, &["B"]), false).unwrap().is_some());
-        assert!(rendezvous.arrive(0, 1, part(1, 2, 1, &["A"]), false).unwrap().is_some());
+        assert_eq!(
+            rendezvous.arrive(0, 0, part(1, 2, 1, &["A"]), false),
+            Ok(None)
+        );
+        assert_eq!(
+            rendezvous.arrive(0, 2, part(2, 2, 1, &["B"]), false),
+            Ok(None)
+        );
+        assert!(
+            rendezvous
+                .arrive(0, 3, part(2, 2, 1, &["B"]), false)
+                .unwrap()
+                .is_some()
+        );
+        assert!(
+            rendezvous
+                .arrive(0, 1, part(1, 2, 1, &["A"]), false)
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(rendezvous.finish(1), [0, 1]);
         assert_eq!(rendezvous.finish(2), [2, 3]);
     }
@@ -146,15 +219,32 @@ mod tests {
     fn contradictions_and_deadlocks_are_found() {
         let fails = |arrivals: &[(usize, TransactionPart, bool)]| {
             let mut rendezvous = Rendezvous::new(2);
-            arrivals.iter().try_for_each(|(flow, part, global)| rendezvous.arrive(0, *flow, part.clone(), *global).map(drop)).is_err()
+            arrivals
+                .iter()
+                .try_for_each(|(flow, part, global)| {
+                    rendezvous.arrive(0, *flow, part.clone(), *global).map(drop)
+                })
+                .is_err()
         };
         let a = || part(1, 2, 1, &["A"]);
         assert!(fails(&[(0, a(), false), (0, a(), false)]), "twice");
         assert!(fails(&[(5, a(), false)]), "no such flow");
-        assert!(fails(&[(0, part(1, 3, 1, &["A"]), false)]), "three shards of two");
-        assert!(fails(&[(0, a(), false), (1, part(1, 1, 1, &["A"]), false)]), "counts differ");
+        assert!(
+            fails(&[(0, part(1, 3, 1, &["A"]), false)]),
+            "three shards of two"
+        );
+        assert!(
+            fails(&[(0, a(), false), (1, part(1, 1, 1, &["A"]), false)]),
+            "counts differ"
+        );
         assert!(fails(&[(0, a(), false), (1, a(), true)]), "one is global");
-        assert!(fails(&[(0, a(), true), (1, part(1, 2, 1, &["B"]), true)]), "different commands");
-        assert!(fails(&[(0, a(), false), (1, part(2, 2, 1, &["B"]), false)]), "each waits for the other");
+        assert!(
+            fails(&[(0, a(), true), (1, part(1, 2, 1, &["B"]), true)]),
+            "different commands"
+        );
+        assert!(
+            fails(&[(0, a(), false), (1, part(2, 2, 1, &["B"]), false)]),
+            "each waits for the other"
+        );
     }
 }

@@ -57,7 +57,7 @@ pub enum CoordinatorOutput {
     Answer(Ticket, Result<(), ReplicaOfError>),
 }
 
-/// The machine of the algorithm; see the [module](self).
+/// The machine of the REPLICAOF algorithm: candidates are greeted beside the present role, and replace it one at a time.
 #[derive(Debug)]
 pub struct ReplicaOf {
     role: Role,
@@ -75,7 +75,14 @@ const MAX_CANDIDATES: usize = 64;
 impl ReplicaOf {
     /// Of a server in this role.
     pub fn new(role: Role) -> ReplicaOf {
-        ReplicaOf { role, next: 1, greeting: BTreeMap::new(), ready: VecDeque::new(), section: None, outputs: VecDeque::new() }
+        ReplicaOf {
+            role,
+            next: 1,
+            greeting: BTreeMap::new(),
+            ready: VecDeque::new(),
+            section: None,
+            outputs: VecDeque::new(),
+        }
     }
 
     /// What the server is; while a switch is under way still the old role.
@@ -96,7 +103,8 @@ impl ReplicaOf {
             return ticket;
         }
         self.greeting.insert(ticket, target.clone());
-        self.outputs.push_back(CoordinatorOutput::Greet { ticket, target });
+        self.outputs
+            .push_back(CoordinatorOutput::Greet { ticket, target });
         ticket
     }
 
@@ -149,9 +157,13 @@ impl ReplicaOf {
         if self.section.is_some() {
             return;
         }
-        let Some(newest) = self.ready.iter().map(|(ticket, _)| *ticket).max() else { return };
+        let Some(newest) = self.ready.iter().map(|(ticket, _)| *ticket).max() else {
+            return;
+        };
         self.cancel_before(newest);
-        let Some((ticket, role)) = self.ready.pop_front() else { return };
+        let Some((ticket, role)) = self.ready.pop_front() else {
+            return;
+        };
         self.outputs.push_back(match role {
             Role::Primary => CoordinatorOutput::Promote(ticket),
             Role::Replica(_) => CoordinatorOutput::Switch(ticket),
@@ -162,10 +174,16 @@ impl ReplicaOf {
     fn cancel_before(&mut self, entering: Ticket) {
         let later = self.greeting.split_off(&entering);
         let greeting = std::mem::replace(&mut self.greeting, later);
-        let (keep, late) = self.ready.drain(..).partition(|(ticket, _)| *ticket >= entering);
+        let (keep, late) = self
+            .ready
+            .drain(..)
+            .partition(|(ticket, _)| *ticket >= entering);
         self.ready = keep;
         let late: VecDeque<(Ticket, Role)> = late;
-        for ticket in greeting.into_keys().chain(late.into_iter().map(|(ticket, _)| ticket)) {
+        for ticket in greeting
+            .into_keys()
+            .chain(late.into_iter().map(|(ticket, _)| ticket))
+        {
             self.outputs.push_back(CoordinatorOutput::Drop(ticket));
             self.answer(ticket, Err(ReplicaOfError::Cancelled));
         }
@@ -178,7 +196,8 @@ impl ReplicaOf {
     }
 
     fn answer(&mut self, ticket: Ticket, result: Result<(), ReplicaOfError>) {
-        self.outputs.push_back(CoordinatorOutput::Answer(ticket, result));
+        self.outputs
+            .push_back(CoordinatorOutput::Answer(ticket, result));
     }
 }
 
@@ -191,7 +210,10 @@ mod tests {
     }
 
     fn greet(ticket: Ticket, target: &str) -> CoordinatorOutput {
-        Greet { ticket, target: target.into() }
+        Greet {
+            ticket,
+            target: target.into(),
+        }
     }
 
     #[test]
@@ -200,7 +222,13 @@ mod tests {
         let ticket = machine.request("dead:1");
         assert_eq!(outputs(&mut machine), [greet(ticket, "dead:1")]);
         machine.handle_failed(ticket, "cannot connect");
-        assert_eq!(outputs(&mut machine), [Answer(ticket, Err(ReplicaOfError::Candidate("cannot connect".into())))]);
+        assert_eq!(
+            outputs(&mut machine),
+            [Answer(
+                ticket,
+                Err(ReplicaOfError::Candidate("cannot connect".into()))
+            )]
+        );
         assert_eq!(machine.role(), &Role::Replica("old:1".into()));
     }
 
@@ -209,7 +237,10 @@ mod tests {
         let mut machine = ReplicaOf::new(Role::Primary);
         let ticket = machine.request("new:1");
         machine.handle_greeted(ticket);
-        assert_eq!(outputs(&mut machine), [greet(ticket, "new:1"), Switch(ticket)]);
+        assert_eq!(
+            outputs(&mut machine),
+            [greet(ticket, "new:1"), Switch(ticket)]
+        );
         assert_eq!(machine.role(), &Role::Primary);
         machine.handle_switched(ticket);
         assert_eq!(outputs(&mut machine), [Answer(ticket, Ok(()))]);
@@ -222,7 +253,14 @@ mod tests {
         let (first, second) = (machine.request("a:1"), machine.request("b:1"));
         outputs(&mut machine);
         machine.handle_greeted(second);
-        assert_eq!(outputs(&mut machine), [Drop(first), Answer(first, Err(ReplicaOfError::Cancelled)), Switch(second)]);
+        assert_eq!(
+            outputs(&mut machine),
+            [
+                Drop(first),
+                Answer(first, Err(ReplicaOfError::Cancelled)),
+                Switch(second)
+            ]
+        );
         machine.handle_greeted(first);
         machine.handle_switched(second);
         assert_eq!(outputs(&mut machine), [Answer(second, Ok(()))]);
@@ -234,7 +272,15 @@ mod tests {
         machine.handle_greeted(fourth);
         machine.handle_switched(third);
         machine.handle_switched(fourth);
-        assert_eq!(outputs(&mut machine), [Switch(third), Answer(third, Ok(())), Switch(fourth), Answer(fourth, Ok(()))]);
+        assert_eq!(
+            outputs(&mut machine),
+            [
+                Switch(third),
+                Answer(third, Ok(())),
+                Switch(fourth),
+                Answer(fourth, Ok(()))
+            ]
+        );
         assert_eq!(machine.role(), &Role::Replica("d:1".into()));
     }
 
@@ -244,13 +290,21 @@ mod tests {
         let candidate = machine.request("a:1");
         let no_one = machine.request_no_one();
         let later = machine.request("b:1");
-        let expected =
-            [greet(candidate, "a:1"), Drop(candidate), Answer(candidate, Err(ReplicaOfError::Cancelled)), Promote(no_one), greet(later, "b:1")];
+        let expected = [
+            greet(candidate, "a:1"),
+            Drop(candidate),
+            Answer(candidate, Err(ReplicaOfError::Cancelled)),
+            Promote(no_one),
+            greet(later, "b:1"),
+        ];
         assert_eq!(outputs(&mut machine), expected);
         machine.handle_greeted(later);
         assert_eq!(outputs(&mut machine), [], "the section is taken");
         machine.handle_switched(no_one);
-        assert_eq!(outputs(&mut machine), [Answer(no_one, Ok(())), Switch(later)]);
+        assert_eq!(
+            outputs(&mut machine),
+            [Answer(no_one, Ok(())), Switch(later)]
+        );
     }
 
     #[test]
@@ -266,9 +320,14 @@ mod tests {
     #[test]
     fn candidates_are_bounded() {
         let mut machine = ReplicaOf::new(Role::Primary);
-        (0..MAX_CANDIDATES).for_each(|_| drop(machine.request("a:1")));
+        for _ in 0..MAX_CANDIDATES {
+            machine.request("a:1");
+        }
         let ticket = machine.request("a:1");
-        assert_eq!(outputs(&mut machine).last(), Some(&Answer(ticket, Err(ReplicaOfError::TooMany))));
+        assert_eq!(
+            outputs(&mut machine).last(),
+            Some(&Answer(ticket, Err(ReplicaOfError::TooMany)))
+        );
     }
 
     /// Every order of events of three commands: each is answered exactly once, one switch at a time, and the role at
@@ -298,7 +357,9 @@ mod tests {
                 let mut won = Role::Primary;
                 for command in events {
                     match tickets[*command] {
-                        None => tickets[*command] = Some(machine.request(format!("host{command}:1"))),
+                        None => {
+                            tickets[*command] = Some(machine.request(format!("host{command}:1")))
+                        }
                         Some(ticket) if *command == failing => machine.handle_failed(ticket, "no"),
                         Some(ticket) => machine.handle_greeted(ticket),
                     }
@@ -307,7 +368,10 @@ mod tests {
                             Switch(ticket) => machine.handle_switched(ticket),
                             Answer(ticket, result) => {
                                 if result.is_ok() {
-                                    let command = tickets.iter().position(|other| *other == Some(ticket)).expect("asked");
+                                    let command = tickets
+                                        .iter()
+                                        .position(|other| *other == Some(ticket))
+                                        .expect("asked");
                                     won = Role::Replica(format!("host{command}:1"));
                                 }
                                 assert!(answers.insert(ticket, result).is_none(), "answered twice");
@@ -318,9 +382,17 @@ mod tests {
                 }
                 assert_eq!(answers.len(), 3, "{events:?}");
                 assert_eq!(machine.role(), &won);
-                let winner = tickets.iter().enumerate().filter(|(command, _)| *command != failing).max_by_key(|(_, ticket)| **ticket);
+                let winner = tickets
+                    .iter()
+                    .enumerate()
+                    .filter(|(command, _)| *command != failing)
+                    .max_by_key(|(_, ticket)| **ticket);
                 let (winner, _) = winner.expect("at most one fails");
-                assert_eq!(won, Role::Replica(format!("host{winner}:1")), "the last asked wins: {events:?}");
+                assert_eq!(
+                    won,
+                    Role::Replica(format!("host{winner}:1")),
+                    "the last asked wins: {events:?}"
+                );
             }
         }
 

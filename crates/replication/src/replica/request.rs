@@ -6,7 +6,15 @@ use crate::config::Credentials;
 
 /// `AUTH [user] pass`.
 pub(super) fn auth_args(auth: &Credentials) -> Vec<String> {
-    [Some("AUTH"), auth.user.as_deref(), Some(auth.password.as_str())].into_iter().flatten().map(str::to_owned).collect()
+    [
+        Some("AUTH"),
+        auth.user.as_deref(),
+        Some(auth.password.as_str()),
+    ]
+    .into_iter()
+    .flatten()
+    .map(str::to_owned)
+    .collect()
 }
 
 /// Appends a command.

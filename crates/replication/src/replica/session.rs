@@ -8,15 +8,16 @@ use super::{
     message::{FlowOffer, FlowSpec},
     rendezvous::Rendezvous,
 };
-use crate::{
-    config::ReplicaConfig,
-    error::LinkError,
-    ids::LsnVector,
-    lineage::Resume,
-};
+use crate::{config::ReplicaConfig, error::LinkError, ids::LsnVector, lineage::Resume};
 
 /// Answers on the control connection are short.
-const REPLY_LIMITS: ReplyLimits = ReplyLimits { max_line: 4 << 10, max_bulk_len: 4 << 10, max_bytes: 64 << 10, max_items: 2048, max_depth: 4 };
+const REPLY_LIMITS: ReplyLimits = ReplyLimits {
+    max_line: 4 << 10,
+    max_bulk_len: 4 << 10,
+    max_bytes: 64 << 10,
+    max_items: 2048,
+    max_depth: 4,
+};
 
 /// What the attempt is at.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,9 +99,17 @@ impl Session {
         let upstream = &self.peer.upstream;
         let offer = resume.map(|resume| match upstream.level {
             0 => FlowOffer::Lsn(resume.lsns[flow]),
-            _ => FlowOffer::Vector { history: resume.history, lsns: resume.lsns.clone() },
+            _ => FlowOffer::Vector {
+                history: resume.history,
+                lsns: resume.lsns.clone(),
+            },
         });
-        FlowSpec { flow, upstream: upstream.clone(), sync_id: self.peer.sync_id, offer }
+        FlowSpec {
+            flow,
+            upstream: upstream.clone(),
+            sync_id: self.peer.sync_id,
+            offer,
+        }
     }
 
     /// Whether a partial sync may be asked for with `resume`.
@@ -145,6 +154,10 @@ impl Session {
     pub(super) fn resume(&self) -> Option<Resume> {
         let lsns = self.executed.clone().filter(|_| !self.tainted)?;
         let upstream = &self.peer.upstream;
-        Some(Resume { replid: upstream.replid, history: upstream.history, lsns })
+        Some(Resume {
+            replid: upstream.replid,
+            history: upstream.history,
+            lsns,
+        })
     }
 }

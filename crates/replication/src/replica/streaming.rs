@@ -40,7 +40,11 @@ impl Streaming {
     /// The next complete part; `None` until more bytes come.
     pub(super) fn poll(&mut self) -> Result<Option<TransactionPart>, LinkError> {
         let flow = self.flow;
-        while let Some(record) = self.records.next().map_err(|error| LinkError::Journal { flow, error })? {
+        while let Some(record) = self
+            .records
+            .next()
+            .map_err(|error| LinkError::Journal { flow, error })?
+        {
             if self.assembler.push(&record)? {
                 return Ok(Some(self.assembler.take()));
             }
@@ -62,7 +66,13 @@ impl Streaming {
         self.acked_ms + config.ack_interval_ms
     }
 
-    pub(super) fn ack_if_due(&mut self, now_ms: u64, at_once: bool, config: &ReplicaConfig, out: &mut Vec<u8>) {
+    pub(super) fn ack_if_due(
+        &mut self,
+        now_ms: u64,
+        at_once: bool,
+        config: &ReplicaConfig,
+        out: &mut Vec<u8>,
+    ) {
         if at_once || self.unacked > config.ack_records || now_ms >= self.ack_due_ms(config) {
             self.ack(now_ms, out);
         }

@@ -9,8 +9,9 @@ use std::{
 
 use damselfly_journal::{Journal, JournalOptions, Lsn, RunBuilder};
 use damselfly_replication::{
-    DataError, Effect, Lineage, LineageChange, LsnVector, OnThread, PrimaryConfig, PrimaryDataSet, PrimaryShard, ReplId,
-    ReplicaDataSet, ReplicaFlowSink, Resume, ShardAction, ShardSnapshot, ThreadJob, TransactionPart, Upstream,
+    DataError, Effect, Lineage, LineageChange, LsnVector, OnThread, PrimaryConfig, PrimaryDataSet,
+    PrimaryShard, ReplId, ReplicaDataSet, ReplicaFlowSink, Resume, ShardAction, ShardSnapshot,
+    ThreadJob, TransactionPart, Upstream,
     driver::{PrimaryHub, Random},
     primary::{FlowHandle, FlowTable},
 };
@@ -18,6 +19,8 @@ use damselfly_snapshot::{Encoder, EntryMeta, Event, Head, Part, Profile};
 
 /// Database and key.
 pub type Place = (u16, Vec<u8>);
+/// Commands with their databases.
+type Commands = Vec<(u16, Vec<Vec<u8>>)>;
 pub type Contents = BTreeMap<Place, Vec<u8>>;
 
 #[derive(Clone, Debug)]
@@ -59,7 +62,9 @@ struct Walk {
 impl MapSet {
     pub fn new(shards: usize, random: Random, config: PrimaryConfig) -> MapSet {
         let room = Rc::new(tokio::sync::Notify::new());
-        let shards = (0..shards).map(|_| Rc::new(Shard::new(room.clone()))).collect();
+        let shards = (0..shards)
+            .map(|_| Rc::new(Shard::new(room.clone())))
+            .collect();
         let state = State {
             shards,
             lineage: RefCell::new(Lineage::new(random.replid())),
@@ -71,7 +76,10 @@ impl MapSet {
             room,
         };
         let set = MapSet(OnThread::new(state));
-        set.0.get().hub.replace(Some(PrimaryHub::new(set.clone(), config, random)));
+        set.0
+            .get()
+            .hub
+            .replace(Some(PrimaryHub::new(set.clone(), config, random)));
         set
     }
 
@@ -85,12 +93,19 @@ impl MapSet {
 
     pub fn contents(&self) -> Contents {
         let mut all = Contents::new();
-        self.state().shards.iter().for_each(|shard| all.extend(shard.map.borrow().clone()));
+        self.state()
+            .shards
+            .iter()
+            .for_each(|shard| all.extend(shard.map.borrow().clone()));
         all
     }
 
     pub fn next_lsns(&self) -> LsnVector {
-        self.state().shards.iter().map(|shard| shard.journal.borrow().next_lsn()).collect()
+        self.state()
+            .shards
+            .iter()
+            .map(|shard| shard.journal.borrow().next_lsn())
+            .collect()
     }
 
     /// Sets keys, atomically.
@@ -98,11 +113,18 @@ impl MapSet {
         let state = self.state();
         let mut parts: BTreeMap<usize, Vec<(&str, &str)>> = BTreeMap::new();
         for (key, value) in pairs {
-            parts.entry(state.place(key.as_bytes())).or_default().push((key, value));
+            parts
+                .entry(state.place(key.as_bytes()))
+                .or_default()
+                .push((key, value));
         }
         state.wait_for_room(parts.keys().copied()).await;
         let shards = parts.len() as u16;
-        let txid = if pairs.len() > 1 { state.next_txid() } else { 0 };
+        let txid = if pairs.len() > 1 {
+            state.next_txid()
+        } else {
+            0
+        };
         for (index, pairs) in parts {
             let mut run = RunBuilder::new(txid, shards);
             for (key, value) in pairs {
@@ -119,7 +141,9 @@ impl MapSet {
         let txid = state.next_txid();
         for shard in &state.shards {
             shard.flush();
-            shard.record(RunBuilder::new(txid, state.shards.len() as u16).command(0, &[b"FLUSHALL"]));
+            shard.record(
+                RunBuilder::new(txid, state.shards.len() as u16).command(0, &[b"FLUSHALL"]),
+            );
         }
     }
 
@@ -140,7 +164,9 @@ impl MapSet {
 
 impl State {
     fn place(&self, key: &[u8]) -> usize {
-        let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3));
+        let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        });
         (hash >> 7) as usize % self.shards.len()
     }
 
@@ -149,7 +175,10 @@ impl State {
     }
 
     async fn wait_for_room(&self, shards: impl Iterator<Item = usize> + Clone) {
-        while shards.clone().any(|index| self.shards[index].flows.is_over_budget()) {
+        while shards
+            .clone()
+            .any(|index| self.shards[index].flows.is_over_budget())
+        {
             let _ = tokio::time::timeout(Duration::from_millis(50), self.room.notified()).await;
         }
     }
@@ -165,7 +194,12 @@ impl State {
     }
 
     /// Executes parts at once; relays pass them on, others record what they do.
-    fn apply(&self, parts: &[(usize, TransactionPart)], relay: bool, global: bool) -> Result<(), DataError> {
+    fn apply(
+        &self,
+        parts: &[(usize, TransactionPart)],
+        relay: bool,
+        global: bool,
+    ) -> Result<(), DataError> {
         for (index, (flow, part)) in parts.iter().enumerate() {
             for effect in part.effects().filter(|_| !global || index == 0) {
                 if let Effect::Command { db, args } = effect {
@@ -175,7 +209,10 @@ impl State {
             if relay && let Some(first) = part.first_lsn() {
                 let mut run = RunBuilder::new(0, 1);
                 part.write_to(&mut run);
-                let relayed = self.shards[*flow].journal.borrow_mut().append_relayed(&mut run, first, 0);
+                let relayed = self.shards[*flow]
+                    .journal
+                    .borrow_mut()
+                    .append_relayed(&mut run, first, 0);
                 relayed.map_err(|error| DataError::retriable(error.to_string()))?;
             }
         }
@@ -187,12 +224,18 @@ impl State {
 
     fn record_own(&self, parts: &[(usize, TransactionPart)], global: bool) {
         let txid = self.next_txid();
-        let mut runs: BTreeMap<usize, Vec<(u16, Vec<Vec<u8>>)>> = BTreeMap::new();
+        let mut runs: BTreeMap<usize, Commands> = BTreeMap::new();
         for (_, part) in parts.iter().take(if global { 1 } else { parts.len() }) {
             for effect in part.effects() {
-                let Effect::Command { db, args } = effect else { continue };
+                let Effect::Command { db, args } = effect else {
+                    continue;
+                };
                 let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-                let shards = if global { 0..self.shards.len() } else { self.place(args[1])..self.place(args[1]) + 1 };
+                let shards = if global {
+                    0..self.shards.len()
+                } else {
+                    self.place(args[1])..self.place(args[1]) + 1
+                };
                 shards.for_each(|shard| runs.entry(shard).or_default().push((db, owned.clone())));
             }
         }
@@ -233,7 +276,10 @@ impl Shard {
     }
 
     fn flush(&self) {
-        self.walks.borrow_mut().iter_mut().for_each(|walk| walk.flushed = true);
+        self.walks
+            .borrow_mut()
+            .iter_mut()
+            .for_each(|walk| walk.flushed = true);
         self.map.borrow_mut().clear();
     }
 
@@ -249,7 +295,9 @@ impl Shard {
 
 impl Walk {
     fn is_due(&self, place: &Place) -> bool {
-        !self.flushed && self.passed.as_ref().is_none_or(|passed| place > passed) && !self.ahead.contains(place)
+        !self.flushed
+            && self.passed.as_ref().is_none_or(|passed| place > passed)
+            && !self.ahead.contains(place)
     }
 
     fn before_change(&mut self, place: &Place, value: Option<&Vec<u8>>) {
@@ -265,7 +313,11 @@ impl Walk {
 fn write_entry(flow: &FlowHandle, (db, key): &Place, value: &[u8]) {
     flow.write_snapshot(|writer| {
         writer.select(u32::from(*db));
-        Encoder::new(Profile::Flow).string(writer.buffer(), Head::Entry(&EntryMeta::new(key)), value);
+        Encoder::new(Profile::Flow).string(
+            writer.buffer(),
+            Head::Entry(&EntryMeta::new(key)),
+            value,
+        );
     });
 }
 
@@ -281,7 +333,11 @@ impl PrimaryDataSet for MapSet {
     }
 
     fn readiness(&self) -> Result<(), String> {
-        if self.state().loading.get() { Err("LOADING the data set is loading".into()) } else { Ok(()) }
+        if self.state().loading.get() {
+            Err("LOADING the data set is loading".into())
+        } else {
+            Ok(())
+        }
     }
 
     fn shard(&self, index: usize) -> MapShard {
@@ -315,8 +371,17 @@ impl PrimaryShard for MapShard {
 
     fn begin_snapshot(&self, flow: FlowHandle) -> MapSnapshot {
         let id = self.0.next_walk.replace(self.0.next_walk.get() + 1);
-        self.0.walks.borrow_mut().push(Walk { id, flow, passed: None, ahead: BTreeSet::new(), flushed: false });
-        MapSnapshot { shard: self.0.clone(), id }
+        self.0.walks.borrow_mut().push(Walk {
+            id,
+            flow,
+            passed: None,
+            ahead: BTreeSet::new(),
+            flushed: false,
+        });
+        MapSnapshot {
+            shard: self.0.clone(),
+            id,
+        }
     }
 }
 
@@ -336,8 +401,14 @@ impl ShardSnapshot for MapSnapshot {
         const STEP_ENTRIES: usize = 16;
         let map = self.shard.map.borrow();
         let mut walks = self.shard.walks.borrow_mut();
-        let walk = walks.iter_mut().find(|walk| walk.id == self.id).expect("removed only with the snapshot");
-        let from = walk.passed.clone().map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let walk = walks
+            .iter_mut()
+            .find(|walk| walk.id == self.id)
+            .expect("removed only with the snapshot");
+        let from = walk
+            .passed
+            .clone()
+            .map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         let mut left = STEP_ENTRIES;
         for (place, value) in map.range((from, std::ops::Bound::Unbounded)) {
             if left == 0 || walk.flushed {
@@ -355,7 +426,10 @@ impl ShardSnapshot for MapSnapshot {
 
 impl Drop for MapSnapshot {
     fn drop(&mut self) {
-        self.shard.walks.borrow_mut().retain(|walk| walk.id != self.id);
+        self.shard
+            .walks
+            .borrow_mut()
+            .retain(|walk| walk.id != self.id);
     }
 }
 
@@ -368,13 +442,23 @@ impl ReplicaDataSet for MapSet {
 
     async fn become_replica(&self, _: &str) -> Option<Resume> {
         let state = self.state();
-        let kept = state.shards.iter().all(|shard| shard.journal.borrow().keeps_backlog());
-        if kept { self.lineage().resume(self.next_lsns()) } else { None }
+        let kept = state
+            .shards
+            .iter()
+            .all(|shard| shard.journal.borrow().keeps_backlog());
+        if kept {
+            self.lineage().resume(self.next_lsns())
+        } else {
+            None
+        }
     }
 
     async fn become_primary(&self) {
         let state = self.state();
-        let change = state.lineage.borrow_mut().promoted(state.random.replid(), &self.next_lsns());
+        let change = state
+            .lineage
+            .borrow_mut()
+            .promoted(state.random.replid(), &self.next_lsns());
         self.change(change, None);
         state.loading.set(false);
     }
@@ -384,7 +468,12 @@ impl ReplicaDataSet for MapSet {
     }
 
     fn open_flow(&self, flow: usize, upstream: &Upstream) -> MapFlow {
-        MapFlow { set: self.clone(), flow, relay: self.relays(upstream), entry: None }
+        MapFlow {
+            set: self.clone(),
+            flow,
+            relay: self.relays(upstream),
+            entry: None,
+        }
     }
 
     async fn begin_full_sync(&self, _: &Upstream) -> Result<(), DataError> {
@@ -392,22 +481,42 @@ impl ReplicaDataSet for MapSet {
         state.loading.set(true);
         state.full_syncs.set(state.full_syncs.get() + 1);
         state.shards.iter().for_each(|shard| shard.flush());
-        let change = state.lineage.borrow_mut().full_sync_begun(state.random.replid());
+        let change = state
+            .lineage
+            .borrow_mut()
+            .full_sync_begun(state.random.replid());
         self.change(change, None);
         Ok(())
     }
 
-    async fn enter_stable(&self, upstream: &Upstream, full: bool, lsns: &[Lsn]) -> Result<(), DataError> {
+    async fn enter_stable(
+        &self,
+        upstream: &Upstream,
+        full: bool,
+        lsns: &[Lsn],
+    ) -> Result<(), DataError> {
         let state = self.state();
         let relay = self.relays(upstream);
-        let change = state.lineage.borrow_mut().stable_entered(upstream.history, relay, lsns);
-        self.change(change, Some(lsns).filter(|_| relay && (full || self.next_lsns() != lsns)));
-        state.shards.iter().for_each(|shard| shard.journal.borrow_mut().keep_backlog(true));
+        let change = state
+            .lineage
+            .borrow_mut()
+            .stable_entered(upstream.history, relay, lsns);
+        self.change(
+            change,
+            Some(lsns).filter(|_| relay && (full || self.next_lsns() != lsns)),
+        );
+        state
+            .shards
+            .iter()
+            .for_each(|shard| shard.journal.borrow_mut().keep_backlog(true));
         state.loading.set(false);
         Ok(())
     }
 
-    async fn apply_transaction(&self, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+    async fn apply_transaction(
+        &self,
+        parts: Vec<(usize, TransactionPart)>,
+    ) -> Result<(), DataError> {
         let relay = self.lineage().is_relay();
         self.state().apply(&parts, relay, false)
     }
@@ -436,8 +545,13 @@ pub struct MapFlow {
 impl ReplicaFlowSink for MapFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
         match event {
-            Event::Key(meta) => self.entry = Some(((meta.db as u16, meta.key.to_vec()), Vec::new())),
-            Event::Part { part: Part::Str(bytes), .. } => {
+            Event::Key(meta) => {
+                self.entry = Some(((meta.db as u16, meta.key.to_vec()), Vec::new()))
+            }
+            Event::Part {
+                part: Part::Str(bytes),
+                ..
+            } => {
                 if let Some((_, value)) = &mut self.entry {
                     value.extend_from_slice(bytes);
                 }
@@ -461,6 +575,8 @@ impl ReplicaFlowSink for MapFlow {
     async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
         // In a full sync nothing is recorded: the links of replicas were ended, and none begins.
         let relay = self.relay || part.first_lsn().is_none();
-        self.set.state().apply(&[(self.flow, part.clone())], relay, false)
+        self.set
+            .state()
+            .apply(&[(self.flow, part.clone())], relay, false)
     }
 }

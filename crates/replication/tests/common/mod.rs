@@ -44,21 +44,44 @@ pub struct Server {
 impl Server {
     pub fn start(net: &Net, port: u16, shards: usize) -> Server {
         let random = random(u64::from(port) * 7919);
-        let map = MapSet::new(shards, random.clone(), PrimaryConfig { output_limit: 64 << 10, ..PrimaryConfig::default() });
-        let config = ReplicaConfig { announce_port: port, client_id: format!("server {port}"), ..ReplicaConfig::default() };
-        let role = ReplicaOfHandle::start(map.clone(), LinkOptions { config, connect: net.clone(), random });
+        let map = MapSet::new(
+            shards,
+            random.clone(),
+            PrimaryConfig {
+                output_limit: 64 << 10,
+                ..PrimaryConfig::default()
+            },
+        );
+        let config = ReplicaConfig {
+            announce_port: port,
+            client_id: format!("server {port}"),
+            ..ReplicaConfig::default()
+        };
+        let role = ReplicaOfHandle::start(
+            map.clone(),
+            LinkOptions {
+                config,
+                connect: net.clone(),
+                random,
+            },
+        );
         let (hub, mut listener) = (map.hub(), net.listen(port));
         tokio::task::spawn_local(async move {
             while let Some(stream) = listener.recv().await {
                 let hub = hub.clone();
-                tokio::task::spawn_local(async move { serve_connection(hub, stream, "127.0.0.1", None).await });
+                tokio::task::spawn_local(async move {
+                    serve_connection(hub, stream, "127.0.0.1", None).await
+                });
             }
         });
         Server { map, role, port }
     }
 
     pub async fn follow(&self, other: &Server) {
-        self.role.follow("localhost", other.port).await.expect("greeted");
+        self.role
+            .follow("localhost", other.port)
+            .await
+            .expect("greeted");
     }
 
     pub fn phase(&self) -> Option<LinkPhase> {
@@ -66,7 +89,10 @@ impl Server {
     }
 
     pub fn psyncs(&self) -> u64 {
-        self.role.status().1.map_or(0, |link| link.stats.psync_successes)
+        self.role
+            .status()
+            .1
+            .map_or(0, |link| link.stats.psync_successes)
     }
 
     pub fn full_syncs(&self) -> u32 {
@@ -74,12 +100,19 @@ impl Server {
     }
 
     pub async fn wait_for_stable(&self) {
-        wait_until("stable sync", || self.phase() == Some(LinkPhase::StableSync)).await;
+        wait_until("stable sync", || {
+            self.phase() == Some(LinkPhase::StableSync)
+        })
+        .await;
     }
 
     /// Waits until this replica holds what `primary` holds.
     pub async fn wait_for(&self, primary: &Server) {
-        wait_until("equal contents", || self.phase() == Some(LinkPhase::StableSync) && self.map.contents() == primary.map.contents()).await;
+        wait_until("equal contents", || {
+            self.phase() == Some(LinkPhase::StableSync)
+                && self.map.contents() == primary.map.contents()
+        })
+        .await;
     }
 }
 
@@ -95,6 +128,10 @@ pub async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Runs a test in one thread and in virtual time.
 pub fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     LocalSet::new().block_on(&runtime, test);
 }

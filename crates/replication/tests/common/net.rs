@@ -64,17 +64,34 @@ impl Connect for Net {
     type Stream = CutStream;
 
     async fn connect(&self, host: &str, port: u16) -> Result<CutStream, LinkError> {
-        let refused = |why: &str| LinkError::Connect { why: format!("{host}:{port}: {why}") };
+        let refused = |why: &str| LinkError::Connect {
+            why: format!("{host}:{port}: {why}"),
+        };
         if self.0.down.load(SeqCst) {
             return Err(refused("the network is down"));
         }
-        let listener = self.0.listeners.lock().unwrap().get(&port).cloned().ok_or_else(|| refused("nobody listens"))?;
+        let listener = self
+            .0
+            .listeners
+            .lock()
+            .unwrap()
+            .get(&port)
+            .cloned()
+            .ok_or_else(|| refused("nobody listens"))?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let budget = self.0.cuts.lock().unwrap().pop().unwrap_or(i64::MAX);
         let budget = Arc::new(AtomicI64::new(budget));
         self.0.live.lock().unwrap().push(budget.clone());
-        listener.send(CutStream { stream: far, budget: budget.clone() }).map_err(|_| refused("the listener is gone"))?;
-        Ok(CutStream { stream: near, budget })
+        listener
+            .send(CutStream {
+                stream: far,
+                budget: budget.clone(),
+            })
+            .map_err(|_| refused("the listener is gone"))?;
+        Ok(CutStream {
+            stream: near,
+            budget,
+        })
     }
 }
 
@@ -94,7 +111,11 @@ impl CutStream {
 }
 
 impl AsyncRead for CutStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.budget.load(SeqCst) <= 0 {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -103,7 +124,11 @@ impl AsyncRead for CutStream {
 }
 
 impl AsyncWrite for CutStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         // A part of what is written before the cut still arrives.
         let left = usize::try_from(self.budget.load(SeqCst).max(0)).unwrap_or(usize::MAX);
         if left == 0 {
