@@ -278,7 +278,7 @@ impl Command {
 
     /// Whether it looks at its keys in other databases than the connection's.
     pub fn reaches_other_databases(&self) -> bool {
-        self.spread == Spread::GatherAll
+        matches!(self.spread, Spread::GatherAll)
     }
 
     /// Whether it runs on shards at all.

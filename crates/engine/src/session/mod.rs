@@ -4,12 +4,14 @@
 //! answers [`Begun::Wait`], first [`Session::finish`], then [`Session::run_waiting`] with the
 //! same arguments; and [`Session::finish`] before it sends what the [`Pipeline`] holds.
 
+mod chain;
 mod checks;
 mod multi;
 mod pipeline;
 mod spread;
 
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
+pub use chain::{Chain, ChainResult, ChainRun};
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 

@@ -107,6 +107,7 @@ impl Session {
         }
         match row.spread {
             Spread::Split(merge) => self.run_split(transaction, row, args, merge, out).await,
+            Spread::Chain(chain) => self.run_chain(transaction, chain, args, out).await,
             _ => self.run_gathered(transaction, row, args, out).await,
         }
     }

@@ -10,13 +10,13 @@ use damselfly_store::values::List;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Left,
     Right,
 }
 
 impl End {
-    fn parse(word: &[u8]) -> Result<End, CommandError> {
+    pub(super) fn parse(word: &[u8]) -> Result<End, CommandError> {
         if is_word(word, "LEFT") {
             Ok(End::Left)
         } else if is_word(word, "RIGHT") {
@@ -27,14 +27,14 @@ impl End {
     }
 
     /// Name of the event, and of the command, that takes elements here.
-    fn pop_name(self) -> &'static str {
+    pub(super) fn pop_name(self) -> &'static str {
         match self {
             End::Left => "lpop",
             End::Right => "rpop",
         }
     }
 
-    fn push_event(self) -> &'static str {
+    pub(super) fn push_event(self) -> &'static str {
         match self {
             End::Left => "lpush",
             End::Right => "rpush",

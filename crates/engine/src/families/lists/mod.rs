@@ -1,9 +1,10 @@
 //! Commands of lists, but for the blocking ones.
 
+mod apart;
 mod ends;
 mod inside;
 
-use crate::command::{Command, Flags, Group, Handler, Keys};
+use crate::command::{Command, Flags, Group, Handler, Keys, Spread};
 use damselfly_store::values::List;
 
 use Handler::{Read, Rewrite, Write};
@@ -35,8 +36,8 @@ pub static COMMANDS: &[Command] = &[
     row("rpushx", -3, "2.2.0", Write(ends::rpushx), "Puts elements behind the last of a list that exists.").with(GROWS_FAST).access("RW insert"),
     row("lpop", -2, "1.0.0", Write(ends::lpop), "Removes and returns the first elements of a list.").with(Flags::FAST).access("RW access delete"),
     row("rpop", -2, "1.0.0", Write(ends::rpop), "Removes and returns the last elements of a list.").with(Flags::FAST).access("RW access delete"),
-    two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another.").access("RW access delete;RW insert"),
-    two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another.").access("RW access delete;RW insert"),
+    two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another.").spread(Spread::Chain(apart::rpoplpush)).access("RW access delete;RW insert"),
+    two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another.").spread(Spread::Chain(apart::lmove)).access("RW access delete;RW insert"),
     Command::new("lmpop", -4, COUNTED, Group::List, "7.0.0", Rewrite(ends::lmpop), "Removes and returns elements of the first list that has any.").access("RW access delete"),
     row("llen", 2, "1.0.0", Read(inside::llen), "Returns the length of a list.").with(Flags::FAST).access("RO"),
     row("lrange", 4, "1.0.0", Read(inside::lrange), "Returns a range of elements of a list."),

@@ -1,10 +1,11 @@
 //! Commands of sets.
 
 mod algebra;
+mod apart;
 mod members;
 mod random;
 
-use crate::command::{Command, Flags, Group, Handler, Keys};
+use crate::command::{Command, Flags, Group, Handler, Keys, Spread};
 
 use Handler::{Read, Rewrite, Write};
 
@@ -47,7 +48,7 @@ pub static COMMANDS: &[Command] = &[
     row("smismember", -3, "6.2.0", Read(members::smismember), "Tells which members a set has.").with(FAST),
     row("smembers", 2, "1.0.0", Read(members::smembers), "Returns all members of a set.").hints("nondeterministic_output_order"),
     row("sscan", -3, "2.8.0", Read(members::sscan), "Walks the members of a set in steps.").hints("nondeterministic_output"),
-    keyed("smove", 4, Keys::TWO, "1.0.0", Write(members::smove), "Moves a member from a set to another.").with(FAST).access("RW access delete;RW insert"),
+    keyed("smove", 4, Keys::TWO, "1.0.0", Write(members::smove), "Moves a member from a set to another.").spread(Spread::Chain(apart::smove)).with(FAST).access("RW access delete;RW insert"),
     row("spop", -2, "1.0.0", Rewrite(random::spop), "Removes and returns random members of a set.").with(FAST).access("RW access delete").hints("nondeterministic_output"),
     row("srandmember", -2, "1.0.0", Read(random::srandmember), "Returns random members of a set.").hints("nondeterministic_output"),
     keyed("sinter", -2, Keys::ALL, "1.0.0", Read(algebra::sinter), "Returns what is in all of some sets.").hints("nondeterministic_output_order"),
