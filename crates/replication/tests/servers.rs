@@ -176,7 +176,6 @@ fn flush_all_inside_a_full_sync_needs_no_restart() {
             replica.phase() == Some(LinkPhase::FullSync)
         })
         .await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
         primary.map.flush_all().await;
         fill(&primary, 0, 50).await;
         replica.wait_for(&primary).await;
@@ -334,4 +333,143 @@ fn a_frozen_replica_is_dropped_and_writers_wait_no_longer() {
         replica.wait_for(&primary).await;
         assert_eq!((replica.full_syncs(), replica.psyncs()), (1, 1));
     });
+}
+
+/// The dialect of Dragonfly, with ours at both ends: no CHECK, no shard counts, flow by flow.
+#[test]
+fn level_0_replicates_too() {
+    run(async {
+        let net = Net::default();
+        let (primary, replica) = (
+            Server::start_at_level(&net, 1, 2, 0),
+            Server::start(&net, 2, 2),
+        );
+        fill(&primary, 0, 3_000).await;
+        replica.follow(&primary).await;
+        wait_until("the full sync", || {
+            replica.phase() == Some(LinkPhase::FullSync)
+        })
+        .await;
+        primary.map.flush_all().await;
+        fill(&primary, 0, 50).await;
+        replica.wait_for(&primary).await;
+        assert_eq!(
+            replica.full_syncs(),
+            2,
+            "a flush inside the full sync starts it again"
+        );
+        primary.map.flush_all().await;
+        fill(&primary, 40, 80).await;
+        primary
+            .map
+            .set(0, &[("a", "1"), ("b", "2"), ("c", "3")])
+            .await;
+        replica.wait_for(&primary).await;
+        net.set_down(true);
+        net.cut_all();
+        fill(&primary, 70, 100).await;
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        net.set_down(false);
+        replica.wait_for(&primary).await;
+        assert_eq!((replica.full_syncs(), replica.psyncs()), (2, 1));
+    });
+}
+
+#[test]
+fn replicaofs_that_overlap_leave_the_last_one() {
+    for seed in 0..30 {
+        run(async move {
+            let random = random(seed);
+            let net = Net::default();
+            let servers: Vec<Server> = (1..=4).map(|port| Server::start(&net, port, 2)).collect();
+            for (n, server) in servers.iter().enumerate() {
+                fill(server, n * 100, n * 100 + 50).await;
+            }
+            let mut asked = Vec::new();
+            for _ in 0..12 {
+                let (role, port) = (servers[0].role.clone(), 2 + (random.next_u64() % 4) as u16);
+                asked.push(tokio::task::spawn_local(async move {
+                    match port {
+                        5 => (5, role.follow_no_one().await),
+                        port => (port, role.follow("localhost", port).await),
+                    }
+                }));
+                tokio::time::sleep(Duration::from_millis(random.next_u64() % 3)).await;
+            }
+            let mut last = 5;
+            for answer in asked {
+                // In the order of asking: the last one that says OK is the role.
+                let (port, result) = answer.await.expect("no panic");
+                match result {
+                    Ok(()) => last = port,
+                    Err(error) => assert!(error.to_string().contains("cancelled"), "{error}"),
+                }
+            }
+            match last {
+                5 => assert_eq!(servers[0].role.status().0, Role::Primary),
+                port => {
+                    assert_eq!(
+                        servers[0].role.status().0,
+                        Role::Replica(format!("localhost:{port}"))
+                    );
+                    servers[0].wait_for(&servers[usize::from(port) - 1]).await;
+                }
+            }
+        });
+    }
+}
+
+/// Roles change at random under cuts and writes; at rest whoever follows holds what it follows.
+#[test]
+fn failovers_at_random_end_with_equal_contents() {
+    for seed in 0..40 {
+        run(async move {
+            let random = random(seed);
+            let net = Net::default();
+            let servers: Vec<Server> = (1..=3).map(|port| Server::start(&net, port, 2)).collect();
+            let mut primary = 0;
+            for round in 0..6_usize {
+                for (n, server) in servers.iter().enumerate().filter(|(n, _)| *n != primary) {
+                    // Sometimes in a chain.
+                    let up = if n == 2 && random.next_u64() % 3 == 0 && primary == 0 {
+                        1
+                    } else {
+                        primary
+                    };
+                    let _ = server.role.follow("localhost", servers[up].port).await;
+                }
+                for n in 0..60 {
+                    fill(&servers[primary], round * 30 + n, round * 30 + n + 1).await;
+                    if random.next_u64() % 20 == 0 {
+                        net.cut_all();
+                    }
+                    tokio::time::sleep(Duration::from_millis(random.next_u64() % 20)).await;
+                }
+                if random.next_u64() % 2 == 0 {
+                    primary = (primary + 1 + (random.next_u64() % 2) as usize) % 3;
+                    servers[primary]
+                        .role
+                        .follow_no_one()
+                        .await
+                        .expect("promoted");
+                }
+            }
+            for (_, server) in servers.iter().enumerate().filter(|(n, _)| *n != primary) {
+                while server
+                    .role
+                    .follow("localhost", servers[primary].port)
+                    .await
+                    .is_err()
+                {}
+            }
+            for server in servers
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| *n != primary)
+                .map(|(_, server)| server)
+            {
+                server.wait_for(&servers[primary]).await;
+            }
+        });
+    }
 }

@@ -39,7 +39,7 @@ pub struct PrimaryHub<D> {
 
 #[derive(Debug)]
 pub(super) struct HubShared {
-    pub(super) config: PrimaryConfig,
+    config: Mutex<PrimaryConfig>,
     pub(super) random: Random,
     pub(super) clock: Clock,
     next_id: AtomicU64,
@@ -107,7 +107,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
     /// The hub of a data set.
     pub fn new(data: D, config: PrimaryConfig, random: Random) -> PrimaryHub<D> {
         let shared = HubShared {
-            config,
+            config: Mutex::new(config),
             random,
             clock: Clock::start(),
             next_id: AtomicU64::new(1),
@@ -127,6 +127,24 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             peer: PeerGreeting::default(),
             session: None,
         }
+    }
+
+    /// The present settings.
+    pub fn config(&self) -> PrimaryConfig {
+        self.shared
+            .config
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .clone()
+    }
+
+    /// Sets what sessions and flows made from now on use.
+    pub fn set_config(&self, config: PrimaryConfig) {
+        *self
+            .shared
+            .config
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner()) = config;
     }
 
     /// Every replica.
@@ -174,15 +192,12 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
         peer: &PeerGreeting,
     ) -> Result<(Arc<SessionShared>, PrimaryIdentity), DflyError> {
         self.data.readiness().map_err(DflyError::NotReady)?;
-        if self.sessions().len() >= self.shared.config.max_sessions {
+        let config = self.config();
+        if self.sessions().len() >= config.max_sessions {
             return Err(DflyError::TooManyReplicas);
         }
         let (lineage, flows) = (self.data.lineage(), self.data.shard_count());
-        let level = if peer.extensions {
-            self.shared.config.level
-        } else {
-            0
-        };
+        let level = if peer.extensions { config.level } else { 0 };
         let (messages, inbox) = unbounded_channel();
         let sync_id = SyncId(self.shared.next_id.fetch_add(1, Relaxed));
         let board = Board {
@@ -203,14 +218,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
         session.describe(ip, peer);
         self.sessions().insert(sync_id, session.clone());
         let now_ms = self.shared.clock.now_ms();
-        let machine = PrimarySession::new(
-            now_ms,
-            &self.shared.config,
-            sync_id,
-            lineage.replid(),
-            flows,
-            level,
-        );
+        let machine = PrimarySession::new(now_ms, &config, sync_id, lineage.replid(), flows, level);
         let task = SessionTask::new(
             self.clone(),
             machine,
@@ -418,7 +426,7 @@ impl<D: PrimaryDataSet> ReplicaConnection<D> {
         let (reply, answer) = oneshot::channel();
         session.send(SessionMessage::Flow { request, reply });
         let partial = answer.await.unwrap_or(Err(DflyError::SyncIdNotFound))?;
-        let mut config = self.hub.shared.config.clone();
+        let mut config = self.hub.config();
         if self.hub.data.is_replica() {
             // Dropped in time, so that waiting for it does not make this server time out upstream.
             config.replication_timeout_ms /= 2;

@@ -18,6 +18,7 @@ use super::{
     replica::{Candidate, LinkHandle, LinkOptions, LinkStatus, greet, start_link},
 };
 use crate::{
+    config::ReplicaConfig,
     dataset::ReplicaDataSet,
     error::LinkError,
     replica::{CoordinatorOutput, ReplicaOf, ReplicaOfError, Role, Ticket},
@@ -50,6 +51,7 @@ enum Request {
         reply: Reply,
     },
     /// Without greeting first: a server's start as a replica.
+    Configure(Box<ReplicaConfig>),
     Start {
         host: String,
         port: u16,
@@ -98,6 +100,11 @@ impl ReplicaOfHandle {
     /// A later one was carried out first.
     pub async fn follow_no_one(&self) -> Result<(), ReplicaOfError> {
         self.ask(|reply| Request::NoOne { reply }).await
+    }
+
+    /// Sets what links made from now on use.
+    pub fn set_config(&self, config: ReplicaConfig) {
+        drop(self.requests.send(Request::Configure(Box::new(config))));
     }
 
     /// Begins as a replica, and connects until it succeeds (`--replicaof`).
@@ -192,6 +199,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                     },
                 );
             }
+            Request::Configure(config) => self.options.config = *config,
             Request::Start { host, port } => {
                 let ticket = self.machine.request(format!("{host}:{port}"));
                 // Its link greets by itself, as often as it takes.
@@ -280,18 +288,22 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         let (host, port, candidate) =
             (pending.host.clone(), pending.port, pending.candidate.take());
         let old = lock(&self.shared).link.take();
-        let kept = match old {
-            Some(link) => link.stop().await,
-            None => None,
+        let address = format!("{host}:{port}");
+        let resume = match old {
+            Some(link) => {
+                let kept = link.stop().await;
+                self.data.become_replica(&address).await;
+                kept
+            }
+            None => self.data.become_replica(&address).await,
         };
-        let own = self.data.become_replica(&format!("{host}:{port}")).await;
         let link = start_link(
             self.data.clone(),
             self.options.clone(),
             &host,
             port,
             candidate,
-            kept.or(own),
+            resume,
         );
         lock(&self.shared).link = Some(link);
     }

@@ -141,7 +141,11 @@ impl<D: PrimaryDataSet> SessionTask<D> {
         action: FallibleAction<D::Shard>,
         done: fn(Result<(), String>) -> SessionMessage,
     ) {
-        let (data, session) = (self.hub.data.clone(), self.shared.clone());
+        let (data, session, lineage) = (
+            self.hub.data.clone(),
+            self.shared.clone(),
+            self.lineage.clone(),
+        );
         tokio::task::spawn_local(async move {
             let failure: Arc<Mutex<Option<String>>> = Arc::default();
             let noted = failure.clone();
@@ -161,7 +165,12 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
                 .take();
-            session.send(done(result.and_then(|()| failure.map_or(Ok(()), Err))));
+            // From here on a change of lineage ends the flows. Before, only this sees it; and what the replica was greeted
+            // with must be the name of what it gets.
+            let changed = (data.lineage() != lineage).then(|| "the lineage changed".to_owned());
+            session.send(done(
+                result.and_then(|()| failure.or(changed).map_or(Ok(()), Err)),
+            ));
         });
     }
 

@@ -43,18 +43,25 @@ pub struct Server {
 
 impl Server {
     pub fn start(net: &Net, port: u16, shards: usize) -> Server {
+        Server::start_at_level(net, port, shards, 1)
+    }
+
+    /// Level 0 hides what Dragonfly does not have.
+    pub fn start_at_level(net: &Net, port: u16, shards: usize, level: u8) -> Server {
         let random = random(u64::from(port) * 7919);
         let map = MapSet::new(
             shards,
             random.clone(),
             PrimaryConfig {
                 output_limit: 64 << 10,
+                level,
                 ..PrimaryConfig::default()
             },
         );
         let config = ReplicaConfig {
             announce_port: port,
             client_id: format!("server {port}"),
+            level,
             ..ReplicaConfig::default()
         };
         let role = ReplicaOfHandle::start(
