@@ -10,6 +10,7 @@
 //! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
 //!   with latencies, [`machine`] (processor time, memory, pinning), [`Peer`] (either server),
 //!   [`end_children_on_signals`].
+//! - Feature `sim`: `sim`, whole servers in virtual time over a seeded network (`cargo xtask sim`).
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -41,6 +42,8 @@ mod proxy;
 mod redis;
 mod rng;
 mod server;
+#[cfg(feature = "sim")]
+pub mod sim;
 
 pub use client::{Args, Client, words};
 pub use digest::{Digest, differences, digest, same_data};

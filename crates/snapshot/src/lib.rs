@@ -62,6 +62,8 @@ pub use encode::{
     put_string,
 };
 pub use error::{At, RdbError};
+#[cfg(feature = "fault-injection")]
+pub use store::faults;
 #[cfg(feature = "store")]
 pub use store::{
     Assembled, Assembler, BuildError, Chunks, Progress, RestoreError, Sink, Snapshot,

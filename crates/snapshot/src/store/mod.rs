@@ -1,6 +1,8 @@
 //! Feature `store`: values of `damselfly-store` to RDB and back, and the point-in-time walk.
 
 mod build;
+#[cfg(feature = "fault-injection")]
+pub mod faults;
 mod job;
 mod output;
 mod snapshot;

@@ -283,6 +283,10 @@ impl Observer for Observing {
         if state.closed {
             return;
         }
+        #[cfg(feature = "fault-injection")]
+        if !state.stepping && super::faults::skips_bucket() {
+            return;
+        }
         state.serve(bucket);
         if !state.stepping {
             // The change that follows must not overtake what stood before it.

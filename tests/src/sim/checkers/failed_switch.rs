@@ -1,0 +1,56 @@
+//! A failed REPLICAOF changes nothing: role, data and the old link stay as they were.
+
+use damselfly_replication::ReplId;
+use damselfly_replication::replica::Role;
+
+use super::Verdict;
+use crate::sim::net::{ConnId, Side};
+use crate::sim::world::world;
+
+/// What stood before a REPLICAOF.
+#[derive(Debug, Clone)]
+pub struct Before {
+    /// What the server was.
+    pub role: Role,
+    /// Its sequence.
+    pub replid: ReplId,
+    /// How often its role has been changed.
+    pub switches: u64,
+    /// How often it has begun a full sync.
+    pub full_syncs: u64,
+    /// The connections of its link, if that was in stable sync.
+    pub conns: Vec<ConnId>,
+}
+
+pub fn check(node: usize, before: &Before, error: &str) -> Verdict {
+    let world = world();
+    let Some(now) = world.node(node).before() else {
+        return Ok(());
+    };
+    if now.switches != before.switches {
+        return Ok(());
+    }
+    if now.role != before.role {
+        return Err(format!(
+            "a REPLICAOF that failed ({error}) changed the role from {:?} to {:?}",
+            before.role, now.role
+        ));
+    }
+    if now.full_syncs == before.full_syncs && now.replid != before.replid {
+        return Err(format!(
+            "a REPLICAOF that failed ({error}) changed the data set"
+        ));
+    }
+    let net = world.net.borrow();
+    let disturbed = before.conns.iter().any(|id| net.was_disturbed(*id));
+    let closed = before
+        .conns
+        .iter()
+        .find(|id| net.closed_first(**id) == Some(Side::Client));
+    match closed {
+        Some(id) if !disturbed => Err(format!(
+            "a REPLICAOF that failed ({error}) ended the old link (connection {id})"
+        )),
+        _ => Ok(()),
+    }
+}
