@@ -108,8 +108,8 @@ impl Words {
     /// A sorted set all of whose members have the same score: only there do ranges of members mean something.
     fn lexical_key(&self, rng: &mut Rng) -> Vec<u8> {
         if self.is_hostile(rng, 6) {
-            let kind = *rng.pick(&TYPES[..4]);
-            return self.key(kind, rng);
+            let kind = rng.pick(&TYPES[..4]);
+            return format!("{}{kind}:{}", self.prefix, rng.below(self.keys)).into_bytes();
         }
         format!("{}lex:{}", self.prefix, rng.below(self.keys)).into_bytes()
     }
@@ -201,7 +201,7 @@ impl Words {
         if self.is_hostile(rng, 10) {
             // No time that passes while servers are compared.
             return rng
-                .pick(&[&BAD_INTEGERS[..], &INTEGERS[6..]].concat())
+                .pick(&[&BAD_INTEGERS[..], &INTEGERS[6..8]].concat())
                 .as_bytes()
                 .to_vec();
         }

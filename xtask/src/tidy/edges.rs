@@ -86,6 +86,7 @@ mod tests {
             name: name.into(),
             licence: None,
             is_member: true,
+            manifest: String::new(),
             dependencies: vec![Dependency {
                 name: to.into(),
                 features: features.iter().map(|feature| feature.to_string()).collect(),

@@ -13,7 +13,19 @@ pub(crate) struct Package {
     pub name: String,
     pub licence: Option<String>,
     pub is_member: bool,
+    /// Its `Cargo.toml`, from the root for members.
+    pub manifest: String,
     pub dependencies: Vec<Dependency>,
+}
+
+impl Package {
+    /// Where a member stands, from the root and with a slash at the end.
+    pub fn folder(&self) -> String {
+        self.manifest
+            .strip_suffix("Cargo.toml")
+            .unwrap_or_default()
+            .to_owned()
+    }
 }
 
 /// One line of a package's dependency tables.
@@ -35,6 +47,7 @@ pub(crate) fn workspace() -> Result<Vec<Package>> {
     ]))?;
     let metadata: Value = serde_json::from_str(&json)?;
     let members = list(&metadata["workspace_members"]);
+    let root = format!("{}/", text(&metadata["workspace_root"]));
     let packages = list(&metadata["packages"]);
     Ok(packages
         .iter()
@@ -42,6 +55,7 @@ pub(crate) fn workspace() -> Result<Vec<Package>> {
             name: text(&package["name"]),
             licence: package["license"].as_str().map(str::to_owned),
             is_member: members.contains(&package["id"]),
+            manifest: text(&package["manifest_path"]).replace(&root, ""),
             dependencies: list(&package["dependencies"])
                 .iter()
                 .map(dependency)

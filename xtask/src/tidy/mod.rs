@@ -10,6 +10,7 @@ mod licences;
 mod metadata;
 mod source;
 mod unsafe_code;
+mod unused;
 
 use std::fs;
 
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &[String]) -> Result {
         findings.extend(unsafe_code::check(source));
     }
     findings.extend(unsafe_code::check_list(&sources));
+    findings.extend(unused::check(&packages, &sources));
     findings.extend(lengths(&sources, bless)?);
     println!(
         "tidy: {} files; {}",

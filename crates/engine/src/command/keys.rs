@@ -102,10 +102,23 @@ fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, 
     Ok((first..=last.min(len - 1)).step_by(step as usize).map(|at| at as u32).collect())
 }
 
+/// The number at the start of a text as C's `atoi` reads it, which Redis finds keys with.
+fn leading_integer(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0i64, |number, byte| number.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+    if negative { -number } else { number }
+}
+
 fn counted(args: &[&[u8]], count: u8, first: u8, extra: u8) -> Result<KeyPositions, CommandError> {
     let number = args.get(usize::from(count)).ok_or(CommandError::Syntax)?;
     // What is wrong with the number is the handler's to say.
-    let number = damselfly_resp::parse_i64(number).unwrap_or(0);
+    let number = leading_integer(number);
     let available = args.len().saturating_sub(first.into());
     let mut found = KeyPositions::new();
     if extra != 0 {

@@ -49,7 +49,6 @@ pub fn check_client_name(name: &[u8]) -> CommandResult {
 struct Hello<'a> {
     proto: Option<Proto>,
     name: Option<&'a [u8]>,
-    user: Option<&'a [u8]>,
 }
 
 impl<'a> Hello<'a> {
@@ -61,7 +60,7 @@ impl<'a> Hello<'a> {
         while let Some((option, after)) = rest.split_first() {
             rest = match after {
                 [user, _password, after @ ..] if is_word(option, "AUTH") => {
-                    hello.user = Some(user);
+                    check_user(user)?;
                     after
                 }
                 [name, after @ ..] if is_word(option, "SETNAME") => {
@@ -93,9 +92,6 @@ fn hello_syntax(option: &[u8]) -> CommandError {
 fn hello<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
     Box::pin(async move {
         let hello = Hello::parse(args)?;
-        if let Some(user) = hello.user {
-            check_user(user)?;
-        }
         if let Some(name) = hello.name {
             session.name = name.to_vec();
         }
