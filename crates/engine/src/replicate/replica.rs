@@ -144,7 +144,7 @@ impl ReplicaFlowSink for EngineFlow {
                 let db = DbIndex(db);
                 let shard = self.thread.engine.mesh.shard_of(key);
                 if self.thread.owns(shard) {
-                    self.thread.with_core(|core| core.space.store.insert(db, key, value, expire_ms));
+                    self.thread.with_core_now(|core| core.space.store.insert(db, key, value, expire_ms));
                 } else {
                     self.others[shard].push(Loaded { db, key: key.to_vec(), value, expire_at: expire_ms });
                     self.collected += 1;
