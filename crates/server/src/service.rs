@@ -92,7 +92,7 @@ impl EngineService {
 }
 
 /// What the configuration says of replication.
-fn replication_options(config: &Config) -> ReplicationOptions {
+pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let auth = given(&config.masterauth).map(|password| Credentials { user: given(&config.masteruser), password });
     let port = if config.announce_port != 0 { config.announce_port } else { u16::try_from(config.port).unwrap_or(0) };

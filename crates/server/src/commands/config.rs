@@ -15,7 +15,7 @@ use damselfly_engine::{
 
 use crate::config::{Config, Endpoint};
 use crate::limits::make_room_for_clients;
-use crate::service::{ServerThread, SessionHost};
+use crate::service::{ServerThread, SessionHost, replication_options};
 use crate::settings::Settings;
 
 /// The lines of CONFIG HELP (Redis 7.0, `config.c`).
@@ -148,13 +148,17 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
-/// Lets the shards follow the settings that they have a part of, whoever changes them.
+/// Lets shards and replication follow the settings that they have a part of, whoever changes them.
 pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
     settings.watch(move |config| {
         let Some(engine) = engine.upgrade() else { return };
         let limits = limits_of(config);
-        let shown = &engine.replication().shown;
+        let (replication, options) = (engine.replication(), replication_options(config));
+        // Links that stand keep what they began with.
+        replication.hub.set_config(options.primary);
+        replication.link.set_config(options.replica);
+        let shown = &replication.shown;
         shown.valkey_compatible.store(config.info_replication_valkey_compatible, Ordering::Relaxed);
         shown.priority.store(config.replica_priority, Ordering::Relaxed);
         shown.backlog_max_bytes.store(limits.backlog_max_bytes, Ordering::Relaxed);
