@@ -87,9 +87,18 @@ impl Connection {
             self.input = Vec::with_capacity(READ_BYTES);
         }
         self.input.reserve(READ_BYTES.max(self.decoder.missing_bytes().min(READ_BYTES * 64)));
+        // The control connection of a replica ends with its link.
+        let link_ended = self.session.replica.as_ref().map(|replica| replica.session_ended());
+        let link_ended = async {
+            match link_ended {
+                Some(ended) => ended.await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             () = self.host.entry.killed() => Ok(Some(End::Killed)),
+            () = link_ended => Ok(Some(End::Closed)),
             read = self.stream.read_buf(&mut self.input) => {
                 let bytes = read?;
                 self.host.server.counters.read(bytes);

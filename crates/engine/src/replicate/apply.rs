@@ -6,7 +6,7 @@ use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, key_hash};
 use crate::session::Session;
 use crate::thread::Thread;
-use damselfly_replication::{DataError, TransactionPart};
+use damselfly_replication::{DataError, TransactionPart, is_global_command};
 use damselfly_store::DbIndex;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -81,13 +81,33 @@ async fn on_shard(thread: &Rc<Thread>, shard: usize, part: TransactionPart) -> R
 async fn spread_all(thread: &Rc<Thread>, parts: &[(usize, TransactionPart)]) -> Result<(), DataError> {
     let mut session = Session::new(thread.clone(), Rc::new(()));
     session.is_internal = true;
-    let commands: Vec<(DbIndex, Vec<Vec<u8>>)> = parts
-        .iter()
-        .flat_map(|(_, part)| commands(part))
-        .map(|(db, args)| (db, args.iter().map(|arg| arg.to_vec()).collect()))
-        .collect();
-    let error = session.apply(commands).await;
+    let error = session.apply(in_order(parts)).await;
     error.map_err(|error| DataError::terminal(error.to_string()))
+}
+
+/// The commands of all parts. A global command among others stands in every part, and runs once: behind what stands
+/// before it in all of them.
+fn in_order(parts: &[(usize, TransactionPart)]) -> Vec<(DbIndex, Vec<Vec<u8>>)> {
+    let mut parts: Vec<_> = parts.iter().map(|(_, part)| commands(part)).collect();
+    let mut ordered = Vec::new();
+    loop {
+        let mut global = None;
+        for part in &mut parts {
+            for (db, args) in part.by_ref() {
+                let is_global = is_global_command(&args);
+                let command = (db, args.iter().map(|arg| arg.to_vec()).collect());
+                if is_global {
+                    global = Some(command);
+                    break;
+                }
+                ordered.push(command);
+            }
+        }
+        match global {
+            Some(command) => ordered.push(command),
+            None => return ordered,
+        }
+    }
 }
 
 fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {

@@ -39,6 +39,10 @@ impl PrimaryDataSet for EngineDataSet {
         Ok(())
     }
 
+    fn is_replica(&self) -> bool {
+        self.0.role() == Role::Replica
+    }
+
     fn shard(&self, index: usize) -> EngineShard {
         let thread = Thread::current();
         debug_assert!(thread.owns(index), "a shard is asked for on its own thread");

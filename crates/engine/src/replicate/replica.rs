@@ -47,6 +47,7 @@ impl ReplicaDataSet for EngineDataSet {
         self.0.set_loading(true);
         // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
         let _ = self.0.change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
+        self.0.replication().hub.end_all("the data set is replaced by a full sync");
         thread
             .on_all_threads(|thread| {
                 thread.flows.end_all(&FlowEnd::Session { why: "the data set is replaced by a full sync".to_owned() });
@@ -65,6 +66,9 @@ impl ReplicaDataSet for EngineDataSet {
         let thread = Thread::current();
         let relay = upstream.flows == self.0.mesh.shards();
         let change = self.0.change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
+        if change.end_replicas {
+            self.0.replication().hub.end_all("the data set follows another history");
+        }
         let lsns = lsns.to_vec();
         thread
             .on_all_threads(move |thread| {

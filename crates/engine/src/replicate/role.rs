@@ -21,6 +21,9 @@ pub(super) async fn lead(thread: &Rc<Thread>) {
     // Nobody writes here yet: the LSNs stand still until the cut below.
     let next = thread.on_all_shards(|core| core.journal.next_lsn()).await;
     let change_of_lineage = engine.change_lineage(|lineage| lineage.promoted(new_replid(), &next));
+    if change_of_lineage.end_replicas {
+        engine.replication().hub.end_all("this server was promoted");
+    }
     thread
         .on_all_threads(move |thread| {
             if change_of_lineage.end_replicas {
