@@ -207,6 +207,11 @@ impl WriteContext<'_> {
         self.modified_in(self.db, class, event, key);
     }
 
+    /// Nothing has changed, yet whoever watches the key is told so, as Redis does after some commands. No effect comes of it.
+    pub fn touched(&mut self, key: &[u8]) {
+        self.space.note_change(self.db, key);
+    }
+
     /// Tells of one more event of a change that [`WriteContext::modified`] has been called for.
     pub fn notify(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
         let _ = (class, event, key);

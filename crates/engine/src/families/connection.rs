@@ -44,35 +44,26 @@ pub fn check_client_name(name: &[u8]) -> CommandResult {
     Err(CommandError::text("ERR Client names cannot contain spaces, newlines or special characters."))
 }
 
-/// What HELLO asks for.
-#[derive(Default)]
-struct Hello<'a> {
-    proto: Option<Proto>,
-    name: Option<&'a [u8]>,
-}
-
-impl<'a> Hello<'a> {
-    fn parse(args: &[&'a [u8]]) -> Result<Hello<'a>, CommandError> {
-        let mut hello = Hello::default();
-        let Some(version) = args.get(1) else { return Ok(hello) };
-        hello.proto = Some(proto(version)?);
-        let mut rest = &args[2..];
-        while let Some((option, after)) = rest.split_first() {
-            rest = match after {
-                [user, _password, after @ ..] if is_word(option, "AUTH") => {
-                    check_user(user)?;
-                    after
-                }
-                [name, after @ ..] if is_word(option, "SETNAME") => {
-                    check_client_name(name)?;
-                    hello.name = Some(name);
-                    after
-                }
-                _ => return Err(hello_syntax(option)),
-            };
-        }
-        Ok(hello)
+/// Does what HELLO's options ask for, each in its turn; those before a wrong one are done. The protocol, if it names one.
+fn hello_options(session: &mut Session, args: &[&[u8]]) -> Result<Option<Proto>, CommandError> {
+    let Some(version) = args.get(1) else { return Ok(None) };
+    let proto = proto(version)?;
+    let mut rest = &args[2..];
+    while let Some((option, after)) = rest.split_first() {
+        rest = match after {
+            [user, _password, after @ ..] if is_word(option, "AUTH") => {
+                check_user(user)?;
+                after
+            }
+            [name, after @ ..] if is_word(option, "SETNAME") => {
+                check_client_name(name)?;
+                session.name = name.to_vec();
+                after
+            }
+            _ => return Err(hello_syntax(option)),
+        };
     }
+    Ok(Some(proto))
 }
 
 fn proto(version: &[u8]) -> Result<Proto, CommandError> {
@@ -91,11 +82,7 @@ fn hello_syntax(option: &[u8]) -> CommandError {
 /// Waits for nobody; it is no [`Handler::Session`] because replies before it must be complete in the old protocol.
 fn hello<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
     Box::pin(async move {
-        let hello = Hello::parse(args)?;
-        if let Some(name) = hello.name {
-            session.name = name.to_vec();
-        }
-        session.proto = hello.proto.unwrap_or(session.proto);
+        session.proto = hello_options(session, args)?.unwrap_or(session.proto);
         greet(session, &mut ReplyWriter::new(out, session.proto));
         Ok(())
     })

@@ -24,7 +24,9 @@ pub(super) fn append(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyW
     string.append(more);
     let len = string.len();
     drop(string);
-    if !more.is_empty() {
+    if more.is_empty() {
+        cx.touched(key);
+    } else {
         cx.modified(EventClass::String, "append", key);
     }
     out.integer(len as i64);
