@@ -22,10 +22,18 @@ macro_rules! typed {
     ($type:ty, $variant:ident, $empty:expr) => {
         impl Typed for $type {
             fn of(value: &Value) -> Option<&Self> {
-                if let Value::$variant(inner) = value { Some(inner) } else { None }
+                if let Value::$variant(inner) = value {
+                    Some(inner)
+                } else {
+                    None
+                }
             }
             fn of_mut(value: &mut Value) -> Option<&mut Self> {
-                if let Value::$variant(inner) = value { Some(inner) } else { None }
+                if let Value::$variant(inner) = value {
+                    Some(inner)
+                } else {
+                    None
+                }
             }
             fn empty() -> Value {
                 Value::$variant($empty)
@@ -77,7 +85,9 @@ impl<'a> ReadContext<'a> {
     pub fn typed<T: Typed + 'a>(&self, key: &[u8]) -> Result<Option<&'a T>, CommandError> {
         match self.entry(key) {
             None => Ok(None),
-            Some(entry) => T::of(entry.value()).map(Some).ok_or(CommandError::WrongType),
+            Some(entry) => T::of(entry.value())
+                .map(Some)
+                .ok_or(CommandError::WrongType),
         }
     }
 
@@ -123,21 +133,32 @@ impl WriteContext<'_> {
     pub fn typed<T: Typed>(&self, key: &[u8]) -> Result<Option<&T>, CommandError> {
         match self.space.store.get(self.db, key) {
             None => Ok(None),
-            Some(entry) => T::of(entry.value()).map(Some).ok_or(CommandError::WrongType),
+            Some(entry) => T::of(entry.value())
+                .map(Some)
+                .ok_or(CommandError::WrongType),
         }
     }
 
     /// The value of the key as one type, to be changed. The handler calls [`WriteContext::modified`] if it did.
-    pub fn typed_mut<T: Typed>(&mut self, key: &[u8]) -> Result<Option<TypedMut<'_, T>>, CommandError> {
+    pub fn typed_mut<T: Typed>(
+        &mut self,
+        key: &[u8],
+    ) -> Result<Option<TypedMut<'_, T>>, CommandError> {
         match self.space.store.get_mut(self.db, key) {
             None => Ok(None),
             Some(entry) if T::of(&entry).is_none() => Err(CommandError::WrongType),
-            Some(entry) => Ok(Some(TypedMut { entry, of: PhantomData })),
+            Some(entry) => Ok(Some(TypedMut {
+                entry,
+                of: PhantomData,
+            })),
         }
     }
 
     /// Like [`WriteContext::typed_mut`], with an empty value put there if the key is absent: for handlers that are sure to fill it.
-    pub fn typed_or_create<T: Typed>(&mut self, key: &[u8]) -> Result<TypedMut<'_, T>, CommandError> {
+    pub fn typed_or_create<T: Typed>(
+        &mut self,
+        key: &[u8],
+    ) -> Result<TypedMut<'_, T>, CommandError> {
         self.typed_or_create_with(key, T::empty)
     }
 
@@ -151,7 +172,10 @@ impl WriteContext<'_> {
         if T::of(&entry).is_none() {
             return Err(CommandError::WrongType);
         }
-        Ok(TypedMut { entry, of: PhantomData })
+        Ok(TypedMut {
+            entry,
+            of: PhantomData,
+        })
     }
 
     /// Puts a value there, whatever was there before, with exactly this expiry.
@@ -174,7 +198,9 @@ impl WriteContext<'_> {
 
     /// Deletes the key. Whether it was there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        self.take(key).map(|(value, _)| self.space.discard(value)).is_some()
+        self.take(key)
+            .map(|(value, _)| self.space.discard(value))
+            .is_some()
     }
 
     /// Takes the key out, with its value and expiry.
@@ -184,7 +210,9 @@ impl WriteContext<'_> {
 
     /// Deletes the key if it is an empty collection (after a removal of elements), with the event for it.
     pub fn remove_if_empty(&mut self, key: &[u8]) -> bool {
-        let empty = self.entry(key).is_some_and(|entry| entry.value().is_empty_collection());
+        let empty = self
+            .entry(key)
+            .is_some_and(|entry| entry.value().is_empty_collection());
         if empty {
             self.remove(key);
             self.modified(EventClass::Generic, "del", key);
@@ -312,7 +340,11 @@ pub struct Effects {
 impl Effects {
     /// A collector; where nobody wants effects it only counts them.
     pub fn new(wanted: bool) -> Effects {
-        Effects { wanted, unrecorded: 0, run: RunBuilder::new(0, 1) }
+        Effects {
+            wanted,
+            unrecorded: 0,
+            run: RunBuilder::new(0, 1),
+        }
     }
 
     /// Adds one.

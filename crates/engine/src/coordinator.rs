@@ -2,7 +2,9 @@
 
 use crate::command::CommandError;
 use crate::context::Effects;
-use crate::core::{CutAction, Hop, HopReply, HopWrites, KeyLock, Scheduled, ShardCore, TxId, TxShared, TxSpec};
+use crate::core::{
+    CutAction, Hop, HopReply, HopWrites, KeyLock, Scheduled, ShardCore, TxId, TxShared, TxSpec,
+};
 use crate::thread::{Pending, Thread, join};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -44,13 +46,22 @@ impl Transaction {
     ///
     /// # Errors
     /// [`CommandError::ReadOnly`]: it writes, and this has become a replica.
-    pub async fn begin(thread: &Rc<Thread>, plans: Vec<ShardPlan>, scope: Scope) -> Result<Transaction, CommandError> {
+    pub async fn begin(
+        thread: &Rc<Thread>,
+        plans: Vec<ShardPlan>,
+        scope: Scope,
+    ) -> Result<Transaction, CommandError> {
         loop {
             let shared = Arc::new(TxShared::new(TxId(thread.engine.mesh.next_txid())));
             match try_schedule(thread, &plans, scope, &shared).await {
                 Scheduled::Accepted => {
                     let shards = plans.iter().map(|plan| plan.shard).collect();
-                    return Ok(Transaction { thread: thread.clone(), shared, shards, with_effects: RefCell::default() });
+                    return Ok(Transaction {
+                        thread: thread.clone(),
+                        shared,
+                        shards,
+                        with_effects: RefCell::default(),
+                    });
                 }
                 Scheduled::TooLate => {}
                 Scheduled::ReadOnly => return Err(CommandError::ReadOnly),
@@ -64,8 +75,22 @@ impl Transaction {
     /// None that a replay can meet.
     pub async fn begin_global_replay(thread: &Rc<Thread>) -> Result<Transaction, CommandError> {
         let shards = thread.engine.mesh.shards();
-        let plans = (0..shards).map(|shard| ShardPlan { shard, locks: Vec::new(), writes: true }).collect();
-        Transaction::begin(thread, plans, Scope { global: true, replays: true }).await
+        let plans = (0..shards)
+            .map(|shard| ShardPlan {
+                shard,
+                locks: Vec::new(),
+                writes: true,
+            })
+            .collect();
+        Transaction::begin(
+            thread,
+            plans,
+            Scope {
+                global: true,
+                replays: true,
+            },
+        )
+        .await
     }
 
     /// Its id.
@@ -90,7 +115,12 @@ impl Transaction {
             };
             thread.with_core(|core| core.hop(id, hop));
         });
-        PendingHop { transaction: self, shard, pending, of: std::marker::PhantomData }
+        PendingHop {
+            transaction: self,
+            shard,
+            pending,
+            of: std::marker::PhantomData,
+        }
     }
 }
 
@@ -117,9 +147,15 @@ impl<R: 'static> PendingHop<'_, R> {
     pub async fn answer(self) -> R {
         let reply = self.pending.await;
         if reply.has_effects {
-            self.transaction.with_effects.borrow_mut().insert(self.shard);
+            self.transaction
+                .with_effects
+                .borrow_mut()
+                .insert(self.shard);
         }
-        *reply.result.downcast().expect("a hop's answer has the hop's type")
+        *reply
+            .result
+            .downcast()
+            .expect("a hop's answer has the hop's type")
     }
 }
 
@@ -128,24 +164,42 @@ fn on_core(thread: &Rc<Thread>, shard: usize, work: impl FnOnce(&mut ShardCore) 
     if thread.owns(shard) {
         thread.with_core(work);
     } else {
-        thread.engine.mesh.run_on(shard, Box::new(move |thread| thread.with_core(work)));
+        thread
+            .engine
+            .mesh
+            .run_on(shard, Box::new(move |thread| thread.with_core(work)));
     }
 }
 
-async fn try_schedule(thread: &Rc<Thread>, plans: &[ShardPlan], scope: Scope, shared: &Arc<TxShared>) -> Scheduled {
+async fn try_schedule(
+    thread: &Rc<Thread>,
+    plans: &[ShardPlan],
+    scope: Scope,
+    shared: &Arc<TxShared>,
+) -> Scheduled {
     let mut accepted = Vec::with_capacity(plans.len());
     let mut ready = Vec::with_capacity(plans.len());
     for plan in plans {
         let (tell_ready, is_ready) = thread.answer::<()>();
         let (shared, locks, writes) = (shared.clone(), plan.locks.clone(), plan.writes);
         accepted.push(thread.call(plan.shard, move |thread, answer| {
-            let spec = TxSpec { shared, locks, global: scope.global, writes, replays: scope.replays };
-            let accepted = thread.with_core(|core| core.schedule(spec, Box::new(move || tell_ready.send(()))));
+            let spec = TxSpec {
+                shared,
+                locks,
+                global: scope.global,
+                writes,
+                replays: scope.replays,
+            };
+            let accepted =
+                thread.with_core(|core| core.schedule(spec, Box::new(move || tell_ready.send(()))));
             answer.send(accepted);
         }));
         ready.push(is_ready);
     }
-    let refused = join(accepted).await.into_iter().find(|scheduled| *scheduled != Scheduled::Accepted);
+    let refused = join(accepted)
+        .await
+        .into_iter()
+        .find(|scheduled| *scheduled != Scheduled::Accepted);
     let refused = match refused {
         None => {
             join(ready).await;
@@ -176,16 +230,28 @@ pub enum Undecided {
 ///
 /// Cuts are ordered among each other here; commands meanwhile wait for no more than the
 /// messages of the cut and for transactions that are already being applied.
-pub async fn cut(thread: &Rc<Thread>, undecided: Undecided, mut action: impl FnMut(usize) -> CutAction) {
+pub async fn cut(
+    thread: &Rc<Thread>,
+    undecided: Undecided,
+    mut action: impl FnMut(usize) -> CutAction,
+) {
     let engine = thread.engine.clone();
     let _one_at_a_time = engine.cuts.lock().await;
     let shards = engine.mesh.shards();
     let frozen: Vec<_> = (0..shards)
-        .map(|shard| thread.call(shard, |thread, answer| answer.send(thread.with_core(ShardCore::freeze))))
+        .map(|shard| {
+            thread.call(shard, |thread, answer| {
+                answer.send(thread.with_core(ShardCore::freeze))
+            })
+        })
         .collect();
     let queued = join(frozen).await;
-    let before: BTreeSet<TxId> =
-        queued.into_iter().flatten().filter(|tx| is_before(tx, undecided)).map(|tx| tx.id).collect();
+    let before: BTreeSet<TxId> = queued
+        .into_iter()
+        .flatten()
+        .filter(|tx| is_before(tx, undecided))
+        .map(|tx| tx.id)
+        .collect();
     let before: Vec<TxId> = before.into_iter().collect();
     let done: Vec<_> = (0..shards)
         .map(|shard| {

@@ -30,7 +30,10 @@ impl Digest {
     /// Adds something whose order does not matter.
     fn add(&mut self, bytes: &[u8]) {
         let hash = Sha1::digest(bytes);
-        self.0.iter_mut().zip(hash).for_each(|(mine, other)| *mine ^= other);
+        self.0
+            .iter_mut()
+            .zip(hash)
+            .for_each(|(mine, other)| *mine ^= other);
     }
 
     /// Adds something whose order matters.
@@ -40,7 +43,10 @@ impl Digest {
     }
 
     fn merge(&mut self, other: Digest) {
-        self.0.iter_mut().zip(other.0).for_each(|(mine, other)| *mine ^= other);
+        self.0
+            .iter_mut()
+            .zip(other.0)
+            .for_each(|(mine, other)| *mine ^= other);
     }
 
     fn pair(first: &[u8], second: &[u8]) -> Digest {
@@ -129,7 +135,11 @@ struct DbDigest {
 }
 
 /// The digest of one shard's databases on its own, without a thread: for simulators and tests.
-pub fn of_shards<'a>(shards: impl Iterator<Item = &'a ShardCore> + Clone, dbnum: u16, strictness: Strictness) -> Digest {
+pub fn of_shards<'a>(
+    shards: impl Iterator<Item = &'a ShardCore> + Clone,
+    dbnum: u16,
+    strictness: Strictness,
+) -> Digest {
     combine((0..dbnum).map(|db| {
         shards.clone().fold(DbDigest::default(), |sum, shard| {
             let mut cursor = WalkCursor::default();
@@ -161,18 +171,21 @@ pub async fn of_engine(thread: &Rc<Thread>, strictness: Strictness) -> Digest {
         .collect();
     let shards = crate::thread::join(calls).await;
     combine((0..usize::from(dbnum)).map(|db| {
-        shards.iter().fold(DbDigest::default(), |mut sum, databases| {
-            sum.entries.merge(databases[db].entries);
-            sum.count += databases[db].count;
-            sum
-        })
+        shards
+            .iter()
+            .fold(DbDigest::default(), |mut sum, databases| {
+                sum.entries.merge(databases[db].entries);
+                sum.count += databases[db].count;
+                sum
+            })
     }))
 }
 
 async fn of_db(thread: &Rc<Thread>, db: DbIndex, strictness: Strictness) -> DbDigest {
     let mut digest = DbDigest::default();
     let mut cursor = WalkCursor::default();
-    while let Some(next) = thread.with_core(|core| slice(core, db, cursor, strictness, &mut digest)) {
+    while let Some(next) = thread.with_core(|core| slice(core, db, cursor, strictness, &mut digest))
+    {
         cursor = next;
         tokio::task::yield_now().await;
     }

@@ -102,8 +102,11 @@ pub struct Engine {
 impl Engine {
     /// An engine whose threads are not running; for [`Engine::start`] and for simulators.
     pub fn new(options: EngineOptions, commands: &[&'static [Command]]) -> Arc<Engine> {
-        let families: Vec<&'static [Command]> =
-            crate::families::ALL.iter().copied().chain(commands.iter().copied()).collect();
+        let families: Vec<&'static [Command]> = crate::families::ALL
+            .iter()
+            .copied()
+            .chain(commands.iter().copied())
+            .collect();
         Arc::new(Engine {
             mesh: Mesh::new(options.threads, options.shards),
             table: CommandTable::new(&families),
@@ -123,13 +126,18 @@ impl Engine {
     ///
     /// # Errors
     /// A thread or its runtime can't be created.
-    pub fn start(options: EngineOptions, commands: &[&'static [Command]]) -> std::io::Result<RunningEngine> {
+    pub fn start(
+        options: EngineOptions,
+        commands: &[&'static [Command]],
+    ) -> std::io::Result<RunningEngine> {
         let engine = Engine::new(options, commands);
         let threads = (0..engine.mesh.threads())
             .map(|index| {
                 let engine = engine.clone();
                 let runtime = move || run_thread(index, &engine);
-                std::thread::Builder::new().name(format!("shard-{index}")).spawn(runtime)
+                std::thread::Builder::new()
+                    .name(format!("shard-{index}"))
+                    .spawn(runtime)
             })
             .collect::<std::io::Result<Vec<_>>>()?;
         // Nobody may see the engine before its first thread has started replication.
@@ -139,10 +147,30 @@ impl Engine {
 
     /// A new shard for this engine.
     pub fn new_shard(&self, index: usize) -> ShardCore {
-        let seed = self.options.seed.wrapping_add((index as u64).wrapping_mul(0xA24B_AED4_963E_E407));
-        let mut core = ShardCore::new(index as u16, self.options.dbnum, seed, JournalOptions::default());
-        let EngineOptions { max_memory, backlog_max_bytes, backlog_time_ms, .. } = self.options;
-        self.limit_shard(&mut core, EngineLimits { max_memory, backlog_max_bytes, backlog_time_ms });
+        let seed = self
+            .options
+            .seed
+            .wrapping_add((index as u64).wrapping_mul(0xA24B_AED4_963E_E407));
+        let mut core = ShardCore::new(
+            index as u16,
+            self.options.dbnum,
+            seed,
+            JournalOptions::default(),
+        );
+        let EngineOptions {
+            max_memory,
+            backlog_max_bytes,
+            backlog_time_ms,
+            ..
+        } = self.options;
+        self.limit_shard(
+            &mut core,
+            EngineLimits {
+                max_memory,
+                backlog_max_bytes,
+                backlog_time_ms,
+            },
+        );
         core
     }
 
@@ -159,7 +187,11 @@ impl Engine {
 
     /// What kind of node this is.
     pub fn role(&self) -> Role {
-        if self.role.load(Ordering::Relaxed) == Role::Primary as u8 { Role::Primary } else { Role::Replica }
+        if self.role.load(Ordering::Relaxed) == Role::Primary as u8 {
+            Role::Primary
+        } else {
+            Role::Replica
+        }
     }
 
     /// Changes the role; the shards are told by whoever changes it, at a cut.
@@ -172,17 +204,27 @@ impl Engine {
     /// # Panics
     /// The engine's threads are not running.
     pub fn replication(&self) -> &Replication {
-        self.replication.get().expect("started before any command runs")
+        self.replication
+            .get()
+            .expect("started before any command runs")
     }
 
     /// Which sequence of records the journals hold.
     pub fn lineage(&self) -> Lineage {
-        self.lineage.lock().expect("nobody panics while changing it").clone()
+        self.lineage
+            .lock()
+            .expect("nobody panics while changing it")
+            .clone()
     }
 
     /// Changes the lineage.
     pub fn change_lineage<R>(&self, change: impl FnOnce(&mut Lineage) -> R) -> R {
-        change(&mut self.lineage.lock().expect("nobody panics while changing it"))
+        change(
+            &mut self
+                .lineage
+                .lock()
+                .expect("nobody panics while changing it"),
+        )
     }
 
     /// Whether the data set is being replaced: most commands are refused.
@@ -275,5 +317,7 @@ async fn expire_actively(thread: Rc<Thread>) {
 /// A replication id that nobody else draws.
 pub fn new_replid() -> ReplId {
     let words = [world::random(), world::random(), world::random()];
-    ReplId::from_random(std::array::from_fn(|index| words[index / 8].to_le_bytes()[index % 8]))
+    ReplId::from_random(std::array::from_fn(|index| {
+        words[index / 8].to_le_bytes()[index % 8]
+    }))
 }

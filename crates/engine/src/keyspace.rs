@@ -63,7 +63,10 @@ impl Keyspace {
     /// An empty keyspace. `seed` seeds both hashing and the random choices of commands like SPOP.
     pub fn new(dbnum: u16, seed: u64) -> Keyspace {
         Keyspace {
-            store: Shard::new(ShardOptions { dbnum, hash_seed: seed }),
+            store: Shard::new(ShardOptions {
+                dbnum,
+                hash_seed: seed,
+            }),
             now: 0,
             snapshots: Snapshots::new(),
             watch: WatchTable::default(),
@@ -88,7 +91,9 @@ impl Keyspace {
 
     /// The entry, unless it has expired.
     pub fn live(&self, db: DbIndex, key: &[u8]) -> Option<EntryRef<'_>> {
-        self.store.get(db, key).filter(|entry| !self.has_passed(entry.expire_at()))
+        self.store
+            .get(db, key)
+            .filter(|entry| !self.has_passed(entry.expire_at()))
     }
 
     /// Whether this expiry lies in the past.
@@ -162,7 +167,12 @@ impl Keyspace {
 
     /// Empties one database or all; what was in them is freed later, in slices.
     pub fn flush(&mut self, db: Option<DbIndex>) {
-        let Keyspace { store, watch, snapshots, .. } = self;
+        let Keyspace {
+            store,
+            watch,
+            snapshots,
+            ..
+        } = self;
         watch.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
         snapshots.on_flush(store, db);
         let flushed = store.flush(db);
@@ -175,7 +185,9 @@ impl Keyspace {
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
         let Keyspace { store, watch, .. } = self;
-        watch.touch_where(|of, key| (of == a || of == b) && (store.contains(a, key) || store.contains(b, key)));
+        watch.touch_where(|of, key| {
+            (of == a || of == b) && (store.contains(a, key) || store.contains(b, key))
+        });
         store.swap(a, b);
         self.changes += 1;
     }

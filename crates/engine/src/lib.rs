@@ -29,7 +29,9 @@ pub use damselfly_replication as replication;
 pub use damselfly_resp as resp;
 pub use damselfly_store as store;
 
-pub use command::{Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread};
+pub use command::{
+    Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread,
+};
 pub use context::{ReadContext, RewriteContext, WriteContext};
 pub use engine::{Engine, EngineLimits, EngineOptions, Role, RunningEngine};
 pub use keyspace::EventClass;

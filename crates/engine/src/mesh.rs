@@ -59,7 +59,11 @@ impl Inbox {
             return Poll::Ready(());
         }
         self.waker.register(cx.waker());
-        if self.queue.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        if self.queue.is_empty() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     }
 }
 
@@ -73,8 +77,15 @@ pub struct Mesh {
 impl Mesh {
     /// A mesh of so many threads, the first `shards` of which own a shard.
     pub fn new(threads: usize, shards: usize) -> Mesh {
-        assert!((1..=threads).contains(&shards), "every shard needs a thread of its own");
-        Mesh { inboxes: (0..threads).map(|_| Inbox::default()).collect(), shards, txid: AtomicU64::new(1) }
+        assert!(
+            (1..=threads).contains(&shards),
+            "every shard needs a thread of its own"
+        );
+        Mesh {
+            inboxes: (0..threads).map(|_| Inbox::default()).collect(),
+            shards,
+            txid: AtomicU64::new(1),
+        }
     }
 
     /// Number of threads.
@@ -112,7 +123,11 @@ impl Mesh {
 
     /// The shard of a key: Dragonfly's placement, so that equal counts place alike.
     pub fn shard_of(&self, key: &[u8]) -> usize {
-        if self.shards == 1 { 0 } else { shard_of(key, self.shards) }
+        if self.shards == 1 {
+            0
+        } else {
+            shard_of(key, self.shards)
+        }
     }
 }
 

@@ -60,7 +60,11 @@ impl RowStats {
 
     /// Microseconds of one call, on average.
     pub fn usec_per_call(&self) -> f64 {
-        if self.samples == 0 { 0.0 } else { self.sampled.as_secs_f64() * 1e6 / self.samples as f64 }
+        if self.samples == 0 {
+            0.0
+        } else {
+            self.sampled.as_secs_f64() * 1e6 / self.samples as f64
+        }
     }
 }
 
@@ -140,7 +144,9 @@ impl CommandStats {
 
     #[inline]
     fn row(&mut self, row: &'static Command) -> &mut RowStats {
-        self.rows.entry(std::ptr::from_ref(row).addr()).or_insert_with(|| RowStats::new(row))
+        self.rows
+            .entry(std::ptr::from_ref(row).addr())
+            .or_insert_with(|| RowStats::new(row))
     }
 
     /// Calls so far.
@@ -216,7 +222,10 @@ impl Histogram {
         if self.counts.is_empty() {
             self.counts.clone_from(&other.counts);
         } else {
-            self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
+            self.counts
+                .iter_mut()
+                .zip(&other.counts)
+                .for_each(|(mine, theirs)| *mine += theirs);
         }
         self.total += other.total;
     }
@@ -260,7 +269,10 @@ mod tests {
     fn every_time_lies_in_its_bucket_and_close_to_its_end() {
         for ns in (0..200).chain([1_000, 65_535, 65_536, 1_000_000, 999_999_999]) {
             let upper = upper_ns(bucket(Duration::from_nanos(ns)));
-            assert!(upper >= ns && upper - ns <= ns / STEPS as u64, "{ns}: {upper}");
+            assert!(
+                upper >= ns && upper - ns <= ns / STEPS as u64,
+                "{ns}: {upper}"
+            );
         }
         assert_eq!(bucket(Duration::from_secs(1 << 40)), STEPS * POWERS - 1);
     }
@@ -289,11 +301,21 @@ mod tests {
         let mut both = one.clone();
         both.add(&one);
         let stats = both.rows().next().unwrap();
-        assert_eq!((stats.calls, stats.failed, stats.rejected, both.total()), (200, 2, 0, 200));
+        assert_eq!(
+            (stats.calls, stats.failed, stats.rejected, both.total()),
+            (200, 2, 0, 200)
+        );
         assert!(stats.samples > 2 * SAMPLE_EVERY && stats.samples < 100);
-        let errors: Vec<_> = both.errors().iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+        let errors: Vec<_> = both
+            .errors()
+            .iter()
+            .map(|(kind, count)| (kind.as_str(), *count))
+            .collect();
         assert_eq!(errors, [("ERR", 2), ("WRONGTYPE", 2)]);
         both.reset();
-        assert_eq!((both.total(), both.rows().count(), both.total_errors()), (0, 0, 0));
+        assert_eq!(
+            (both.total(), both.rows().count(), both.total_errors()),
+            (0, 0, 0)
+        );
     }
 }

@@ -79,7 +79,11 @@ impl Thread {
             let Some(thread) = weak.upgrade() else { return };
             match signal {
                 FlowSignal::Room => thread.wake_later(),
-                FlowSignal::Acked(..) => thread.next_ack.take().into_iter().for_each(|answer| answer.send(())),
+                FlowSignal::Acked(..) => thread
+                    .next_ack
+                    .take()
+                    .into_iter()
+                    .for_each(|answer| answer.send(())),
             }
         });
         thread
@@ -113,7 +117,10 @@ impl Thread {
 
     /// [`Thread::with_core`] without a look at the clock: for many calls in a row after [`Thread::tick`].
     pub fn with_core_now<R>(&self, work: impl FnOnce(&mut ShardCore) -> R) -> R {
-        let cell = self.core.as_ref().expect("asked only of a thread that owns a shard");
+        let cell = self
+            .core
+            .as_ref()
+            .expect("asked only of a thread that owns a shard");
         let mut core = cell.borrow_mut();
         let result = work(&mut core);
         let due = core.take_cut();
@@ -130,7 +137,9 @@ impl Thread {
     /// # Panics
     /// On a thread of nobody's engine.
     pub fn current() -> Rc<Thread> {
-        CURRENT.with_borrow(Clone::clone).expect("called on a thread of an engine")
+        CURRENT
+            .with_borrow(Clone::clone)
+            .expect("called on a thread of an engine")
     }
 
     /// Makes this thread the current one, for [`Thread::current`]. A simulator that runs several on one thread of the
@@ -153,7 +162,8 @@ impl Thread {
         if self.owns(shard) {
             return self.with_core(work);
         }
-        self.on_thread(shard, move |thread| thread.with_core(work)).await
+        self.on_thread(shard, move |thread| thread.with_core(work))
+            .await
     }
 
     /// Runs `work` on every shard at once and gives the answers in their order.
@@ -164,7 +174,9 @@ impl Thread {
         let calls: Vec<_> = (0..self.engine.mesh.shards())
             .map(|shard| {
                 let work = work.clone();
-                self.call(shard, move |thread, answer| answer.send(thread.with_core(work)))
+                self.call(shard, move |thread, answer| {
+                    answer.send(thread.with_core(work))
+                })
             })
             .collect();
         join(calls).await
@@ -176,7 +188,8 @@ impl Thread {
         thread: usize,
         work: impl FnOnce(&Rc<Thread>) -> R + Send + 'static,
     ) -> R {
-        self.call(thread, move |thread, answer| answer.send(work(thread))).await
+        self.call(thread, move |thread, answer| answer.send(work(thread)))
+            .await
     }
 
     /// Runs `work` on every thread at once and gives the answers in their order.
@@ -203,7 +216,10 @@ impl Thread {
         if thread == self.index {
             work(self, answer);
         } else {
-            self.engine.mesh.post(thread, Message::Run(Box::new(move |thread| work(thread, answer))));
+            self.engine.mesh.post(
+                thread,
+                Message::Run(Box::new(move |thread| work(thread, answer))),
+            );
         }
         pending
     }
@@ -211,24 +227,51 @@ impl Thread {
     /// A place for an answer, and the right to give it.
     pub fn answer<R: Send + 'static>(self: &Rc<Self>) -> (Answer<R>, Pending<R>) {
         let slot = self.slots.borrow_mut().take();
-        let answer = Answer::new(self.engine.clone(), ReplyTo { thread: self.index, slot });
-        (answer, Pending { slot: PendingSlot { thread: self.clone(), slot }, of: std::marker::PhantomData })
+        let answer = Answer::new(
+            self.engine.clone(),
+            ReplyTo {
+                thread: self.index,
+                slot,
+            },
+        );
+        (
+            answer,
+            Pending {
+                slot: PendingSlot {
+                    thread: self.clone(),
+                    slot,
+                },
+                of: std::marker::PhantomData,
+            },
+        )
     }
 
     /// Sends a batch of commands to their shard.
     pub(crate) fn send_batch(self: &Rc<Self>, shard: usize, batch: CommandBatch) -> PendingBatch {
         let slot = self.slots.borrow_mut().take();
-        let to = ReplyTo { thread: self.index, slot };
+        let to = ReplyTo {
+            thread: self.index,
+            slot,
+        };
         if self.owns(shard) {
             self.run_batch(Box::new(batch), to);
         } else {
-            self.engine.mesh.post(shard, Message::Batch(Box::new(batch), to));
+            self.engine
+                .mesh
+                .post(shard, Message::Batch(Box::new(batch), to));
         }
-        PendingBatch(PendingSlot { thread: self.clone(), slot })
+        PendingBatch(PendingSlot {
+            thread: self.clone(),
+            slot,
+        })
     }
 
     fn run_batch(self: &Rc<Self>, batch: Box<CommandBatch>, to: ReplyTo) {
-        let job = BatchJob { batch, engine: self.engine.clone(), to };
+        let job = BatchJob {
+            batch,
+            engine: self.engine.clone(),
+            to,
+        };
         self.with_core(|core| core.submit(Box::new(job)));
         self.clean_up();
     }
@@ -238,7 +281,9 @@ impl Thread {
         loop {
             poll_fn(|cx| self.engine.mesh.inbox(self.index).poll_ready(cx)).await;
             for _ in 0..INBOX_BATCH {
-                let Some(message) = self.engine.mesh.inbox(self.index).pop() else { break };
+                let Some(message) = self.engine.mesh.inbox(self.index).pop() else {
+                    break;
+                };
                 self.handle(message);
             }
             tokio::task::yield_now().await;
@@ -248,9 +293,13 @@ impl Thread {
     fn handle(self: &Rc<Self>, message: Message) {
         match message {
             Message::Batch(batch, to) => self.run_batch(batch, to),
-            Message::BatchDone(reply, slot) => self.slots.borrow_mut().fill(slot, Slot::Batch(reply)),
+            Message::BatchDone(reply, slot) => {
+                self.slots.borrow_mut().fill(slot, Slot::Batch(reply))
+            }
             Message::Run(task) => task(self),
-            Message::Answer(answer, slot) => self.slots.borrow_mut().fill(slot, Slot::Answered(answer)),
+            Message::Answer(answer, slot) => {
+                self.slots.borrow_mut().fill(slot, Slot::Answered(answer))
+            }
             Message::Unanswered(slot) => self.slots.borrow_mut().give_up(slot),
         }
     }
@@ -274,7 +323,10 @@ impl Thread {
 
     /// Frees discarded values in slices, in a task of its own, if there are any.
     pub fn clean_up(self: &Rc<Self>) {
-        let waiting = self.core.as_ref().is_some_and(|core| core.borrow().space.garbage_len() > 0);
+        let waiting = self
+            .core
+            .as_ref()
+            .is_some_and(|core| core.borrow().space.garbage_len() > 0);
         if !waiting || self.cleaning.replace(true) {
             return;
         }
@@ -301,7 +353,10 @@ impl Job for BatchJob {
     fn step(&mut self, core: &mut ShardCore) -> Step {
         let step = self.batch.step(core);
         if step == Step::Done {
-            self.engine.mesh.post(self.to.thread, Message::BatchDone(self.batch.take_reply(), self.to.slot));
+            self.engine.mesh.post(
+                self.to.thread,
+                Message::BatchDone(self.batch.take_reply(), self.to.slot),
+            );
         }
         step
     }
@@ -321,13 +376,19 @@ pub struct Answer<R> {
 
 impl<R: Send + 'static> Answer<R> {
     fn new(engine: Arc<Engine>, to: ReplyTo) -> Answer<R> {
-        Answer { engine, to: Some(to), of: std::marker::PhantomData }
+        Answer {
+            engine,
+            to: Some(to),
+            of: std::marker::PhantomData,
+        }
     }
 
     /// Answers.
     pub fn send(mut self, answer: R) {
         if let Some(to) = self.to.take() {
-            self.engine.mesh.post(to.thread, Message::Answer(Box::new(answer), to.slot));
+            self.engine
+                .mesh
+                .post(to.thread, Message::Answer(Box::new(answer), to.slot));
         }
     }
 }
@@ -335,7 +396,9 @@ impl<R: Send + 'static> Answer<R> {
 impl<R> Drop for Answer<R> {
     fn drop(&mut self) {
         if let Some(to) = self.to.take() {
-            self.engine.mesh.post(to.thread, Message::Unanswered(to.slot));
+            self.engine
+                .mesh
+                .post(to.thread, Message::Unanswered(to.slot));
         }
     }
 }
@@ -376,7 +439,9 @@ impl<R: 'static> Future for Pending<R> {
 
     fn poll(self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<R> {
         self.slot.poll(cx).map(|slot| match slot {
-            Slot::Answered(answer) => *answer.downcast().expect("a call's answer has the call's type"),
+            Slot::Answered(answer) => *answer
+                .downcast()
+                .expect("a call's answer has the call's type"),
             _ => unreachable!("a call is answered once, and polled no more after that"),
         })
     }

@@ -22,7 +22,10 @@ impl WatchTable {
 
     /// Raises `flag` at the next change of the key.
     pub fn add(&mut self, db: DbIndex, key: &[u8], flag: DirtyFlag) {
-        self.watchers.entry((db, key.to_vec())).or_default().push(flag);
+        self.watchers
+            .entry((db, key.to_vec()))
+            .or_default()
+            .push(flag);
     }
 
     /// Takes all of this flag's registrations for the key away.
@@ -39,7 +42,9 @@ impl WatchTable {
     /// The key has changed.
     pub fn touch(&mut self, db: DbIndex, key: &[u8]) {
         if let Some(flags) = self.watchers.get(&(db, key.to_vec())) {
-            flags.iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
+            flags
+                .iter()
+                .for_each(|flag| flag.store(true, Ordering::Relaxed));
         }
     }
 
@@ -47,7 +52,9 @@ impl WatchTable {
     pub fn touch_where(&mut self, matches: impl Fn(DbIndex, &[u8]) -> bool) {
         for ((db, key), flags) in &self.watchers {
             if matches(*db, key) {
-                flags.iter().for_each(|flag| flag.store(true, Ordering::Relaxed));
+                flags
+                    .iter()
+                    .for_each(|flag| flag.store(true, Ordering::Relaxed));
             }
         }
     }

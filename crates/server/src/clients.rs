@@ -116,7 +116,13 @@ struct SessionState {
 
 impl ClientEntry {
     /// A client that has just connected.
-    pub fn new(id: u64, addr: SocketAddr, laddr: SocketAddr, fd: i32, kill: CancellationToken) -> ClientEntry {
+    pub fn new(
+        id: u64,
+        addr: SocketAddr,
+        laddr: SocketAddr,
+        fd: i32,
+        kill: CancellationToken,
+    ) -> ClientEntry {
         let now = damselfly_engine::thread::unix_ms();
         ClientEntry {
             id,
@@ -129,7 +135,11 @@ impl ClientEntry {
             replies: Cell::new(Replies::On),
             buffers: Cell::default(),
             active_at: Cell::new(now),
-            state: RefCell::new(SessionState { resp: 2, fd, ..SessionState::default() }),
+            state: RefCell::new(SessionState {
+                resp: 2,
+                fd,
+                ..SessionState::default()
+            }),
             kill,
         }
     }
@@ -143,7 +153,11 @@ impl ClientEntry {
 
     /// Notes that its replies are sent.
     pub(crate) fn sent(&self, output_size: usize) {
-        self.buffers.set(Buffers { output: 0, output_size, ..self.buffers.get() });
+        self.buffers.set(Buffers {
+            output: 0,
+            output_size,
+            ..self.buffers.get()
+        });
     }
 
     /// Notes the session's state, before somebody looks at it.
@@ -196,7 +210,11 @@ impl ClientEntry {
     pub fn line(&self, now: i64, table: &CommandTable) -> Vec<u8> {
         let state = self.state.borrow();
         let buffers = self.buffers.get();
-        let mut line = format!("id={} addr={} laddr={} fd={} name=", self.id, self.addr, self.laddr, state.fd).into_bytes();
+        let mut line = format!(
+            "id={} addr={} laddr={} fd={} name=",
+            self.id, self.addr, self.laddr, state.fd
+        )
+        .into_bytes();
         line.extend_from_slice(&state.name);
         let rest = format!(
             " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 \
@@ -212,7 +230,9 @@ impl ClientEntry {
             buffers.output_size,
             buffers.output,
             buffers.total() + size_of::<ClientEntry>(),
-            state.command.map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),
+            state
+                .command
+                .map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),
             state.resp,
         );
         line.extend_from_slice(rest.as_bytes());
@@ -232,7 +252,11 @@ impl ClientEntry {
         .into_iter()
         .flatten()
         .collect();
-        if letters.is_empty() { "N".to_owned() } else { letters }
+        if letters.is_empty() {
+            "N".to_owned()
+        } else {
+            letters
+        }
     }
 }
 
@@ -258,7 +282,10 @@ impl ClientTable {
     pub fn add(self: &Rc<Self>, entry: Rc<ClientEntry>) -> ClientGuard {
         let id = entry.id;
         self.clients.borrow_mut().insert(id, entry);
-        ClientGuard { table: self.clone(), id }
+        ClientGuard {
+            table: self.clone(),
+            id,
+        }
     }
 
     /// All clients, in the order of their ids.

@@ -2,8 +2,8 @@
 
 use crate::clients::{Buffers, ClientEntry, Replies};
 use crate::service::SessionHost;
-use damselfly_engine::{Begun, Pipeline, Session};
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
+use damselfly_engine::{Begun, Pipeline, Session};
 use smallvec::SmallVec;
 use std::io;
 use std::rc::Rc;
@@ -32,7 +32,12 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(stream: TcpStream, session: Session, host: Rc<SessionHost>, limits: RequestLimits) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    session: Session,
+    host: Rc<SessionHost>,
+    limits: RequestLimits,
+) {
     let mut connection = Connection {
         stream,
         session,
@@ -47,7 +52,9 @@ pub(crate) async fn serve(stream: TcpStream, session: Session, host: Rc<SessionH
         Ok(End::Upgraded) => connection.hand_over().await,
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
         Ok(End::Closed) => {}
-        Err(error) => tracing::debug!(id = connection.session.id, %error, "client connection failed"),
+        Err(error) => {
+            tracing::debug!(id = connection.session.id, %error, "client connection failed")
+        }
     }
 }
 
@@ -86,9 +93,14 @@ impl Connection {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = Vec::with_capacity(READ_BYTES);
         }
-        self.input.reserve(READ_BYTES.max(self.decoder.missing_bytes().min(READ_BYTES * 64)));
+        self.input
+            .reserve(READ_BYTES.max(self.decoder.missing_bytes().min(READ_BYTES * 64)));
         // The control connection of a replica ends with its link.
-        let link_ended = self.session.replica.as_ref().map(|replica| replica.session_ended());
+        let link_ended = self
+            .session
+            .replica
+            .as_ref()
+            .map(|replica| replica.session_ended());
         let link_ended = async {
             match link_ended {
                 Some(ended) => ended.await,
@@ -126,7 +138,9 @@ impl Connection {
                 Ok(used) => at += used,
                 Err(error) => {
                     let proto = self.session.proto;
-                    self.pipeline.reply(proto, |out: &mut ReplyWriter<'_>| out.protocol_error(&error));
+                    self.pipeline.reply(proto, |out: &mut ReplyWriter<'_>| {
+                        out.protocol_error(&error)
+                    });
                     break true;
                 }
             }
@@ -150,7 +164,14 @@ impl Connection {
     /// Reads a few requests ahead from `at` on, so that what they need can be fetched together, and runs them.
     /// How many bytes they were.
     async fn execute_ahead(&mut self, at: usize) -> Result<usize, ProtocolError> {
-        let Connection { session, pipeline, decoder, input, host, .. } = self;
+        let Connection {
+            session,
+            pipeline,
+            decoder,
+            input,
+            host,
+            ..
+        } = self;
         let mut requests: SmallVec<[(ArgVec<'_>, usize); 1]> = SmallVec::new();
         let mut read = at;
         let mut stopped = Ok(());
@@ -172,7 +193,9 @@ impl Connection {
             }
             requests.push((args, read));
         }
-        let end = run_requests(session, pipeline, &requests, &host.entry).await.unwrap_or(at);
+        let end = run_requests(session, pipeline, &requests, &host.entry)
+            .await
+            .unwrap_or(at);
         match stopped {
             Err(error) if end == requests.last().map_or(at, |(_, end)| *end) => Err(error),
             _ => Ok(end - at),
@@ -202,7 +225,10 @@ impl Connection {
     /// Lets whoever takes the socket serve it to its end.
     async fn hand_over(mut self) {
         if let Some(upgrade) = self.session.upgrade.take() {
-            self.host.entry.kind.set(crate::clients::ClientKind::Replica);
+            self.host
+                .entry
+                .kind
+                .set(crate::clients::ClientKind::Replica);
             upgrade(self.stream, self.input, self.host.entry.kill_token()).await;
         }
     }
@@ -232,7 +258,12 @@ async fn run_requests(
 }
 
 #[inline]
-async fn execute(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]], entry: &ClientEntry) {
+async fn execute(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    args: &[&[u8]],
+    entry: &ClientEntry,
+) {
     if entry.replies.get() != Replies::On {
         return execute_unanswered(session, pipeline, args, entry).await;
     }
@@ -245,7 +276,12 @@ async fn execute(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]],
 }
 
 /// Runs a request of a client that may not want its reply: alone, so that the reply can be told from others.
-async fn execute_unanswered(session: &mut Session, pipeline: &mut Pipeline, args: &[&[u8]], entry: &ClientEntry) {
+async fn execute_unanswered(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    args: &[&[u8]],
+    entry: &ClientEntry,
+) {
     session.finish(pipeline).await;
     let before = pipeline.out.len();
     if entry.replies.get() == Replies::SkipNext {

@@ -35,7 +35,9 @@ impl ServerFacts {
     /// A server of so many threads starts.
     pub fn new(threads: usize) -> ServerFacts {
         let random = RandomState::new();
-        let id: String = (0..3u8).map(|part| format!("{:016x}", random.hash_one((part, unix_ms())))).collect();
+        let id: String = (0..3u8)
+            .map(|part| format!("{:016x}", random.hash_one((part, unix_ms()))))
+            .collect();
         ServerFacts {
             run_id: id[..40].to_owned(),
             started: Instant::now(),
@@ -57,7 +59,11 @@ impl ServerFacts {
     /// Notes what one thread uses; the sum may be a new peak.
     fn note_memory(&self, thread: usize, bytes: u64) {
         self.used[thread].store(bytes, Ordering::Relaxed);
-        let sum = self.used.iter().map(|used| used.load(Ordering::Relaxed)).sum();
+        let sum = self
+            .used
+            .iter()
+            .map(|used| used.load(Ordering::Relaxed))
+            .sum();
         self.peak.fetch_max(sum, Ordering::Relaxed);
     }
 
@@ -131,7 +137,8 @@ impl ThreadCounters {
     /// Counts a write of so many bytes.
     pub fn wrote(&self, bytes: usize) {
         self.writes.set(self.writes.get() + 1);
-        self.output_bytes.set(self.output_bytes.get() + bytes as u64);
+        self.output_bytes
+            .set(self.output_bytes.get() + bytes as u64);
     }
 
     /// The rates of the last seconds.
@@ -145,7 +152,14 @@ impl ThreadCounters {
 
     /// Forgets all sums (CONFIG RESETSTAT).
     pub fn reset(&self) {
-        [&self.input_bytes, &self.output_bytes, &self.reads, &self.writes].into_iter().for_each(|sum| sum.set(0));
+        [
+            &self.input_bytes,
+            &self.output_bytes,
+            &self.reads,
+            &self.writes,
+        ]
+        .into_iter()
+        .for_each(|sum| sum.set(0));
     }
 
     fn sample(&self, commands: u64, elapsed: Duration) {
@@ -157,8 +171,14 @@ impl ThreadCounters {
 
 /// Bytes in use on a thread: its shard with what is kept of the journal, and the buffers of its clients.
 pub fn used_memory(thread: &Thread, server: &ServerThread) -> u64 {
-    let shard = thread.try_with_core(|core| core.space.store.used_memory() + core.journal.backlog_bytes());
-    let clients: usize = server.clients.entries().iter().map(|entry| entry.buffers.get().total()).sum();
+    let shard =
+        thread.try_with_core(|core| core.space.store.used_memory() + core.journal.backlog_bytes());
+    let clients: usize = server
+        .clients
+        .entries()
+        .iter()
+        .map(|entry| entry.buffers.get().total())
+        .sum();
     (shard.unwrap_or(0) + clients) as u64
 }
 
@@ -174,9 +194,14 @@ pub async fn watch_thread(thread: Rc<Thread>, server: Rc<ServerThread>) {
     let mut last = Instant::now();
     for tick in 0u64.. {
         timer.tick().await;
-        server.counters.sample(commands_run(&thread), last.elapsed());
+        server
+            .counters
+            .sample(commands_run(&thread), last.elapsed());
         last = Instant::now();
-        server.shared.facts.note_memory(thread.index, used_memory(&thread, &server));
+        server
+            .shared
+            .facts
+            .note_memory(thread.index, used_memory(&thread, &server));
         if tick % IDLE_SEARCH_TICKS == 0 {
             end_idle_clients(&server);
         }
@@ -191,7 +216,10 @@ fn end_idle_clients(server: &ServerThread) {
     }
     let now = unix_ms();
     let entries = server.clients.entries();
-    for entry in entries.iter().filter(|entry| entry.kind.get() == ClientKind::Normal) {
+    for entry in entries
+        .iter()
+        .filter(|entry| entry.kind.get() == ClientKind::Normal)
+    {
         if entry.idle_ms(now) > timeout_ms {
             tracing::debug!(id = entry.id, "closing an idle client");
             entry.kill();

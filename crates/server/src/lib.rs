@@ -41,6 +41,7 @@ mod settings;
 pub use builder::{Builder, Server, Service, Shared, StartError};
 pub use clients::{Buffers, ClientEntry, ClientGuard, ClientKind, ClientTable, Replies};
 pub use config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};
 pub use logging::init as init_logging;
@@ -49,6 +50,5 @@ pub use net::{
     listen, resolve_ipv4_first, tune,
 };
 pub use process::run;
-pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use service::{ServerThread, SessionHost};
 pub use settings::{GlobMatch, SettingError, Settings};

@@ -3,15 +3,15 @@
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
 use crate::commands::{COMMANDS, apply_changes};
+use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
-use crate::config::{Config, UnknownTypes};
 use crate::net::Accepted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
+use damselfly_engine::resp::RequestLimits;
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
-use damselfly_engine::resp::RequestLimits;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
@@ -45,7 +45,12 @@ impl ServerThread {
 
     /// The server's part of this thread, if it is there.
     pub fn on(thread: &Thread) -> Option<Rc<ServerThread>> {
-        thread.host.borrow().clone()?.downcast::<ServerThread>().ok()
+        thread
+            .host
+            .borrow()
+            .clone()?
+            .downcast::<ServerThread>()
+            .ok()
     }
 }
 
@@ -79,7 +84,11 @@ impl EngineService {
         };
         let running = Engine::start(options, COMMANDS)?;
         if let Some(primary) = &config.replicaof {
-            running.engine().replication().link.begin_as_replica(&primary.host, primary.port);
+            running
+                .engine()
+                .replication()
+                .link
+                .begin_as_replica(&primary.host, primary.port);
         }
         apply_changes(&shared.settings, running.engine());
         for thread in 0..running.engine().mesh.threads() {
@@ -87,15 +96,26 @@ impl EngineService {
             let task = move |thread: &Rc<Thread>| drop(ServerThread::of(thread, &shared));
             running.engine().mesh.run_on(thread, Box::new(task));
         }
-        Ok(EngineService { running, shared: shared.clone(), next_thread: AtomicUsize::new(0) })
+        Ok(EngineService {
+            running,
+            shared: shared.clone(),
+            next_thread: AtomicUsize::new(0),
+        })
     }
 }
 
 /// What the configuration says of replication.
 pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let auth = given(&config.masterauth).map(|password| Credentials { user: given(&config.masteruser), password });
-    let port = if config.announce_port != 0 { config.announce_port } else { u16::try_from(config.port).unwrap_or(0) };
+    let auth = given(&config.masterauth).map(|password| Credentials {
+        user: given(&config.masteruser),
+        password,
+    });
+    let port = if config.announce_port != 0 {
+        config.announce_port
+    } else {
+        u16::try_from(config.port).unwrap_or(0)
+    };
     ReplicationOptions {
         replica: ReplicaConfig {
             auth,
@@ -108,7 +128,8 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
             ..ReplicaConfig::default()
         },
         primary: PrimaryConfig {
-            output_limit: usize::try_from(config.replication_stream_output_limit).unwrap_or(usize::MAX),
+            output_limit: usize::try_from(config.replication_stream_output_limit)
+                .unwrap_or(usize::MAX),
             replication_timeout_ms: config.replication_timeout_ms,
             ..PrimaryConfig::default()
         },
@@ -132,7 +153,12 @@ impl Service for EngineService {
 }
 
 async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) {
-    let Accepted { stream, peer, local, slot } = accepted;
+    let Accepted {
+        stream,
+        peer,
+        local,
+        slot,
+    } = accepted;
     let fd = stream.as_raw_fd();
     let stream = match tokio::net::TcpStream::from_std(stream) {
         Ok(stream) => stream,
@@ -141,7 +167,13 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let config = shared.settings.load();
     let server = ServerThread::of(&thread, &shared);
     let mut session = Session::new(thread, Rc::new(()));
-    let entry = Rc::new(ClientEntry::new(session.id, peer, local, fd, shared.stop.child_token()));
+    let entry = Rc::new(ClientEntry::new(
+        session.id,
+        peer,
+        local,
+        fd,
+        shared.stop.child_token(),
+    ));
     let _listed = server.clients.add(entry.clone());
     let host = Rc::new(SessionHost { server, entry });
     session.host = host.clone();
@@ -164,4 +196,3 @@ impl Builder {
         self.start_with(EngineService::start)
     }
 }
-

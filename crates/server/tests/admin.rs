@@ -18,7 +18,11 @@ impl Client {
     fn connect(server: &Server) -> Client {
         let stream = TcpStream::connect(server.address().unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { stream, decoder: ReplyDecoder::new(ReplyLimits::default()), rest: Vec::new() }
+        Client {
+            stream,
+            decoder: ReplyDecoder::new(ReplyLimits::default()),
+            rest: Vec::new(),
+        }
     }
 
     fn send(&mut self, line: &str) {
@@ -39,7 +43,10 @@ impl Client {
                 return reply;
             }
             let mut bytes = [0; 16384];
-            let read = self.stream.read(&mut bytes).expect("an answer or an end in time");
+            let read = self
+                .stream
+                .read(&mut bytes)
+                .expect("an answer or an end in time");
             if read == 0 {
                 return None;
             }
@@ -49,13 +56,16 @@ impl Client {
 
     fn call(&mut self, line: &str) -> Reply {
         self.send(line);
-        self.receive().unwrap_or_else(|| panic!("closed instead of an answer to {line}"))
+        self.receive()
+            .unwrap_or_else(|| panic!("closed instead of an answer to {line}"))
     }
 
     /// The reply as text: a string, or an error with its minus sign.
     fn text(&mut self, line: &str) -> String {
         let reply = self.call(line);
-        let error = reply.as_error().map(|error| format!("-{}", String::from_utf8_lossy(error)));
+        let error = reply
+            .as_error()
+            .map(|error| format!("-{}", String::from_utf8_lossy(error)));
         error.unwrap_or_else(|| match reply.as_integer() {
             Some(number) => number.to_string(),
             None => String::from_utf8_lossy(reply.as_text().unwrap_or_default()).into_owned(),
@@ -65,8 +75,12 @@ impl Client {
     /// The value of a field of INFO.
     fn info(&mut self, section: &str, field: &str) -> String {
         let text = self.text(&format!("INFO {section}"));
-        let found = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        found.unwrap_or_else(|| panic!("no {field} in {text}")).to_owned()
+        let found = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        found
+            .unwrap_or_else(|| panic!("no {field} in {text}"))
+            .to_owned()
     }
 
     fn local(&self) -> SocketAddr {
@@ -96,20 +110,45 @@ fn clients_of_all_threads_are_listed_and_killed() {
         assert_eq!(other.text(&format!("CLIENT SETNAME c{index}")), "OK");
     }
     let list = me.text("CLIENT LIST");
-    let ids: Vec<u64> = list.lines().map(|line| line[3..line.find(' ').unwrap()].parse().unwrap()).collect();
+    let ids: Vec<u64> = list
+        .lines()
+        .map(|line| line[3..line.find(' ').unwrap()].parse().unwrap())
+        .collect();
     assert!(ids.len() == 6 && ids.is_sorted(), "{list}");
-    assert!(list.contains("cmd=client|list") && list.contains("name=c4") && list.contains("cmd=client|setname"));
-    assert_eq!(me.text(&format!("CLIENT LIST ID {} {}", ids[2], ids[1])).lines().count(), 2);
+    assert!(
+        list.contains("cmd=client|list")
+            && list.contains("name=c4")
+            && list.contains("cmd=client|setname")
+    );
+    assert_eq!(
+        me.text(&format!("CLIENT LIST ID {} {}", ids[2], ids[1]))
+            .lines()
+            .count(),
+        2
+    );
 
     assert_eq!(me.text(&format!("CLIENT KILL {}", others[2].local())), "OK");
     assert_eq!(others[2].receive(), None);
-    assert_eq!(me.text(&format!("CLIENT KILL {}", others[2].local())), "-ERR No such client");
+    assert_eq!(
+        me.text(&format!("CLIENT KILL {}", others[2].local())),
+        "-ERR No such client"
+    );
     assert_eq!(me.text("CLIENT KILL TYPE replica"), "0");
     assert_eq!(me.text("CLIENT KILL TYPE normal SKIPME yes"), "4");
-    assert!([0, 1, 3, 4].into_iter().all(|index: usize| others[index].receive().is_none()));
-    eventually("only one client is left", || me.info("clients", "connected_clients") == "1");
+    assert!(
+        [0, 1, 3, 4]
+            .into_iter()
+            .all(|index: usize| others[index].receive().is_none())
+    );
+    eventually("only one client is left", || {
+        me.info("clients", "connected_clients") == "1"
+    });
     let id = me.text("CLIENT ID");
-    assert_eq!(me.text(&format!("CLIENT KILL ID {id} SKIPME no")), "1", "whoever kills itself still gets the reply");
+    assert_eq!(
+        me.text(&format!("CLIENT KILL ID {id} SKIPME no")),
+        "1",
+        "whoever kills itself still gets the reply"
+    );
     assert_eq!(me.receive(), None);
 }
 
@@ -117,7 +156,15 @@ fn clients_of_all_threads_are_listed_and_killed() {
 fn replies_that_are_not_wanted_are_left_out() {
     let server = server();
     let mut client = Client::connect(&server);
-    for line in ["CLIENT REPLY SKIP", "SET a 1", "ECHO one", "CLIENT REPLY OFF", "INCR a", "PING", "CLIENT REPLY ON"] {
+    for line in [
+        "CLIENT REPLY SKIP",
+        "SET a 1",
+        "ECHO one",
+        "CLIENT REPLY OFF",
+        "INCR a",
+        "PING",
+        "CLIENT REPLY ON",
+    ] {
         client.send(line);
     }
     assert_eq!(client.receive().unwrap().as_text(), Some(&b"one"[..]));
@@ -135,14 +182,22 @@ fn hello_switches_the_protocol_behind_earlier_replies() {
     client.send("HELLO 3 SETNAME me");
     client.send("GET missing");
     (0..20).for_each(|_| assert_eq!(client.receive(), Some(Reply::Null)));
-    let Some(Reply::Map(hello)) = client.receive() else { panic!("HELLO 3 answers a map") };
+    let Some(Reply::Map(hello)) = client.receive() else {
+        panic!("HELLO 3 answers a map")
+    };
     assert_eq!(hello.len(), 7);
     assert_eq!(hello[2].1.as_integer(), Some(3));
     assert_eq!(client.receive(), Some(Reply::Null));
     assert_eq!(client.text("CLIENT GETNAME"), "me");
     assert_eq!(client.text("RESET"), "RESET");
     assert_eq!(client.text("CLIENT GETNAME"), "");
-    assert_eq!(client.call("CONFIG GET timeout").as_items().map(<[Reply]>::len), Some(2));
+    assert_eq!(
+        client
+            .call("CONFIG GET timeout")
+            .as_items()
+            .map(<[Reply]>::len),
+        Some(2)
+    );
     assert_eq!(client.text("QUIT"), "OK");
     assert_eq!(client.receive(), None);
 }
@@ -158,7 +213,10 @@ fn config_set_takes_effect_before_its_reply() {
     assert_eq!(client.text("CONFIG SET maxmemory 0"), "OK");
     assert_eq!(client.text("SET key x"), "OK");
     assert_eq!(client.text("CONFIG SET repl-backlog-size 2mb"), "OK");
-    assert_eq!(client.info("replication", "repl_backlog_size"), (2 << 20).to_string());
+    assert_eq!(
+        client.info("replication", "repl_backlog_size"),
+        (2 << 20).to_string()
+    );
     let mut idle = Client::connect(&server);
     assert_eq!(idle.text("CONFIG SET timeout 1"), "OK");
     assert_eq!(idle.receive(), None, "closed because it is idle");
@@ -184,18 +242,55 @@ fn info_counts_what_happened() {
     client.call("MGET key:1 key:2 key:3 key:4 key:5");
     assert_eq!(client.info("stats", "keyspace_hits"), "15");
     assert_eq!(client.info("stats", "keyspace_misses"), "10");
-    assert!(client.info("keyspace", "db0").starts_with("keys=10,expires=1,avg_ttl=9"));
+    assert!(
+        client
+            .info("keyspace", "db0")
+            .starts_with("keys=10,expires=1,avg_ttl=9")
+    );
     let calls = |line: String| line.split(',').next().unwrap().to_owned();
-    assert_eq!(calls(client.info("commandstats", "cmdstat_get")), "calls=20");
-    assert_eq!(calls(client.info("commandstats", "cmdstat_mget")), "calls=1", "one call, whatever its shards");
-    assert!(client.info("commandstats", "cmdstat_get").ends_with("rejected_calls=1,failed_calls=0"));
-    assert!(client.info("commandstats", "cmdstat_lpush").ends_with("rejected_calls=0,failed_calls=1"));
+    assert_eq!(
+        calls(client.info("commandstats", "cmdstat_get")),
+        "calls=20"
+    );
+    assert_eq!(
+        calls(client.info("commandstats", "cmdstat_mget")),
+        "calls=1",
+        "one call, whatever its shards"
+    );
+    assert!(
+        client
+            .info("commandstats", "cmdstat_get")
+            .ends_with("rejected_calls=1,failed_calls=0")
+    );
+    assert!(
+        client
+            .info("commandstats", "cmdstat_lpush")
+            .ends_with("rejected_calls=0,failed_calls=1")
+    );
     assert_eq!(client.info("errorstats", "errorstat_WRONGTYPE"), "count=1");
     assert_eq!(client.info("errorstats", "errorstat_ERR"), "count=2");
-    assert!(client.info("latencystats", "latency_percentiles_usec_set").starts_with("p50="));
-    assert!(client.info("memory", "used_memory_rss").parse::<u64>().unwrap() > 1 << 20);
-    assert!(client.info("memory", "used_memory_peak").parse::<u64>().unwrap() > 0);
-    eventually("a rate is sampled", || client.info("stats", "instantaneous_ops_per_sec") != "0");
+    assert!(
+        client
+            .info("latencystats", "latency_percentiles_usec_set")
+            .starts_with("p50=")
+    );
+    assert!(
+        client
+            .info("memory", "used_memory_rss")
+            .parse::<u64>()
+            .unwrap()
+            > 1 << 20
+    );
+    assert!(
+        client
+            .info("memory", "used_memory_peak")
+            .parse::<u64>()
+            .unwrap()
+            > 0
+    );
+    eventually("a rate is sampled", || {
+        client.info("stats", "instantaneous_ops_per_sec") != "0"
+    });
     assert_eq!(client.text("CONFIG RESETSTAT"), "OK");
     assert_eq!(client.info("stats", "keyspace_hits"), "0");
     assert!(!client.text("INFO commandstats").contains("cmdstat_set"));
@@ -207,9 +302,22 @@ fn info_shows_the_sections_that_are_asked_for() {
     let mut client = Client::connect(&server);
     let mut titles = |line: &str| -> Vec<String> {
         let text = client.text(line);
-        text.lines().filter_map(|line| line.strip_prefix("# ")).map(str::to_owned).collect()
+        text.lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .map(str::to_owned)
+            .collect()
     };
-    let default = ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats"];
+    let default = [
+        "Server",
+        "Clients",
+        "Memory",
+        "Persistence",
+        "Stats",
+        "Replication",
+        "CPU",
+        "Modules",
+        "Errorstats",
+    ];
     assert_eq!(titles("INFO")[..9], default);
     assert_eq!(titles("INFO default"), titles("INFO"));
     assert_eq!(titles("INFO everything").len(), 13);
@@ -224,7 +332,10 @@ fn shutdown_ends_the_server_and_its_connections() {
     let (mut client, mut other) = (Client::connect(&server), Client::connect(&server));
     assert_eq!(other.text("PING"), "PONG");
     assert_eq!(client.text("SHUTDOWN LATER"), "-ERR syntax error");
-    assert_eq!(client.text("SHUTDOWN SAVE"), "-ERR Errors trying to SHUTDOWN. Check logs.");
+    assert_eq!(
+        client.text("SHUTDOWN SAVE"),
+        "-ERR Errors trying to SHUTDOWN. Check logs."
+    );
     client.send("SHUTDOWN NOSAVE");
     assert_eq!(client.receive(), None);
     server.wait();

@@ -25,9 +25,17 @@ struct Client {
 
 impl Client {
     fn connect(server: &Server) -> Result<Client, Box<dyn Error>> {
-        let stream = TcpStream::connect(server.address().ok_or("the server listens on no TCP port")?)?;
+        let stream = TcpStream::connect(
+            server
+                .address()
+                .ok_or("the server listens on no TCP port")?,
+        )?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Client { stream, decoder: ReplyDecoder::new(ReplyLimits::default()), rest: Vec::new() })
+        Ok(Client {
+            stream,
+            decoder: ReplyDecoder::new(ReplyLimits::default()),
+            rest: Vec::new(),
+        })
     }
 
     /// Sends all commands at once, and gives their replies in their order.
@@ -70,7 +78,10 @@ fn text(reply: &Reply) -> String {
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Two threads with a shard each, on a free port of 127.0.0.1. It answers when `start` returns.
-    let server = Builder::new().threads(2).configure(|config| config.maxmemory = 64 << 20).start()?;
+    let server = Builder::new()
+        .threads(2)
+        .configure(|config| config.maxmemory = 64 << 20)
+        .start()?;
     println!("a server listens on {}", server.address().ok_or("no TCP")?);
 
     let mut client = Client::connect(&server)?;
@@ -85,14 +96,32 @@ fn main() -> Result<(), Box<dyn Error>> {
         &["MGET", "greeting", "visits"],
     ])?;
     assert_eq!(replies[2].as_integer(), Some(42));
-    let both: Vec<_> = replies[4].as_items().unwrap_or_default().iter().map(text).collect();
+    let both: Vec<_> = replies[4]
+        .as_items()
+        .unwrap_or_default()
+        .iter()
+        .map(text)
+        .collect();
     assert_eq!(both, ["hello", "42"]);
-    let replies = client.pipeline(&[&["MULTI"], &["DEL", "greeting"], &["DECR", "visits"], &["EXEC"]])?;
-    assert_eq!(replies[3].as_items().and_then(|items| items[1].as_integer()), Some(41));
+    let replies = client.pipeline(&[
+        &["MULTI"],
+        &["DEL", "greeting"],
+        &["DECR", "visits"],
+        &["EXEC"],
+    ])?;
+    assert_eq!(
+        replies[3]
+            .as_items()
+            .and_then(|items| items[1].as_integer()),
+        Some(41)
+    );
     println!("commands and transactions answer");
 
     // The settings are the program's as well as the clients'.
-    assert_eq!(text(&client.call(&["CONFIG", "SET", "maxmemory", "32mb"])?), "OK");
+    assert_eq!(
+        text(&client.call(&["CONFIG", "SET", "maxmemory", "32mb"])?),
+        "OK"
+    );
     assert_eq!(server.settings().load().maxmemory, 32 << 20);
     let info = text(&client.call(&["INFO", "memory"])?);
     assert!(info.contains("maxmemory:33554432\r\n"), "{info}");
@@ -107,7 +136,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Ended by a client: the program may wait for that.
     let server = Builder::new().threads(1).start()?;
     let mut client = Client::connect(&server)?;
-    assert!(client.call(&["SHUTDOWN", "NOSAVE"]).is_err(), "the connection ends with the server");
+    assert!(
+        client.call(&["SHUTDOWN", "NOSAVE"]).is_err(),
+        "the connection ends with the server"
+    );
     server.wait();
     println!("servers end when they are told to");
     Ok(())

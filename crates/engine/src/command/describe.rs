@@ -66,7 +66,10 @@ impl Command {
         let of_family = |name| !self.is_container() && self.group.category() == Some(name);
         let admin = says(Flags::ADMIN) || says(Flags::ACL_ADMIN);
         [
-            (of_family("@keyspace") || says(Flags::ACL_KEYSPACE), "@keyspace"),
+            (
+                of_family("@keyspace") || says(Flags::ACL_KEYSPACE),
+                "@keyspace",
+            ),
             (self.is_read(), "@read"),
             (self.is_write(), "@write"),
             (of_family("@set"), "@set"),
@@ -78,7 +81,10 @@ impl Command {
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
             (admin || says(Flags::DANGEROUS), "@dangerous"),
-            (of_family("@connection") || says(Flags::ACL_CONNECTION), "@connection"),
+            (
+                of_family("@connection") || says(Flags::ACL_CONNECTION),
+                "@connection",
+            ),
             (of_family("@transaction"), "@transaction"),
         ]
         .into_iter()
@@ -92,22 +98,47 @@ impl Command {
         let (first, others) = self.access_parts();
         match self.keys {
             Keys::None => Vec::new(),
-            Keys::Range { first: at, last, step } => {
+            Keys::Range {
+                first: at,
+                last,
+                step,
+            } => {
                 let (at, last, step) = (i64::from(at), i64::from(last), i64::from(step));
-                let range = |from| KeySpec::Range { first: from, last: if last < 0 { last } else { last - from }, step };
+                let range = |from| KeySpec::Range {
+                    first: from,
+                    last: if last < 0 { last } else { last - from },
+                    step,
+                };
                 match others {
                     None => vec![(range(at), words(first))],
                     Some(others) => {
-                        let one = KeySpec::Range { first: at, last: 0, step };
+                        let one = KeySpec::Range {
+                            first: at,
+                            last: 0,
+                            step,
+                        };
                         vec![(one, words(first)), (range(at + step), words(others))]
                     }
                 }
             }
-            Keys::Counted { count, first: at, extra } => {
-                let counted = KeySpec::Counted { count: count.into(), first: i64::from(at) - i64::from(count) };
-                let one = (extra > 0).then_some(KeySpec::Range { first: extra.into(), last: 0, step: 1 });
+            Keys::Counted {
+                count,
+                first: at,
+                extra,
+            } => {
+                let counted = KeySpec::Counted {
+                    count: count.into(),
+                    first: i64::from(at) - i64::from(count),
+                };
+                let one = (extra > 0).then_some(KeySpec::Range {
+                    first: extra.into(),
+                    last: 0,
+                    step: 1,
+                });
                 let one = one.map(|one| (one, words(first)));
-                one.into_iter().chain([(counted, words(others.unwrap_or(first)))]).collect()
+                one.into_iter()
+                    .chain([(counted, words(others.unwrap_or(first)))])
+                    .collect()
             }
             Keys::Custom(_) => vec![(KeySpec::Unknown, words(first))],
         }
@@ -120,7 +151,9 @@ impl Command {
             "" if stores => ("OW update", Some("RO access")),
             "" if self.is_write() => ("RW access update", None),
             "" => ("RO access", None),
-            access => access.split_once(';').map_or((access, None), |(first, others)| (first, Some(others))),
+            access => access
+                .split_once(';')
+                .map_or((access, None), |(first, others)| (first, Some(others))),
         }
     }
 
@@ -157,32 +190,84 @@ mod tests {
             for (_, words) in row.key_specs() {
                 let (mode, more) = words.split_first().expect("at least a mode");
                 assert!(MODES.contains(mode), "{}: {mode}", row.name);
-                assert!(more.iter().all(|word| MORE.contains(word)), "{}: {more:?}", row.name);
-                assert!(row.is_write() || *mode == "RO", "{} reads, and yet {mode}", row.name);
+                assert!(
+                    more.iter().all(|word| MORE.contains(word)),
+                    "{}: {more:?}",
+                    row.name
+                );
+                assert!(
+                    row.is_write() || *mode == "RO",
+                    "{} reads, and yet {mode}",
+                    row.name
+                );
             }
             let writes = row.key_specs().iter().any(|(_, words)| words[0] != "RO");
-            assert!(!row.is_write() || writes || row.key_specs().is_empty(), "{} writes no key", row.name);
+            assert!(
+                !row.is_write() || writes || row.key_specs().is_empty(),
+                "{} writes no key",
+                row.name
+            );
         }
     }
 
     #[test]
     fn rows_are_complete() {
         for row in all() {
-            assert!(row.arity != 0 && !row.summary.is_empty() && row.since.contains('.'), "{}", row.name);
-            assert!(row.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", row.name);
+            assert!(
+                row.arity != 0 && !row.summary.is_empty() && row.since.contains('.'),
+                "{}",
+                row.name
+            );
+            assert!(
+                row.name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{}",
+                row.name
+            );
             assert!(!row.hint_words().contains(&""), "{}", row.name);
             let mut names: Vec<_> = row.subcommands.iter().map(|sub| sub.name).collect();
             names.sort_unstable();
-            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{} has a subcommand twice", row.name);
+            assert!(
+                names.windows(2).all(|pair| pair[0] != pair[1]),
+                "{} has a subcommand twice",
+                row.name
+            );
         }
     }
 
     #[test]
     fn specifications_of_one_key_and_of_several() {
         let row = |name: &str| all().find(|row| row.name == name).expect("a row");
-        assert_eq!(row("get").key_specs(), [(KeySpec::Range { first: 1, last: 0, step: 1 }, vec!["RO", "access"])]);
+        assert_eq!(
+            row("get").key_specs(),
+            [(
+                KeySpec::Range {
+                    first: 1,
+                    last: 0,
+                    step: 1
+                },
+                vec!["RO", "access"]
+            )]
+        );
         let store = row("zunionstore").key_specs();
-        assert_eq!(store[0], (KeySpec::Range { first: 1, last: 0, step: 1 }, vec!["OW", "update"]));
-        assert_eq!(store[1], (KeySpec::Counted { count: 2, first: 1 }, vec!["RO", "access"]));
+        assert_eq!(
+            store[0],
+            (
+                KeySpec::Range {
+                    first: 1,
+                    last: 0,
+                    step: 1
+                },
+                vec!["OW", "update"]
+            )
+        );
+        assert_eq!(
+            store[1],
+            (
+                KeySpec::Counted { count: 2, first: 1 },
+                vec!["RO", "access"]
+            )
+        );
     }
 }

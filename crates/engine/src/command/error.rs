@@ -66,7 +66,14 @@ impl CommandError {
 
     /// An error that repeats an argument between two texts, as Redis does: its bytes as they are, up to a NUL.
     pub fn echo(before: &str, argument: &[u8], after: &str) -> CommandError {
-        CommandError::Echo([before.as_bytes(), echoed(argument, usize::MAX), after.as_bytes()].concat())
+        CommandError::Echo(
+            [
+                before.as_bytes(),
+                echoed(argument, usize::MAX),
+                after.as_bytes(),
+            ]
+            .concat(),
+        )
     }
 
     /// The bytes that go to the client.
@@ -91,7 +98,10 @@ mod tests {
 
     #[test]
     fn echoes_are_raw_and_end_at_a_nul() {
-        assert_eq!(CommandError::echo("ERR '", b"\xff\0x", "'").reply(), &b"ERR '\xff'"[..]);
+        assert_eq!(
+            CommandError::echo("ERR '", b"\xff\0x", "'").reply(),
+            &b"ERR '\xff'"[..]
+        );
         assert_eq!((echoed(b"abc", 2), echoed(b"", 2)), (&b"ab"[..], &b""[..]));
         assert_eq!(CommandError::Syntax.reply(), &b"ERR syntax error"[..]);
     }

@@ -35,13 +35,29 @@ pub enum Keys {
 
 impl Keys {
     /// One key, the first argument.
-    pub const ONE: Keys = Keys::Range { first: 1, last: 1, step: 1 };
+    pub const ONE: Keys = Keys::Range {
+        first: 1,
+        last: 1,
+        step: 1,
+    };
     /// Two keys, the first and the second argument.
-    pub const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
+    pub const TWO: Keys = Keys::Range {
+        first: 1,
+        last: 2,
+        step: 1,
+    };
     /// Every argument is a key.
-    pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
+    pub const ALL: Keys = Keys::Range {
+        first: 1,
+        last: -1,
+        step: 1,
+    };
     /// Keys and values in turn.
-    pub const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
+    pub const PAIRS: Keys = Keys::Range {
+        first: 1,
+        last: -1,
+        step: 2,
+    };
 
     /// The positions of the keys of this command line.
     ///
@@ -51,7 +67,11 @@ impl Keys {
         match *self {
             Keys::None => Ok(KeyPositions::new()),
             Keys::Range { first, last, step } => range(args, first, last, step),
-            Keys::Counted { count, first, extra } => counted(args, count, first, extra),
+            Keys::Counted {
+                count,
+                first,
+                extra,
+            } => counted(args, count, first, extra),
             Keys::Custom(find) => find(args),
         }
     }
@@ -59,7 +79,9 @@ impl Keys {
     /// The only key, where the specification is one key at a fixed place.
     pub fn single<'a>(&self, args: &[&'a [u8]]) -> Option<&'a [u8]> {
         match *self {
-            Keys::Range { first: 1, last: 1, .. } => args.get(1).copied(),
+            Keys::Range {
+                first: 1, last: 1, ..
+            } => args.get(1).copied(),
             _ => None,
         }
     }
@@ -91,15 +113,27 @@ impl Keys {
 /// Where keys stand in groups with other arguments, the last group must be whole.
 fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, CommandError> {
     if last == first as i8 {
-        return Ok((usize::from(first) < args.len()).then_some(first.into()).into_iter().collect());
+        return Ok((usize::from(first) < args.len())
+            .then_some(first.into())
+            .into_iter()
+            .collect());
     }
     let len = args.len() as i64;
     let (first, step) = (i64::from(first), i64::from(step.max(1)));
     if last < 0 && step > 1 && (len - first) % step != 0 {
-        return Err(CommandError::Arity(String::from_utf8_lossy(args[0]).to_ascii_lowercase()));
+        return Err(CommandError::Arity(
+            String::from_utf8_lossy(args[0]).to_ascii_lowercase(),
+        ));
     }
-    let last = if last < 0 { len + i64::from(last) } else { i64::from(last) };
-    Ok((first..=last.min(len - 1)).step_by(step as usize).map(|at| at as u32).collect())
+    let last = if last < 0 {
+        len + i64::from(last)
+    } else {
+        i64::from(last)
+    };
+    Ok((first..=last.min(len - 1))
+        .step_by(step as usize)
+        .map(|at| at as u32)
+        .collect())
 }
 
 /// The number at the start of a text as C's `atoi` reads it, which Redis finds keys with.
@@ -111,7 +145,11 @@ fn leading_integer(text: &[u8]) -> i64 {
         digits => (false, digits),
     };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let number = digits.fold(0i64, |number, byte| number.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+    let number = digits.fold(0i64, |number, byte| {
+        number
+            .saturating_mul(10)
+            .saturating_add(i64::from(byte - b'0'))
+    });
     if negative { -number } else { number }
 }
 

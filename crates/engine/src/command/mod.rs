@@ -24,7 +24,8 @@ pub type ReadHandler = fn(&mut ReadContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) 
 /// A handler whose command line is its own effect.
 pub type WriteHandler = fn(&mut WriteContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
 /// A handler that says what its effects are.
-pub type RewriteHandler = fn(&mut RewriteContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
+pub type RewriteHandler =
+    fn(&mut RewriteContext<'_>, &[&[u8]], &mut ReplyWriter<'_>) -> CommandResult;
 
 /// The kind of a command. It fixes mutability and journalling, so that the two can't disagree.
 #[derive(Clone, Copy)]
@@ -273,7 +274,10 @@ impl Command {
 
     /// Whether it can change data.
     pub fn is_write(&self) -> bool {
-        matches!(self.handler, Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_))
+        matches!(
+            self.handler,
+            Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_)
+        )
     }
 
     /// Whether it looks at its keys in other databases than the connection's.
@@ -290,6 +294,10 @@ impl Command {
     pub fn accepts(&self, count: usize) -> bool {
         let count = count as i64;
         let arity = i64::from(self.arity);
-        if arity >= 0 { count == arity } else { count >= -arity }
+        if arity >= 0 {
+            count == arity
+        } else {
+            count >= -arity
+        }
     }
 }

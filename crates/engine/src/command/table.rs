@@ -38,7 +38,12 @@ impl CommandTable {
 
     /// The name of a row, with that of its container before it: `client|list`.
     pub fn full_name(&self, row: &Command) -> String {
-        let holds = |container: &&&Command| container.subcommands.iter().any(|sub| std::ptr::eq(sub, row));
+        let holds = |container: &&&Command| {
+            container
+                .subcommands
+                .iter()
+                .any(|sub| std::ptr::eq(sub, row))
+        };
         match self.rows.iter().find(holds) {
             Some(container) => format!("{}|{}", container.name, row.name),
             None => row.name.to_owned(),
@@ -54,6 +59,8 @@ impl CommandTable {
 impl Command {
     /// The subcommand of this name, whatever its case.
     pub fn subcommand(&self, name: &[u8]) -> Option<&'static Command> {
-        self.subcommands.iter().find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
+        self.subcommands
+            .iter()
+            .find(|row| row.name.as_bytes().eq_ignore_ascii_case(name))
     }
 }

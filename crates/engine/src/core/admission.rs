@@ -16,12 +16,22 @@ impl ShardCore {
     }
 
     /// Whether a command on these keys, outside of any transaction, may run now.
-    pub(super) fn admits(&self, row: &Command, db: DbIndex, args: &[&[u8]], keys: &KeyPositions) -> Step {
+    pub(super) fn admits(
+        &self,
+        row: &Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+    ) -> Step {
         if self.is_calm() {
             return Step::Done;
         }
         let write = row.is_write();
-        let mode = if write { LockMode::Exclusive } else { LockMode::Shared };
+        let mode = if write {
+            LockMode::Exclusive
+        } else {
+            LockMode::Shared
+        };
         let held = !matches!(self.freeze, Freeze::None)
             || (keys.is_empty() && self.locks.is_global())
             || (write && self.is_over_budget());
@@ -29,7 +39,9 @@ impl ShardCore {
             || keys.iter().any(|at| {
                 let key = args[*at as usize];
                 let hash = key_hash(key);
-                self.locks.conflicts(hash, mode) || self.parked.waits_for(hash) || (write && self.is_blocked_for(row, db, key))
+                self.locks.conflicts(hash, mode)
+                    || self.parked.waits_for(hash)
+                    || (write && self.is_blocked_for(row, db, key))
             });
         if waits { Step::Parked } else { Step::Done }
     }
@@ -49,7 +61,11 @@ impl ShardCore {
             return false;
         }
         let mut blocked = false;
-        let intent = if self.space.store.get(db, key).is_some() { Intent::Update } else { Intent::Insert };
+        let intent = if self.space.store.get(db, key).is_some() {
+            Intent::Update
+        } else {
+            Intent::Insert
+        };
         self.space.store.prepare(db, key, intent, &mut |bucket| {
             blocked |= self.space.snapshots.would_park(&bucket);
         });

@@ -5,7 +5,7 @@ use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions
 use crate::context::{Effects, ReadContext, RewriteContext, WriteContext};
 use crate::keyspace::{EventClass, Keyspace};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::{DbIndex};
+use damselfly_store::DbIndex;
 
 impl ShardCore {
     /// Tries a command whose keys all live here, and journals it. The reply goes to `out` when it is done.
@@ -92,12 +92,22 @@ impl ShardCore {
     ) -> CommandResult {
         self.commands_run += 1;
         if row.flags.has(crate::command::Flags::DENY_OOM) && self.is_out_of_memory() {
-            return Err(CommandError::text("OOM command not allowed when used memory > 'maxmemory'."));
+            return Err(CommandError::text(
+                "OOM command not allowed when used memory > 'maxmemory'.",
+            ));
         }
         for at in keys {
             self.expire_before_write(db, args[*at as usize], effects);
         }
-        write(&mut self.space, row, db, args, effects, self.is_replica, out)
+        write(
+            &mut self.space,
+            row,
+            db,
+            args,
+            effects,
+            self.is_replica,
+            out,
+        )
     }
 
     fn is_out_of_memory(&self) -> bool {
@@ -109,7 +119,11 @@ impl ShardCore {
     fn expire_before_write(&mut self, db: DbIndex, key: &[u8], effects: &mut Effects) {
         if !self.is_replica
             && self.space.store.expires_len(db) > 0
-            && self.space.store.get(db, key).is_some_and(|entry| self.space.has_passed(entry.expire_at()))
+            && self
+                .space
+                .store
+                .get(db, key)
+                .is_some_and(|entry| self.space.has_passed(entry.expire_at()))
         {
             delete_expired(&mut self.space, db, key, effects);
         }
@@ -122,7 +136,12 @@ impl ShardCore {
 
     /// Appends one contiguous run of records.
     pub(super) fn journal_effects(&mut self, mut effects: Effects, txid: u64, shards: u16) {
-        effects.journal(&mut self.journal, txid, shards, self.space.now.unsigned_abs());
+        effects.journal(
+            &mut self.journal,
+            txid,
+            shards,
+            self.space.now.unsigned_abs(),
+        );
     }
 }
 
@@ -147,7 +166,9 @@ pub(crate) fn read(
 ) -> CommandResult {
     match row.handler {
         Handler::Read(handler) => handler(&mut ReadContext { space, db }, args, out),
-        _ => Err(CommandError::text("ERR the command does not run on a shard")),
+        _ => Err(CommandError::text(
+            "ERR the command does not run on a shard",
+        )),
     }
 }
 
@@ -161,7 +182,13 @@ pub(crate) fn write(
     replays: bool,
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let mut context = WriteContext { space, db, changes: 0, effects, replays };
+    let mut context = WriteContext {
+        space,
+        db,
+        changes: 0,
+        effects,
+        replays,
+    };
     match row.handler {
         Handler::Write(handler) | Handler::Global(handler) => {
             let result = handler(&mut context, args, out);
@@ -171,7 +198,8 @@ pub(crate) fn write(
             result
         }
         Handler::Rewrite(handler) => handler(&mut RewriteContext(context), args, out),
-        _ => Err(CommandError::text("ERR the command does not run on a shard")),
+        _ => Err(CommandError::text(
+            "ERR the command does not run on a shard",
+        )),
     }
 }
-

@@ -52,8 +52,15 @@ impl ShardCore {
     /// Makes `action` due when the transactions `before`, as far as they are here, have been concluded.
     /// Whoever drives the shard looks for it with [`ShardCore::take_cut`] after every call.
     pub fn cut(&mut self, before: &[TxId], action: CutAction) {
-        let here = before.iter().copied().filter(|id| self.transactions.contains_key(id)).collect();
-        self.freeze = Freeze::Cutting { before: here, action };
+        let here = before
+            .iter()
+            .copied()
+            .filter(|id| self.transactions.contains_key(id))
+            .collect();
+        self.freeze = Freeze::Cutting {
+            before: here,
+            action,
+        };
         self.cut_when_ready();
         self.advance_transactions();
     }

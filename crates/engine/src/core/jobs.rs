@@ -64,12 +64,23 @@ impl CommandBatch {
     }
 
     /// Adds a command; its index in the batch.
-    pub fn push(&mut self, row: &'static Command, db: DbIndex, args: &[&[u8]], keys: KeyPositions) -> usize {
+    pub fn push(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: KeyPositions,
+    ) -> usize {
         for arg in args {
             self.bytes.extend_from_slice(arg);
             self.ends.push(self.bytes.len() as u32);
         }
-        self.commands.push(BatchCommand { row, db, args: args.len() as u32, keys });
+        self.commands.push(BatchCommand {
+            row,
+            db,
+            args: args.len() as u32,
+            keys,
+        });
         self.commands.len() - 1
     }
 
@@ -98,7 +109,9 @@ impl CommandBatch {
     }
 
     fn args<'a>(bytes: &'a [u8], ends: &[u32], from: usize, count: u32) -> ArgVec<'a> {
-        (from..from + count as usize).map(|at| arg(bytes, ends, at)).collect()
+        (from..from + count as usize)
+            .map(|at| arg(bytes, ends, at))
+            .collect()
     }
 
     /// Runs all commands inside a transaction.
@@ -107,7 +120,14 @@ impl CommandBatch {
             let command = &self.commands[self.next];
             let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
             let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
-            core.run_in_transaction(command.row, command.db, &args, &command.keys, effects, &mut out);
+            core.run_in_transaction(
+                command.row,
+                command.db,
+                &args,
+                &command.keys,
+                effects,
+                &mut out,
+            );
             self.reply.ends.push(self.reply.bytes.len());
             self.next += 1;
             self.next_arg += command.args as usize;
@@ -116,14 +136,23 @@ impl CommandBatch {
 
     /// What its writing commands may change.
     pub(crate) fn writes(&self) -> HopWrites {
-        if self.commands.iter().any(|command| command.row.reaches_other_databases()) {
+        if self
+            .commands
+            .iter()
+            .any(|command| command.row.reaches_other_databases())
+        {
             return HopWrites::Everything;
         }
         let mut first = 0;
         let mut found = Vec::new();
         for command in &self.commands {
             if command.row.is_write() {
-                found.extend(command.keys.iter().map(|at| (command.db, self.arg(first + *at as usize).to_vec())));
+                found.extend(
+                    command
+                        .keys
+                        .iter()
+                        .map(|at| (command.db, self.arg(first + *at as usize).to_vec())),
+                );
             }
             first += command.args as usize;
         }
@@ -135,7 +164,12 @@ impl CommandBatch {
         let mut first = 0;
         let mut keys: Vec<&[u8]> = Vec::with_capacity(self.commands.len());
         for command in &self.commands {
-            keys.extend(command.keys.first().map(|at| self.arg(first + *at as usize)));
+            keys.extend(
+                command
+                    .keys
+                    .first()
+                    .map(|at| self.arg(first + *at as usize)),
+            );
             first += command.args as usize;
         }
         core.warm(self.commands[0].db, &keys);

@@ -45,7 +45,8 @@ impl LockTable {
             return true;
         }
         self.keys.get(&key).is_some_and(|holders| {
-            mode == LockMode::Exclusive || holders.iter().any(|(_, held)| *held == LockMode::Exclusive)
+            mode == LockMode::Exclusive
+                || holders.iter().any(|(_, held)| *held == LockMode::Exclusive)
         })
     }
 

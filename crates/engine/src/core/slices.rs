@@ -1,7 +1,7 @@
 //! Work in the background, in slices that never hold the thread for long.
 
-use super::{LockMode, ShardCore, key_hash};
 use super::execute::delete_expired;
+use super::{LockMode, ShardCore, key_hash};
 use crate::context::Effects;
 use damselfly_store::DbIndex;
 
@@ -19,13 +19,24 @@ impl ShardCore {
     /// Looks at a few buckets and deletes keys whose time has come. Keys that would have to wait are passed over.
     /// Returns how many were deleted.
     pub fn expire_slice(&mut self) -> usize {
-        if self.is_replica || !self.expires || self.is_over_budget() || !matches!(self.freeze, super::Freeze::None) {
+        if self.is_replica
+            || !self.expires
+            || self.is_over_budget()
+            || !matches!(self.freeze, super::Freeze::None)
+        {
             return 0;
         }
-        let Some(db) = self.next_expiring_db() else { return 0 };
+        let Some(db) = self.next_expiring_db() else {
+            return 0;
+        };
         let mut found = Vec::new();
-        self.expiry_cursor.cursor =
-            self.space.store.expiring_slice(db, self.expiry_cursor.cursor, EXPIRY_BUCKETS, self.space.now, &mut found);
+        self.expiry_cursor.cursor = self.space.store.expiring_slice(
+            db,
+            self.expiry_cursor.cursor,
+            EXPIRY_BUCKETS,
+            self.space.now,
+            &mut found,
+        );
         if self.expiry_cursor.cursor == 0 {
             self.expiry_cursor.db = (db.0 + 1) % self.space.store.dbnum();
         }
@@ -45,7 +56,10 @@ impl ShardCore {
 
     fn expire_one(&mut self, db: DbIndex, key: &[u8]) -> bool {
         let hash = key_hash(key);
-        if self.locks.conflicts(hash, LockMode::Exclusive) || self.parked.waits_for(hash) || self.is_blocked(db, key) {
+        if self.locks.conflicts(hash, LockMode::Exclusive)
+            || self.parked.waits_for(hash)
+            || self.is_blocked(db, key)
+        {
             return false;
         }
         let mut effects = Effects::new(self.journal.is_active());

@@ -54,7 +54,10 @@ pub struct TxShared {
 impl TxShared {
     /// A transaction that has not been decided.
     pub fn new(id: TxId) -> TxShared {
-        TxShared { id, state: AtomicU8::new(TxState::Preparing as u8) }
+        TxShared {
+            id,
+            state: AtomicU8::new(TxState::Preparing as u8),
+        }
     }
 
     /// The coordinator's decision. `false`: it has been revoked.
@@ -69,7 +72,12 @@ impl TxShared {
 
     fn decide(&self, state: TxState) -> bool {
         let undecided = TxState::Preparing as u8;
-        let decided = self.state.compare_exchange(undecided, state as u8, Ordering::AcqRel, Ordering::Acquire);
+        let decided = self.state.compare_exchange(
+            undecided,
+            state as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         decided.is_ok() || decided == Err(state as u8)
     }
 
@@ -149,7 +157,15 @@ impl ShardCore {
             return Scheduled::TooLate;
         }
         self.locks.add(id, &spec.locks, spec.global);
-        self.transactions.insert(id, ShardTransaction { spec, effects: None, ready: Some(ready), hops: VecDeque::new() });
+        self.transactions.insert(
+            id,
+            ShardTransaction {
+                spec,
+                effects: None,
+                ready: Some(ready),
+                hops: VecDeque::new(),
+            },
+        );
         self.advance_transactions();
         Scheduled::Accepted
     }
@@ -181,7 +197,10 @@ impl ShardCore {
 
     /// Transactions that are in the queue.
     pub(super) fn queued(&self) -> Vec<Arc<TxShared>> {
-        self.transactions.values().map(|tx| tx.spec.shared.clone()).collect()
+        self.transactions
+            .values()
+            .map(|tx| tx.spec.shared.clone())
+            .collect()
     }
 
     fn leave_queue(&mut self, id: TxId) -> Option<ShardTransaction> {
@@ -197,15 +216,22 @@ impl ShardCore {
 
     /// One step of the head. `Parked`: there is nothing that it could do now.
     fn advance_head(&mut self) -> Step {
-        let Some((&id, head)) = self.transactions.first_key_value() else { return Step::Parked };
+        let Some((&id, head)) = self.transactions.first_key_value() else {
+            return Step::Parked;
+        };
         if head.ready.is_some() {
             return self.prepare_head(id);
         }
-        let Some(hop) = head.hops.front() else { return Step::Parked };
+        let Some(hop) = head.hops.front() else {
+            return Step::Parked;
+        };
         let held = !self.freeze.lets_pass(id)
             || match &hop.writes {
                 HopWrites::Keys(keys) => keys.iter().any(|(db, key)| self.is_blocked(*db, key)),
-                HopWrites::Everything => self.space.snapshots.would_park_flush(&self.space.store, None),
+                HopWrites::Everything => self
+                    .space
+                    .snapshots
+                    .would_park_flush(&self.space.store, None),
             };
         if held {
             return Step::Parked;
@@ -215,8 +241,12 @@ impl ShardCore {
     }
 
     fn prepare_head(&mut self, id: TxId) -> Step {
-        let held = !matches!(self.freeze, Freeze::None) || (self.is_over_budget() && self.transactions[&id].spec.writes);
-        let head = self.transactions.get_mut(&id).expect("the head was just looked up");
+        let held = !matches!(self.freeze, Freeze::None)
+            || (self.is_over_budget() && self.transactions[&id].spec.writes);
+        let head = self
+            .transactions
+            .get_mut(&id)
+            .expect("the head was just looked up");
         if held {
             return Step::Parked;
         }
@@ -228,7 +258,10 @@ impl ShardCore {
     fn run_hop(&mut self, id: TxId) {
         self.last_started = self.last_started.max(id);
         let wanted = self.journal.is_active();
-        let tx = self.transactions.get_mut(&id).expect("the head was just looked up");
+        let tx = self
+            .transactions
+            .get_mut(&id)
+            .expect("the head was just looked up");
         let hop = tx.hops.pop_front().expect("a hop was just seen");
         let mut effects = tx.effects.take().unwrap_or_else(|| Effects::new(wanted));
         let result = (hop.run)(self, &mut effects);
@@ -236,7 +269,10 @@ impl ShardCore {
         if let Some(tx) = self.transactions.get_mut(&id) {
             tx.effects = Some(effects);
         }
-        (hop.reply)(HopReply { result, has_effects });
+        (hop.reply)(HopReply {
+            result,
+            has_effects,
+        });
     }
 }
 
@@ -247,7 +283,13 @@ mod tests {
 
     fn spec(id: u64) -> TxSpec {
         let shared = Arc::new(TxShared::new(TxId(id)));
-        TxSpec { shared, locks: Vec::new(), global: false, writes: true, replays: false }
+        TxSpec {
+            shared,
+            locks: Vec::new(),
+            global: false,
+            writes: true,
+            replays: false,
+        }
     }
 
     fn set_a() -> Hop {
@@ -255,7 +297,11 @@ mod tests {
             effects.push(DbIndex(0), &[b"SET", b"a", b"1"]);
             Box::new(())
         });
-        Hop { writes: HopWrites::NOTHING, run, reply: Box::new(|reply| assert!(reply.has_effects)) }
+        Hop {
+            writes: HopWrites::NOTHING,
+            run,
+            reply: Box::new(|reply| assert!(reply.has_effects)),
+        }
     }
 
     #[test]

@@ -41,12 +41,16 @@ pub fn check_client_name(name: &[u8]) -> CommandResult {
     if name.iter().all(u8::is_ascii_graphic) {
         return Ok(());
     }
-    Err(CommandError::text("ERR Client names cannot contain spaces, newlines or special characters."))
+    Err(CommandError::text(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    ))
 }
 
 /// Does what HELLO's options ask for, each in its turn; those before a wrong one are done. The protocol, if it names one.
 fn hello_options(session: &mut Session, args: &[&[u8]]) -> Result<Option<Proto>, CommandError> {
-    let Some(version) = args.get(1) else { return Ok(None) };
+    let Some(version) = args.get(1) else {
+        return Ok(None);
+    };
     let proto = proto(version)?;
     let mut rest = &args[2..];
     while let Some((option, after)) = rest.split_first() {
@@ -71,7 +75,9 @@ fn proto(version: &[u8]) -> Result<Proto, CommandError> {
         Some(2) => Ok(Proto::Resp2),
         Some(3) => Ok(Proto::Resp3),
         Some(_) => Err(CommandError::text("NOPROTO unsupported protocol version")),
-        None => Err(CommandError::text("ERR Protocol version is not an integer or out of range")),
+        None => Err(CommandError::text(
+            "ERR Protocol version is not an integer or out of range",
+        )),
     }
 }
 
@@ -80,7 +86,11 @@ fn hello_syntax(option: &[u8]) -> CommandError {
 }
 
 /// Waits for nobody; it is no [`Handler::Session`] because replies before it must be complete in the old protocol.
-fn hello<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn hello<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         session.proto = hello_options(session, args)?.unwrap_or(session.proto);
         greet(session, &mut ReplyWriter::new(out, session.proto));
@@ -101,7 +111,11 @@ fn greet(session: &Session, out: &mut ReplyWriter<'_>) {
     out.bulk("mode");
     out.bulk("standalone");
     out.bulk("role");
-    out.bulk(if session.thread.engine.role() == Role::Primary { "master" } else { "replica" });
+    out.bulk(if session.thread.engine.role() == Role::Primary {
+        "master"
+    } else {
+        "replica"
+    });
     out.bulk("modules");
     out.array(0);
 }
@@ -111,7 +125,9 @@ fn check_user(user: &[u8]) -> CommandResult {
     if user == DEFAULT_USER {
         return Ok(());
     }
-    Err(CommandError::text("WRONGPASS invalid username-password pair or user is disabled."))
+    Err(CommandError::text(
+        "WRONGPASS invalid username-password pair or user is disabled.",
+    ))
 }
 
 fn auth(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
@@ -148,7 +164,10 @@ fn quit(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
 }
 
 const EASY: Flags = Flags::FAST.or(Flags::LOADING).or(Flags::STALE);
-const FIRST: Flags = EASY.or(Flags::NO_SCRIPT).or(Flags::NO_AUTH).or(Flags::ALLOW_BUSY);
+const FIRST: Flags = EASY
+    .or(Flags::NO_SCRIPT)
+    .or(Flags::NO_AUTH)
+    .or(Flags::ALLOW_BUSY);
 const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 
 /// The rows.
@@ -164,6 +183,20 @@ pub static COMMANDS: &[Command] = &[
     row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE),
 ];
 
-const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
-    Command::new(name, arity, Keys::None, Group::Connection, since, handler, summary)
+const fn row(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Connection,
+        since,
+        handler,
+        summary,
+    )
 }

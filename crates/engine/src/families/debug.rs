@@ -12,7 +12,11 @@ use std::time::Duration;
 /// Longest DEBUG SLEEP, in seconds.
 const MAX_SLEEP_S: f64 = 86_400.0;
 
-fn digest<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn digest<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let strictness = match args.get(2) {
             None => Strictness::Redis,
@@ -25,7 +29,11 @@ fn digest<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u
     })
 }
 
-fn digest_value<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn digest_value<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let mut found = Vec::with_capacity(args.len());
         for key in &args[2..] {
@@ -35,19 +43,27 @@ fn digest_value<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut
                 .thread
                 .on_shard(shard, move |core| {
                     let entry = core.space.live(db, &key);
-                    entry.map(|entry| Digest::of_value(entry.value(), entry.expire_at(), Strictness::Redis))
+                    entry.map(|entry| {
+                        Digest::of_value(entry.value(), entry.expire_at(), Strictness::Redis)
+                    })
                 })
                 .await;
             found.push(digest.unwrap_or_default());
         }
         let mut out = ReplyWriter::new(out, session.proto);
         out.array(found.len());
-        found.iter().for_each(|digest| out.simple(digest.to_string()));
+        found
+            .iter()
+            .for_each(|digest| out.simple(digest.to_string()));
         Ok(())
     })
 }
 
-fn object<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn object<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let (db, key) = (session.db, args[2].to_vec());
         let shard = session.thread.engine.mesh.shard_of(&key);
@@ -86,28 +102,48 @@ pub fn encoding_name(value: &Value) -> &'static str {
 /// Longest string that Redis stores in one piece with its object.
 const EMBSTR_BYTES: usize = 44;
 
-fn sleep<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn sleep<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let seconds = damselfly_resp::parse_f64(args[2]).ok_or(CommandError::NotFloat)?;
         if !(0.0..=MAX_SLEEP_S).contains(&seconds) {
-            return Err(CommandError::text("ERR the time to sleep is out of range (0 to 86400 seconds)"));
+            return Err(CommandError::text(
+                "ERR the time to sleep is out of range (0 to 86400 seconds)",
+            ));
         }
         // Like the original it stops everything: that is what it is for.
         let time = Duration::from_secs_f64(seconds);
-        session.thread.on_all_threads(move |_| std::thread::sleep(time)).await;
+        session
+            .thread
+            .on_all_threads(move |_| std::thread::sleep(time))
+            .await;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
 }
 
-fn set_active_expire<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn set_active_expire<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let on = match args[2] {
             b"0" => false,
             b"1" => true,
-            _ => return Err(CommandError::text("ERR DEBUG SET-ACTIVE-EXPIRE takes 0 or 1")),
+            _ => {
+                return Err(CommandError::text(
+                    "ERR DEBUG SET-ACTIVE-EXPIRE takes 0 or 1",
+                ));
+            }
         };
-        session.thread.on_all_shards(move |core| core.expires = on).await;
+        session
+            .thread
+            .on_all_shards(move |core| core.expires = on)
+            .await;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
@@ -142,27 +178,82 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
 /// What fits no subcommand.
 fn unknown(_: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResult {
     let word = echoed(args[1], UNKNOWN_ECHO_BYTES);
-    Err(CommandError::echo("ERR unknown subcommand or wrong number of arguments for '", word, "'. Try DEBUG HELP."))
+    Err(CommandError::echo(
+        "ERR unknown subcommand or wrong number of arguments for '",
+        word,
+        "'. Try DEBUG HELP.",
+    ))
 }
 
 static SUBCOMMANDS: &[Command] = &[
-    sub("digest", -2, Handler::Async(digest), "A hash of the whole data set."),
-    sub("digest-value", -2, Handler::Async(digest_value), "Hashes of the values of keys."),
-    sub("object", 3, Handler::Async(object), "How a value is stored."),
-    sub("populate", -3, Handler::Async(populate::populate), "Creates many keys."),
-    sub("sleep", 3, Handler::Async(sleep), "Stops the server for a time."),
-    sub("replica", 3, Handler::Async(crate::replicate::debug_replica), "The link to the primary, from inside."),
-    sub("set-active-expire", 3, Handler::Async(set_active_expire), "Turns active expiry off or on."),
+    sub(
+        "digest",
+        -2,
+        Handler::Async(digest),
+        "A hash of the whole data set.",
+    ),
+    sub(
+        "digest-value",
+        -2,
+        Handler::Async(digest_value),
+        "Hashes of the values of keys.",
+    ),
+    sub(
+        "object",
+        3,
+        Handler::Async(object),
+        "How a value is stored.",
+    ),
+    sub(
+        "populate",
+        -3,
+        Handler::Async(populate::populate),
+        "Creates many keys.",
+    ),
+    sub(
+        "sleep",
+        3,
+        Handler::Async(sleep),
+        "Stops the server for a time.",
+    ),
+    sub(
+        "replica",
+        3,
+        Handler::Async(crate::replicate::debug_replica),
+        "The link to the primary, from inside.",
+    ),
+    sub(
+        "set-active-expire",
+        3,
+        Handler::Async(set_active_expire),
+        "Turns active expiry off or on.",
+    ),
     sub("help", 2, Handler::Session(help), "Says what there is."),
 ];
 
 /// The rows.
-pub static COMMANDS: &[Command] =
-    &[sub("debug", -2, Handler::Session(unknown), "A container for debugging commands.")
-        .with(Flags::LOOSE_SUBCOMMANDS)
-        .container(SUBCOMMANDS)];
+pub static COMMANDS: &[Command] = &[sub(
+    "debug",
+    -2,
+    Handler::Session(unknown),
+    "A container for debugging commands.",
+)
+.with(Flags::LOOSE_SUBCOMMANDS)
+.container(SUBCOMMANDS)];
 
 const fn sub(name: &'static str, arity: i16, handler: Handler, summary: &'static str) -> Command {
-    let flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::LOADING).or(Flags::STALE);
-    Command::new(name, arity, Keys::None, Group::Server, "1.0.0", handler, summary).with(flags)
+    let flags = Flags::ADMIN
+        .or(Flags::NO_SCRIPT)
+        .or(Flags::LOADING)
+        .or(Flags::STALE);
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Server,
+        "1.0.0",
+        handler,
+        summary,
+    )
+    .with(flags)
 }

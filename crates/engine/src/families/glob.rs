@@ -142,7 +142,11 @@ mod tests {
             (b"*?", b"ab", true),
         ] {
             let (shown, on) = (pattern.escape_ascii(), text.escape_ascii());
-            assert_eq!(Glob::new(pattern).matches(text), expected, "{shown} on {on}");
+            assert_eq!(
+                Glob::new(pattern).matches(text),
+                expected,
+                "{shown} on {on}"
+            );
         }
     }
 

@@ -16,5 +16,16 @@ pub mod strings;
 use crate::command::Command;
 
 /// All families of the engine.
-pub static ALL: &[&[Command]] = &[connection::COMMANDS, server::COMMANDS, debug::COMMANDS, generic::COMMANDS, strings::COMMANDS, lists::COMMANDS, hashes::COMMANDS, sets::COMMANDS, sorted_sets::COMMANDS, crate::replicate::COMMANDS,
-    crate::session::TRANSACTION_COMMANDS];
+pub static ALL: &[&[Command]] = &[
+    connection::COMMANDS,
+    server::COMMANDS,
+    debug::COMMANDS,
+    generic::COMMANDS,
+    strings::COMMANDS,
+    lists::COMMANDS,
+    hashes::COMMANDS,
+    sets::COMMANDS,
+    sorted_sets::COMMANDS,
+    crate::replicate::COMMANDS,
+    crate::session::TRANSACTION_COMMANDS,
+];

@@ -22,7 +22,9 @@ pub fn integer(arg: &[u8]) -> Result<i64, CommandError> {
 /// # Errors
 /// [`CommandError::NotPositive`], for what is no integer too.
 pub fn not_negative(arg: &[u8]) -> Result<i64, CommandError> {
-    damselfly_resp::parse_i64(arg).filter(|number| *number >= 0).ok_or(CommandError::NotPositive)
+    damselfly_resp::parse_i64(arg)
+        .filter(|number| *number >= 0)
+        .ok_or(CommandError::NotPositive)
 }
 
 /// An integer of 32 bits.
@@ -30,8 +32,11 @@ pub fn not_negative(arg: &[u8]) -> Result<i64, CommandError> {
 /// # Errors
 /// [`CommandError::NotInteger`], or Redis's text for one out of range.
 pub fn integer32(arg: &[u8]) -> Result<i32, CommandError> {
-    i32::try_from(integer(arg)?)
-        .map_err(|_| CommandError::text("ERR value is out of range, value must between -2147483648 and 2147483647"))
+    i32::try_from(integer(arg)?).map_err(|_| {
+        CommandError::text(
+            "ERR value is out of range, value must between -2147483648 and 2147483647",
+        )
+    })
 }
 
 /// The index of a database.
@@ -47,7 +52,11 @@ pub fn db_index(arg: &[u8], dbnum: u16) -> Result<DbIndex, CommandError> {
 /// # Errors
 /// [`CommandError::DbIndex`]: it is not below `dbnum`.
 pub fn index_below(index: i32, dbnum: u16) -> Result<DbIndex, CommandError> {
-    u16::try_from(index).ok().filter(|index| *index < dbnum).map(DbIndex).ok_or(CommandError::DbIndex)
+    u16::try_from(index)
+        .ok()
+        .filter(|index| *index < dbnum)
+        .map(DbIndex)
+        .ok_or(CommandError::DbIndex)
 }
 
 /// A double: a score, an increment, a weight.
@@ -79,8 +88,16 @@ pub fn check_string_len(len: usize, more: usize) -> Result<(), CommandError> {
 /// `None` if the range is empty. As in LRANGE, ZRANGE and LTRIM.
 pub fn range(start: i64, stop: i64, len: usize) -> Option<(usize, usize)> {
     let len = len as i64;
-    let start = if start < 0 { (start + len).max(0) } else { start };
-    let stop = if stop < 0 { stop + len } else { stop.min(len - 1) };
+    let start = if start < 0 {
+        (start + len).max(0)
+    } else {
+        start
+    };
+    let stop = if stop < 0 {
+        stop + len
+    } else {
+        stop.min(len - 1)
+    };
     (start <= stop && start < len).then(|| (start as usize, (stop - start + 1) as usize))
 }
 
@@ -93,7 +110,9 @@ pub struct Words<'a> {
 impl<'a> Words<'a> {
     /// The arguments from index `first` on.
     pub fn from(args: &'a [&'a [u8]], first: usize) -> Words<'a> {
-        Words { args: args.get(first..).unwrap_or_default() }
+        Words {
+            args: args.get(first..).unwrap_or_default(),
+        }
     }
 
     /// The value that must follow an option.
@@ -140,18 +159,38 @@ pub struct TimeForm {
 
 impl TimeForm {
     /// `EX`: seconds from now.
-    pub const EX: TimeForm = TimeForm { unit: Unit::Seconds, absolute: false };
+    pub const EX: TimeForm = TimeForm {
+        unit: Unit::Seconds,
+        absolute: false,
+    };
     /// `PX`: milliseconds from now.
-    pub const PX: TimeForm = TimeForm { unit: Unit::Millis, absolute: false };
+    pub const PX: TimeForm = TimeForm {
+        unit: Unit::Millis,
+        absolute: false,
+    };
     /// `EXAT`: seconds since the epoch.
-    pub const EXAT: TimeForm = TimeForm { unit: Unit::Seconds, absolute: true };
+    pub const EXAT: TimeForm = TimeForm {
+        unit: Unit::Seconds,
+        absolute: true,
+    };
     /// `PXAT`: milliseconds since the epoch.
-    pub const PXAT: TimeForm = TimeForm { unit: Unit::Millis, absolute: true };
+    pub const PXAT: TimeForm = TimeForm {
+        unit: Unit::Millis,
+        absolute: true,
+    };
 
     /// The form that this option names.
     pub fn of_word(word: &[u8]) -> Option<TimeForm> {
-        let forms = [("EX", Self::EX), ("PX", Self::PX), ("EXAT", Self::EXAT), ("PXAT", Self::PXAT)];
-        forms.into_iter().find(|(name, _)| is_word(word, name)).map(|(_, form)| form)
+        let forms = [
+            ("EX", Self::EX),
+            ("PX", Self::PX),
+            ("EXAT", Self::EXAT),
+            ("PXAT", Self::PXAT),
+        ];
+        forms
+            .into_iter()
+            .find(|(name, _)| is_word(word, name))
+            .map(|(_, form)| form)
     }
 
     /// The absolute time that a positive number means, as SET, SETEX and GETEX read it (Redis's `getExpireMillisecondsOrReply`).
@@ -160,7 +199,11 @@ impl TimeForm {
     /// Not an integer; not positive, or beyond what fits: `invalid expire time in 'command' command`.
     pub fn positive(self, arg: &[u8], now: UnixMs, command: &str) -> Result<UnixMs, CommandError> {
         let number = integer(arg)?;
-        let at = if number > 0 { self.at(number, now) } else { None };
+        let at = if number > 0 {
+            self.at(number, now)
+        } else {
+            None
+        };
         at.ok_or_else(|| CommandError::InvalidExpire(command.to_owned()))
     }
 
@@ -169,12 +212,21 @@ impl TimeForm {
     /// # Errors
     /// Not an integer, or beyond what fits: `invalid expire time in 'command' command`.
     pub fn any(self, arg: &[u8], now: UnixMs, command: &str) -> Result<UnixMs, CommandError> {
-        self.at(integer(arg)?, now).ok_or_else(|| CommandError::InvalidExpire(command.to_owned()))
+        self.at(integer(arg)?, now)
+            .ok_or_else(|| CommandError::InvalidExpire(command.to_owned()))
     }
 
     fn at(self, number: i64, now: UnixMs) -> Option<UnixMs> {
-        let ms = if self.unit == Unit::Seconds { number.checked_mul(SECOND_MS)? } else { number };
-        if self.absolute { Some(ms) } else { ms.checked_add(now) }
+        let ms = if self.unit == Unit::Seconds {
+            number.checked_mul(SECOND_MS)?
+        } else {
+            number
+        };
+        if self.absolute {
+            Some(ms)
+        } else {
+            ms.checked_add(now)
+        }
     }
 }
 
@@ -197,15 +249,27 @@ impl<'a> ScanOptions<'a> {
     ///
     /// # Errors
     /// Another word, a count that is no integer or below 1.
-    pub fn parse(args: &'a [&'a [u8]], first: usize, with_type: bool) -> Result<ScanOptions<'a>, CommandError> {
-        let mut options = ScanOptions { count: Self::DEFAULT_COUNT, pattern: None, kind: None };
+    pub fn parse(
+        args: &'a [&'a [u8]],
+        first: usize,
+        with_type: bool,
+    ) -> Result<ScanOptions<'a>, CommandError> {
+        let mut options = ScanOptions {
+            count: Self::DEFAULT_COUNT,
+            pattern: None,
+            kind: None,
+        };
         let mut words = Words::from(args, first);
         while let Some(word) = words.next() {
             if is_word(word, "COUNT") {
                 let count = integer(words.value()?)?;
-                options.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(CommandError::Syntax)?;
+                options.count = usize::try_from(count)
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or(CommandError::Syntax)?;
             } else if is_word(word, "MATCH") {
-                options.pattern = Some(Glob::new(words.value()?)).filter(|pattern| !pattern.is_everything());
+                options.pattern =
+                    Some(Glob::new(words.value()?)).filter(|pattern| !pattern.is_everything());
             } else if with_type && is_word(word, "TYPE") {
                 options.kind = Some(words.value()?);
             } else {
@@ -238,9 +302,16 @@ pub fn cursor(arg: &[u8]) -> Result<u64, CommandError> {
     let mut value = 0u64;
     for byte in digits {
         let digit = char::from(*byte).to_digit(10).ok_or(INVALID)?;
-        value = value.checked_mul(10).and_then(|value| value.checked_add(digit.into())).ok_or(INVALID)?;
+        value = value
+            .checked_mul(10)
+            .and_then(|value| value.checked_add(digit.into()))
+            .ok_or(INVALID)?;
     }
-    Ok(if negative { value.wrapping_neg() } else { value })
+    Ok(if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    })
 }
 
 #[cfg(test)]
@@ -274,7 +345,10 @@ mod tests {
             (TimeForm::PX, "9223372036854775807"),
         ] {
             let error = form.positive(text.as_bytes(), 5, "set").unwrap_err();
-            assert_eq!(error.to_string(), "ERR invalid expire time in 'set' command");
+            assert_eq!(
+                error.to_string(),
+                "ERR invalid expire time in 'set' command"
+            );
         }
     }
 

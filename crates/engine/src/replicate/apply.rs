@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Executes the parts of one transaction at one point.
-pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+pub(super) async fn transaction(
+    thread: &Rc<Thread>,
+    parts: Vec<(usize, TransactionPart)>,
+) -> Result<(), DataError> {
     let relays = thread.on_shard(0, |core| core.relays).await;
     if !relays {
         return spread_all(thread, &parts).await;
@@ -20,16 +23,27 @@ pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, Transact
     let mut plans = Vec::with_capacity(parts.len());
     for (shard, part) in &parts {
         thread.engine.mesh.raise_txid(part.txid());
-        plans.push(ShardPlan { shard: *shard, locks: locks(thread, part)?, writes: true });
+        plans.push(ShardPlan {
+            shard: *shard,
+            locks: locks(thread, part)?,
+            writes: true,
+        });
     }
-    let scope = Scope { global: false, replays: true };
-    let transaction = Transaction::begin(thread, plans, scope).await.map_err(|error| DataError::terminal(error.to_string()))?;
+    let scope = Scope {
+        global: false,
+        replays: true,
+    };
+    let transaction = Transaction::begin(thread, plans, scope)
+        .await
+        .map_err(|error| DataError::terminal(error.to_string()))?;
     let hops: Vec<_> = parts
         .into_iter()
         .map(|(shard, part)| {
             let engine = thread.engine.clone();
             let writes = HopWrites::Keys(keys(thread, &part));
-            transaction.hop(shard, writes, move |core, _| core.apply(&engine.table, &part))
+            transaction.hop(shard, writes, move |core, _| {
+                core.apply(&engine.table, &part)
+            })
         })
         .collect();
     for hop in hops {
@@ -39,17 +53,29 @@ pub(super) async fn transaction(thread: &Rc<Thread>, parts: Vec<(usize, Transact
 }
 
 /// Executes a global command once; every flow's record of it is relayed.
-pub(super) async fn global(thread: &Rc<Thread>, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
-    let Some((_, first)) = parts.first() else { return Ok(()) };
+pub(super) async fn global(
+    thread: &Rc<Thread>,
+    parts: Vec<(usize, TransactionPart)>,
+) -> Result<(), DataError> {
+    let Some((_, first)) = parts.first() else {
+        return Ok(());
+    };
     thread.engine.mesh.raise_txid(first.txid());
-    let transaction = Transaction::begin_global_replay(thread).await.map_err(|error| DataError::terminal(error.to_string()))?;
+    let transaction = Transaction::begin_global_replay(thread)
+        .await
+        .map_err(|error| DataError::terminal(error.to_string()))?;
     let mut by_shard: BTreeMap<usize, TransactionPart> = parts.iter().cloned().collect();
     let relays = by_shard.len() == thread.engine.mesh.shards();
     let hops: Vec<_> = (0..thread.engine.mesh.shards())
         .map(|shard| {
-            let part = by_shard.remove(&shard).filter(|_| relays).unwrap_or_else(|| first.clone());
+            let part = by_shard
+                .remove(&shard)
+                .filter(|_| relays)
+                .unwrap_or_else(|| first.clone());
             let engine = thread.engine.clone();
-            transaction.hop(shard, HopWrites::Everything, move |core, _| core.apply(&engine.table, &part))
+            transaction.hop(shard, HopWrites::Everything, move |core, _| {
+                core.apply(&engine.table, &part)
+            })
         })
         .collect();
     for hop in hops {
@@ -68,7 +94,11 @@ pub(super) async fn spread(thread: &Rc<Thread>, part: &TransactionPart) -> Resul
     spread_all(thread, &[(0, part.clone())]).await
 }
 
-async fn on_shard(thread: &Rc<Thread>, shard: usize, part: TransactionPart) -> Result<(), DataError> {
+async fn on_shard(
+    thread: &Rc<Thread>,
+    shard: usize,
+    part: TransactionPart,
+) -> Result<(), DataError> {
     let applied = thread.call(shard, move |thread, answer| {
         let done = Box::new(move |result| answer.send(result));
         let job = crate::core::ApplyJob::new(thread.engine.clone(), part, done);
@@ -78,7 +108,10 @@ async fn on_shard(thread: &Rc<Thread>, shard: usize, part: TransactionPart) -> R
 }
 
 /// Executes the commands of parts in their order, in one transaction over all shards that their keys live on.
-async fn spread_all(thread: &Rc<Thread>, parts: &[(usize, TransactionPart)]) -> Result<(), DataError> {
+async fn spread_all(
+    thread: &Rc<Thread>,
+    parts: &[(usize, TransactionPart)],
+) -> Result<(), DataError> {
     let mut session = Session::new(thread.clone(), Rc::new(()));
     session.is_internal = true;
     let error = session.apply(in_order(parts)).await;
@@ -114,7 +147,9 @@ fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {
     let (_, args) = commands(part).next()?;
     let row = thread.engine.table.find(args.first()?)?;
     let keys = row.keys.positions(&args).ok()?;
-    let mut shards = keys.iter().map(|at| thread.engine.mesh.shard_of(args[*at as usize]));
+    let mut shards = keys
+        .iter()
+        .map(|at| thread.engine.mesh.shard_of(args[*at as usize]));
     let first = shards.next()?;
     shards.all(|shard| shard == first).then_some(first)
 }
@@ -123,8 +158,14 @@ fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, Da
     let mut found = Vec::new();
     for (_, args) in commands(part) {
         let row = crate::core::writer(&thread.engine.table, &args)?;
-        let keys: KeyPositions = row.keys.positions(&args).map_err(|error| DataError::terminal(error.to_string()))?;
-        found.extend(keys.iter().map(|at| KeyLock { key: key_hash(args[*at as usize]), mode: LockMode::Exclusive }));
+        let keys: KeyPositions = row
+            .keys
+            .positions(&args)
+            .map_err(|error| DataError::terminal(error.to_string()))?;
+        found.extend(keys.iter().map(|at| KeyLock {
+            key: key_hash(args[*at as usize]),
+            mode: LockMode::Exclusive,
+        }));
     }
     Ok(found)
 }
@@ -132,10 +173,19 @@ fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, Da
 fn keys(thread: &Rc<Thread>, part: &TransactionPart) -> Vec<(DbIndex, Vec<u8>)> {
     let mut found = Vec::new();
     for (db, args) in commands(part) {
-        let Some(row) = thread.engine.table.find(args[0]) else { continue };
-        let dbs = if row.reaches_other_databases() { 0..thread.engine.options.dbnum } else { db.0..db.0 + 1 };
+        let Some(row) = thread.engine.table.find(args[0]) else {
+            continue;
+        };
+        let dbs = if row.reaches_other_databases() {
+            0..thread.engine.options.dbnum
+        } else {
+            db.0..db.0 + 1
+        };
         for at in row.keys.positions(&args).unwrap_or_default() {
-            found.extend(dbs.clone().map(|db| (DbIndex(db), args[at as usize].to_vec())));
+            found.extend(
+                dbs.clone()
+                    .map(|db| (DbIndex(db), args[at as usize].to_vec())),
+            );
         }
     }
     found

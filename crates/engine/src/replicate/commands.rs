@@ -12,19 +12,28 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-fn replicaof<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn replicaof<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let handle = session.thread.engine.replication().link.clone();
-        let result = if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
+        let result = if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one")
+        {
             handle.follow_no_one().await
         } else {
-            let host = std::str::from_utf8(args[1]).map_err(|_| CommandError::text("ERR Invalid master host"))?;
-            let port = std::str::from_utf8(args[2]).ok().and_then(|port| port.parse::<u16>().ok());
+            let host = std::str::from_utf8(args[1])
+                .map_err(|_| CommandError::text("ERR Invalid master host"))?;
+            let port = std::str::from_utf8(args[2])
+                .ok()
+                .and_then(|port| port.parse::<u16>().ok());
             let port = port.ok_or(CommandError::text("ERR Invalid master port"))?;
             let (role, status) = handle.status();
             let follows = role == Role::Replica(format!("{host}:{port}"));
             if follows && status.is_some_and(|status| status.phase == LinkPhase::StableSync) {
-                ReplyWriter::new(out, session.proto).simple("OK Already connected to specified master");
+                ReplyWriter::new(out, session.proto)
+                    .simple("OK Already connected to specified master");
                 return Ok(());
             }
             handle.follow(host, port).await
@@ -36,7 +45,11 @@ fn replicaof<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Ve
 }
 
 /// REPLCONF and DFLY: what a replica says on its control connection.
-fn from_replica<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn from_replica<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let hub = &session.thread.engine.replication().hub;
         let peer = session.peer_ip.clone();
@@ -44,7 +57,13 @@ fn from_replica<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut
         if let CommandOutcome::BecomesFlow(ticket) = connection.handle_command(args, out).await {
             let engine = session.thread.engine.clone();
             session.upgrade = Some(Box::new(move |stream, rest, killed| {
-                Box::pin(serve_flow(EngineDataSet(engine), ticket, stream, rest, killed))
+                Box::pin(serve_flow(
+                    EngineDataSet(engine),
+                    ticket,
+                    stream,
+                    rest,
+                    killed,
+                ))
             }));
         }
         Ok(())
@@ -60,7 +79,9 @@ async fn serve_flow(
     killed: CancellationToken,
 ) {
     let (sync, flow) = (ticket.sync_id(), ticket.flow());
-    let Ok(stream) = stream.into_std() else { return };
+    let Ok(stream) = stream.into_std() else {
+        return;
+    };
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     let shard_data = data.clone();
@@ -86,7 +107,10 @@ async fn serve_flow(
 }
 
 fn end_link(data: &EngineDataSet, sync: SyncId) {
-    data.0.replication().hub.end(sync, "a flow's connection was killed");
+    data.0
+        .replication()
+        .hub
+        .end(sync, "a flow's connection was killed");
 }
 
 fn role(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
@@ -116,23 +140,82 @@ fn role(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
     Ok(())
 }
 
-const OWN: Flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING);
+const OWN: Flags = Flags::ADMIN
+    .or(Flags::NO_SCRIPT)
+    .or(Flags::STALE)
+    .or(Flags::LOADING);
 
 /// The rows.
 pub static COMMANDS: &[Command] = &[
-    row("replicaof", 3, "5.0.0", Handler::Async(replicaof), "Makes the server follow another one, or none.")
-        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI))
-        .with(Flags::NO_ASYNC_LOADING),
-    row("slaveof", 3, "1.0.0", Handler::Async(replicaof), "Makes the server follow another one, or none.")
-        .with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::NO_MULTI))
-        .with(Flags::NO_ASYNC_LOADING),
-    row("role", 1, "2.8.12", Handler::Session(role), "Tells whether the server is a primary or a replica.")
-        .with(Flags::FAST.or(Flags::NO_SCRIPT).or(Flags::STALE).or(Flags::LOADING).or(Flags::ACL_ADMIN)),
-    row("replconf", -1, "3.0.0", Handler::Async(from_replica), "What a replica tells its primary of itself.").with(OWN.or(Flags::ALLOW_BUSY)),
-    row("dfly", -2, "1.0.0", Handler::Async(from_replica), "Flows of replication between servers.").with(OWN),
-    row("wait", 3, "3.0.0", Handler::Async(super::wait::wait), "Waits until replicas have this connection's writes.")
-        .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION))
-        .hints("request_policy:all_shards response_policy:agg_min"),
+    row(
+        "replicaof",
+        3,
+        "5.0.0",
+        Handler::Async(replicaof),
+        "Makes the server follow another one, or none.",
+    )
+    .with(
+        Flags::ADMIN
+            .or(Flags::NO_SCRIPT)
+            .or(Flags::STALE)
+            .or(Flags::LOADING)
+            .or(Flags::NO_MULTI),
+    )
+    .with(Flags::NO_ASYNC_LOADING),
+    row(
+        "slaveof",
+        3,
+        "1.0.0",
+        Handler::Async(replicaof),
+        "Makes the server follow another one, or none.",
+    )
+    .with(
+        Flags::ADMIN
+            .or(Flags::NO_SCRIPT)
+            .or(Flags::STALE)
+            .or(Flags::LOADING)
+            .or(Flags::NO_MULTI),
+    )
+    .with(Flags::NO_ASYNC_LOADING),
+    row(
+        "role",
+        1,
+        "2.8.12",
+        Handler::Session(role),
+        "Tells whether the server is a primary or a replica.",
+    )
+    .with(
+        Flags::FAST
+            .or(Flags::NO_SCRIPT)
+            .or(Flags::STALE)
+            .or(Flags::LOADING)
+            .or(Flags::ACL_ADMIN),
+    ),
+    row(
+        "replconf",
+        -1,
+        "3.0.0",
+        Handler::Async(from_replica),
+        "What a replica tells its primary of itself.",
+    )
+    .with(OWN.or(Flags::ALLOW_BUSY)),
+    row(
+        "dfly",
+        -2,
+        "1.0.0",
+        Handler::Async(from_replica),
+        "Flows of replication between servers.",
+    )
+    .with(OWN),
+    row(
+        "wait",
+        3,
+        "3.0.0",
+        Handler::Async(super::wait::wait),
+        "Waits until replicas have this connection's writes.",
+    )
+    .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION))
+    .hints("request_policy:all_shards response_policy:agg_min"),
 ];
 
 const fn row(
@@ -142,5 +225,13 @@ const fn row(
     handler: Handler,
     summary: &'static str,
 ) -> Command {
-    Command::new(name, arity, Keys::None, Group::Replication, since, handler, summary)
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Replication,
+        since,
+        handler,
+        summary,
+    )
 }

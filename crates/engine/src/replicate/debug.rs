@@ -4,7 +4,11 @@ use crate::command::CommandError;
 use crate::session::{AsyncResult, Session};
 use damselfly_resp::ReplyWriter;
 
-pub(crate) fn replica<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+pub(crate) fn replica<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let link = session.thread.engine.replication().link.link();
         let link = link.ok_or(CommandError::text("ERR this server is no replica"))?;
@@ -17,10 +21,17 @@ pub(crate) fn replica<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &
                 out.array(2);
                 out.bulk(status.sync_id.map_or_else(String::new, |id| id.to_string()));
                 out.array(status.executed.len());
-                status.executed.iter().for_each(|lsn| out.integer(lsn.0 as i64));
+                status
+                    .executed
+                    .iter()
+                    .for_each(|lsn| out.integer(lsn.0 as i64));
                 return Ok(());
             }
-            _ => return Err(CommandError::text("ERR DEBUG REPLICA takes OFFSET, PAUSE or RESUME")),
+            _ => {
+                return Err(CommandError::text(
+                    "ERR DEBUG REPLICA takes OFFSET, PAUSE or RESUME",
+                ));
+            }
         }
         out.ok();
         Ok(())

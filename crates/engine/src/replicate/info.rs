@@ -16,7 +16,13 @@ pub(super) struct RoleWords {
 
 impl RoleWords {
     pub(super) fn of(engine: &Engine) -> RoleWords {
-        RoleWords { valkey: engine.replication().shown.valkey_compatible.load(Ordering::Relaxed) }
+        RoleWords {
+            valkey: engine
+                .replication()
+                .shown
+                .valkey_compatible
+                .load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn replica(&self) -> &'static str {
@@ -42,14 +48,18 @@ impl RoleWords {
 
 /// Records journalled so far, over all shards.
 pub async fn master_repl_offset(thread: &Rc<Thread>) -> u64 {
-    let next = thread.on_all_shards(|core| core.journal.next_lsn().0 - 1).await;
+    let next = thread
+        .on_all_shards(|core| core.journal.next_lsn().0 - 1)
+        .await;
     next.iter().sum()
 }
 
 /// The lines of `INFO replication`, with its heading.
 pub async fn replication_section(thread: &Rc<Thread>) -> String {
     let offset = master_repl_offset(thread).await;
-    let backlog = thread.on_all_shards(|core| (core.journal.keeps_backlog(), core.journal.backlog_bytes())).await;
+    let backlog = thread
+        .on_all_shards(|core| (core.journal.keeps_backlog(), core.journal.backlog_bytes()))
+        .await;
     let engine = &thread.engine;
     let replication = engine.replication();
     let mut text = String::from("# Replication\r\n");
@@ -69,7 +79,11 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
         text,
         "master_failover_state:no-failover\r\nmaster_replid:{}\r\nmaster_replid2:{}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:-1\r\n",
         lineage.replid(),
-        if lineage.is_relay() { lineage.history().as_str().to_owned() } else { "0".repeat(40) },
+        if lineage.is_relay() {
+            lineage.history().as_str().to_owned()
+        } else {
+            "0".repeat(40)
+        },
     );
     let _ = write!(
         text,
@@ -97,8 +111,14 @@ fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words:
 fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Option<&LinkStatus>) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
     let phase = status.map_or(LinkPhase::Connecting, |status| status.phase);
-    let up = if phase == LinkPhase::StableSync { "up" } else { "down" };
-    let idle = status.and_then(|status| status.last_io_ms).map_or(-1, |ms| (ms / 1000) as i64);
+    let up = if phase == LinkPhase::StableSync {
+        "up"
+    } else {
+        "down"
+    };
+    let idle = status
+        .and_then(|status| status.last_io_ms)
+        .map_or(-1, |ms| (ms / 1000) as i64);
     let _ = write!(
         text,
         "role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\nmaster_link_status:{up}\r\n\
@@ -107,12 +127,27 @@ fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Opti
     );
     if let Some(status) = status {
         if !status.executed.is_empty() {
-            let offset: u64 = status.executed.iter().map(|lsn| lsn.0.saturating_sub(1)).sum();
-            let _ = write!(text, "slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n");
+            let offset: u64 = status
+                .executed
+                .iter()
+                .map(|lsn| lsn.0.saturating_sub(1))
+                .sum();
+            let _ = write!(
+                text,
+                "slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n"
+            );
         }
         if let Some(error) = &status.last_error {
-            let name = if phase == LinkPhase::Failed { "master_link_error" } else { "master_link_last_error" };
-            let _ = write!(text, "{name}:{}\r\n", error.to_string().replace(['\r', '\n'], " "));
+            let name = if phase == LinkPhase::Failed {
+                "master_link_error"
+            } else {
+                "master_link_last_error"
+            };
+            let _ = write!(
+                text,
+                "{name}:{}\r\n",
+                error.to_string().replace(['\r', '\n'], " ")
+            );
         }
         let stats = &status.stats;
         let _ = write!(

@@ -61,12 +61,20 @@ impl Replication {
         let options = &engine.options.replication;
         let data = EngineDataSet(engine.clone());
         let hub = PrimaryHub::new(data.clone(), options.primary.clone(), Random::default());
-        let link = LinkOptions { config: options.replica.clone(), connect: TcpConnect, random: Random::default() };
+        let link = LinkOptions {
+            config: options.replica.clone(),
+            connect: TcpConnect,
+            random: Random::default(),
+        };
         let shown = ShownSettings {
             valkey_compatible: options.valkey_compatible.into(),
             priority: options.priority.into(),
             backlog_max_bytes: engine.options.backlog_max_bytes.into(),
         };
-        Replication { hub, link: ReplicaOfHandle::start(data, link), shown }
+        Replication {
+            hub,
+            link: ReplicaOfHandle::start(data, link),
+            shown,
+        }
     }
 }

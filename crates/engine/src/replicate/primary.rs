@@ -4,9 +4,9 @@ use crate::coordinator::{Undecided, cut};
 use crate::engine::{Engine, Role};
 use crate::thread::Thread;
 use damselfly_journal::{Journal, StreamLevel};
-use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
 use damselfly_replication::primary::{FlowHandle, FlowTable};
 use damselfly_replication::{DataError, Lineage};
+use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
 use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -99,9 +99,15 @@ impl PrimaryShard for EngineShard {
             // From its first replica on a primary keeps what one that comes back may want.
             core.journal.keep_backlog(true);
             let space = &mut core.space;
-            space.snapshots.begin(&mut space.store, options, FlowSink(flow.clone()))
+            space
+                .snapshots
+                .begin(&mut space.store, options, FlowSink(flow.clone()))
         });
-        EngineSnapshot { thread: self.thread.clone(), snapshot, finished: 0 }
+        EngineSnapshot {
+            thread: self.thread.clone(),
+            snapshot,
+            finished: 0,
+        }
     }
 }
 
@@ -127,7 +133,11 @@ pub struct EngineSnapshot {
 
 impl ShardSnapshot for EngineSnapshot {
     async fn step(&mut self) -> Result<bool, DataError> {
-        let EngineSnapshot { thread, snapshot, finished } = self;
+        let EngineSnapshot {
+            thread,
+            snapshot,
+            finished,
+        } = self;
         let progress = thread.with_core(|core| {
             let progress = snapshot.step(&mut core.space.store, STEP_BYTES);
             let now_finished = core.space.snapshots.finished();

@@ -4,9 +4,9 @@ use super::primary::{EngineDataSet, run_local};
 use crate::core::{ApplyJob, ShardCore};
 use crate::thread::Thread;
 use damselfly_journal::Lsn;
-use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
+use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::{Assembled, Assembler, Event};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
@@ -39,18 +39,33 @@ impl ReplicaDataSet for EngineDataSet {
         let relay = upstream.flows == self.0.mesh.shards();
         let skip = self.0.options.skip_unknown_types;
         let others = (0..self.0.mesh.shards()).map(|_| Vec::new()).collect();
-        EngineFlow { flow, relay, thread, assembler: Assembler::new(skip), others, collected: 0, skipped: 0 }
+        EngineFlow {
+            flow,
+            relay,
+            thread,
+            assembler: Assembler::new(skip),
+            others,
+            collected: 0,
+            skipped: 0,
+        }
     }
 
     async fn begin_full_sync(&self, _upstream: &Upstream) -> Result<(), DataError> {
         let thread = Thread::current();
         self.0.set_loading(true);
         // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
-        let _ = self.0.change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
-        self.0.replication().hub.end_all("the data set is replaced by a full sync");
+        let _ = self
+            .0
+            .change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
+        self.0
+            .replication()
+            .hub
+            .end_all("the data set is replaced by a full sync");
         thread
             .on_all_threads(|thread| {
-                thread.flows.end_all(&FlowEnd::Session { why: "the data set is replaced by a full sync".to_owned() });
+                thread.flows.end_all(&FlowEnd::Session {
+                    why: "the data set is replaced by a full sync".to_owned(),
+                });
                 thread.try_with_core(|core| {
                     core.journal.keep_backlog(false);
                     core.journal.start_at(Lsn::FIRST);
@@ -62,18 +77,30 @@ impl ReplicaDataSet for EngineDataSet {
         Ok(())
     }
 
-    async fn enter_stable(&self, upstream: &Upstream, full: bool, lsns: &[Lsn]) -> Result<(), DataError> {
+    async fn enter_stable(
+        &self,
+        upstream: &Upstream,
+        full: bool,
+        lsns: &[Lsn],
+    ) -> Result<(), DataError> {
         let thread = Thread::current();
         let relay = upstream.flows == self.0.mesh.shards();
-        let change = self.0.change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
+        let change = self
+            .0
+            .change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
         if change.end_replicas {
-            self.0.replication().hub.end_all("the data set follows another history");
+            self.0
+                .replication()
+                .hub
+                .end_all("the data set follows another history");
         }
         let lsns = lsns.to_vec();
         thread
             .on_all_threads(move |thread| {
                 if change.end_replicas {
-                    thread.flows.end_all(&FlowEnd::Session { why: "the data set follows another history".to_owned() });
+                    thread.flows.end_all(&FlowEnd::Session {
+                        why: "the data set follows another history".to_owned(),
+                    });
                 }
                 thread.try_with_core(|core| {
                     core.relays = relay;
@@ -90,7 +117,10 @@ impl ReplicaDataSet for EngineDataSet {
         Ok(())
     }
 
-    async fn apply_transaction(&self, parts: Vec<(usize, TransactionPart)>) -> Result<(), DataError> {
+    async fn apply_transaction(
+        &self,
+        parts: Vec<(usize, TransactionPart)>,
+    ) -> Result<(), DataError> {
         super::apply::transaction(&Thread::current(), parts).await
     }
 
@@ -126,31 +156,57 @@ struct Loaded {
 
 impl Loaded {
     fn put(self, core: &mut ShardCore) {
-        core.space.store.insert(self.db, &self.key, self.value, self.expire_at);
+        core.space
+            .store
+            .insert(self.db, &self.key, self.value, self.expire_at);
     }
 }
 
 impl ReplicaFlowSink for EngineFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
         let dbnum = self.thread.engine.options.dbnum;
-        let assembled = self.assembler.take(event).map_err(|error| DataError::terminal(error.to_string()))?;
+        let assembled = self
+            .assembler
+            .take(event)
+            .map_err(|error| DataError::terminal(error.to_string()))?;
         match assembled {
             None => Ok(()),
-            Some(Assembled::Skipped { db, key, type_byte, reason }) => {
+            Some(Assembled::Skipped {
+                db,
+                key,
+                type_byte,
+                reason,
+            }) => {
                 self.skipped += 1;
                 tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), type_byte, ?reason, "a value was left out");
                 Ok(())
             }
-            Some(Assembled::Entry { db, key, value, expire_ms }) => {
-                let db = u16::try_from(db).ok().filter(|db| *db < dbnum).ok_or_else(|| {
-                    DataError::terminal(format!("database {db} is beyond this server's {dbnum} (see --dbnum)"))
-                })?;
+            Some(Assembled::Entry {
+                db,
+                key,
+                value,
+                expire_ms,
+            }) => {
+                let db = u16::try_from(db)
+                    .ok()
+                    .filter(|db| *db < dbnum)
+                    .ok_or_else(|| {
+                        DataError::terminal(format!(
+                            "database {db} is beyond this server's {dbnum} (see --dbnum)"
+                        ))
+                    })?;
                 let db = DbIndex(db);
                 let shard = self.thread.engine.mesh.shard_of(key);
                 if self.thread.owns(shard) {
-                    self.thread.with_core_now(|core| core.space.store.insert(db, key, value, expire_ms));
+                    self.thread
+                        .with_core_now(|core| core.space.store.insert(db, key, value, expire_ms));
                 } else {
-                    self.others[shard].push(Loaded { db, key: key.to_vec(), value, expire_at: expire_ms });
+                    self.others[shard].push(Loaded {
+                        db,
+                        key: key.to_vec(),
+                        value,
+                        expire_at: expire_ms,
+                    });
                     self.collected += 1;
                 }
                 Ok(())
@@ -196,14 +252,20 @@ impl EngineFlow {
             return result;
         }
         let (answer, applied) = self.thread.answer();
-        let job = ApplyJob::new(self.thread.engine.clone(), part.clone(), Box::new(move |result| answer.send(result)));
+        let job = ApplyJob::new(
+            self.thread.engine.clone(),
+            part.clone(),
+            Box::new(move |result| answer.send(result)),
+        );
         self.thread.with_core(|core| core.submit(Box::new(job)));
         applied.await
     }
 }
 
 /// The commands of a part, with their databases.
-pub(super) fn commands(part: &TransactionPart) -> impl Iterator<Item = (DbIndex, damselfly_resp::ArgVec<'_>)> {
+pub(super) fn commands(
+    part: &TransactionPart,
+) -> impl Iterator<Item = (DbIndex, damselfly_resp::ArgVec<'_>)> {
     part.effects().filter_map(|effect| match effect {
         Effect::Command { db, args } => Some((DbIndex(db), args)),
         Effect::Ping => None,

@@ -27,7 +27,9 @@ pub(super) async fn lead(thread: &Rc<Thread>) {
     thread
         .on_all_threads(move |thread| {
             if change_of_lineage.end_replicas {
-                thread.flows.end_all(&FlowEnd::Session { why: "this server was promoted".to_owned() });
+                thread.flows.end_all(&FlowEnd::Session {
+                    why: "this server was promoted".to_owned(),
+                });
             }
             if change_of_lineage.restart_journal {
                 thread.try_with_core(|core| core.journal.start_at(Lsn::FIRST));

@@ -10,7 +10,11 @@ use damselfly_resp::{ReplyWriter, parse_i64};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) fn wait<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+pub(super) fn wait<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         if session.thread.engine.role() == crate::engine::Role::Replica {
             return Err(CommandError::text(
@@ -20,9 +24,14 @@ pub(super) fn wait<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a 
             ));
         }
         let wanted = parse_i64(args[1]).ok_or(CommandError::NotInteger)?;
-        let timeout = parse_i64(args[2]).ok_or(CommandError::text("ERR timeout is not an integer or out of range"))?;
-        let timeout = u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
-        let count = session.wait_for_replicas(wanted.max(0) as usize, timeout).await;
+        let timeout = parse_i64(args[2]).ok_or(CommandError::text(
+            "ERR timeout is not an integer or out of range",
+        ))?;
+        let timeout =
+            u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+        let count = session
+            .wait_for_replicas(wanted.max(0) as usize, timeout)
+            .await;
         ReplyWriter::new(out, session.proto).integer(count as i64);
         Ok(())
     })
@@ -31,11 +40,15 @@ pub(super) fn wait<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a 
 impl Session {
     /// How many replicas have all writes of this connection, when `wanted` have, or the time is up (0: no limit).
     async fn wait_for_replicas(&self, wanted: usize, timeout_ms: u64) -> usize {
-        let shards: Vec<usize> =
-            (0..self.thread.engine.mesh.shards()).filter(|shard| self.has_written(*shard)).collect();
+        let shards: Vec<usize> = (0..self.thread.engine.mesh.shards())
+            .filter(|shard| self.has_written(*shard))
+            .collect();
         if shards.is_empty() {
             let replicas = self.thread.engine.replication().hub.replicas();
-            return replicas.iter().filter(|replica| replica.state == SessionState::StableSync).count();
+            return replicas
+                .iter()
+                .filter(|replica| replica.state == SessionState::StableSync)
+                .count();
         }
         let targets = self.ask_for_acks(&shards).await;
         let deadline = async {
@@ -49,7 +62,10 @@ impl Session {
             // Registered before looking, so that no ack is missed.
             let acks: Vec<_> = shards
                 .iter()
-                .map(|shard| self.thread.call(*shard, |thread, answer| thread.on_next_ack(answer)))
+                .map(|shard| {
+                    self.thread
+                        .call(*shard, |thread, answer| thread.on_next_ack(answer))
+                })
                 .collect();
             let count = self.count_acked(&targets).await;
             if count >= wanted {
@@ -85,7 +101,10 @@ impl Session {
     async fn count_acked(&self, targets: &[(usize, Lsn)]) -> usize {
         let calls: Vec<_> = targets
             .iter()
-            .map(|(shard, _)| self.thread.call(*shard, |thread, answer| answer.send(thread.flows.acked())))
+            .map(|(shard, _)| {
+                self.thread
+                    .call(*shard, |thread, answer| answer.send(thread.flows.acked()))
+            })
             .collect();
         let mut reached: BTreeMap<SyncId, usize> = BTreeMap::new();
         for (acked, (_, target)) in join(calls).await.into_iter().zip(targets) {
@@ -93,15 +112,24 @@ impl Session {
                 *reached.entry(sync).or_default() += 1;
             }
         }
-        reached.values().filter(|shards| **shards == targets.len()).count()
+        reached
+            .values()
+            .filter(|shards| **shards == targets.len())
+            .count()
     }
 }
 
 /// Ready when the first of them is.
 async fn any<F: Future<Output = ()> + Unpin>(mut pending: Vec<F>) {
     std::future::poll_fn(|cx| {
-        let ready = pending.iter_mut().any(|one| std::pin::Pin::new(one).poll(cx).is_ready());
-        if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        let ready = pending
+            .iter_mut()
+            .any(|one| std::pin::Pin::new(one).poll(cx).is_ready());
+        if ready {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
 }

@@ -27,7 +27,11 @@ impl ChainRun<'_> {
         let keys = row.keys.positions(args)?;
         let shard = self.session.thread.engine.mesh.shard_of(args[1]);
         let db = self.session.db;
-        let writes = if row.is_write() { HopWrites::Keys(vec![(db, args[1].to_vec())]) } else { HopWrites::NOTHING };
+        let writes = if row.is_write() {
+            HopWrites::Keys(vec![(db, args[1].to_vec())])
+        } else {
+            HopWrites::NOTHING
+        };
         let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
         let hop = self.transaction.hop(shard, writes, move |core, effects| {
             let args: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
@@ -38,8 +42,13 @@ impl ChainRun<'_> {
         });
         let reply = hop.answer().await;
         let decoded = ReplyDecoder::default().decode(&mut reply.as_slice());
-        match decoded.expect("replies of our own commands are well-formed").expect("and complete") {
-            Reply::Error(text) => Err(CommandError::owned(String::from_utf8_lossy(&text).into_owned())),
+        match decoded
+            .expect("replies of our own commands are well-formed")
+            .expect("and complete")
+        {
+            Reply::Error(text) => Err(CommandError::owned(
+                String::from_utf8_lossy(&text).into_owned(),
+            )),
             reply => Ok(reply),
         }
     }
@@ -58,7 +67,10 @@ impl Session {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> CommandResult {
-        let run = ChainRun { session: self, transaction };
+        let run = ChainRun {
+            session: self,
+            transaction,
+        };
         chain(&run, args, out).await
     }
 }

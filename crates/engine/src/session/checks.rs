@@ -12,7 +12,9 @@ impl Session {
     pub(super) fn admit(&self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
         let row = self.find(args)?;
         if row.flags.has(Flags::NO_MULTI) && self.multi.is_some() {
-            return Err(CommandError::text("ERR Command not allowed inside a transaction"));
+            return Err(CommandError::text(
+                "ERR Command not allowed inside a transaction",
+            ));
         }
         self.check_state(row)?;
         Ok(row)
@@ -25,7 +27,9 @@ impl Session {
             return Err(CommandError::ReadOnly);
         }
         if engine.is_loading() && !row.flags.has(Flags::LOADING) {
-            return Err(CommandError::text("LOADING Redis is loading the dataset in memory"));
+            return Err(CommandError::text(
+                "LOADING Redis is loading the dataset in memory",
+            ));
         }
         Ok(())
     }
@@ -33,17 +37,32 @@ impl Session {
     /// The row that these arguments name, whether they fit it or not.
     pub(super) fn named(&self, args: &[&[u8]]) -> Option<&'static Command> {
         let row = self.thread.engine.table.find(args[0])?;
-        args.get(1).and_then(|word| row.subcommand(word)).or(Some(row))
+        args.get(1)
+            .and_then(|word| row.subcommand(word))
+            .or(Some(row))
     }
 
     /// The row that these arguments mean, subcommands included, with the right number of arguments.
     pub fn find(&self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
-        let row = self.thread.engine.table.find(args[0]).ok_or_else(|| unknown_command(args))?;
+        let row = self
+            .thread
+            .engine
+            .table
+            .find(args[0])
+            .ok_or_else(|| unknown_command(args))?;
         if row.subcommands.is_empty() {
-            return if row.accepts(args.len()) { Ok(row) } else { Err(arity_error(row.name)) };
+            return if row.accepts(args.len()) {
+                Ok(row)
+            } else {
+                Err(arity_error(row.name))
+            };
         }
         let Some(word) = args.get(1) else {
-            return if row.accepts(1) { Ok(row) } else { Err(arity_error(row.name)) };
+            return if row.accepts(1) {
+                Ok(row)
+            } else {
+                Err(arity_error(row.name))
+            };
         };
         match row.subcommand(word) {
             Some(sub) if sub.accepts(args.len()) => Ok(sub),
@@ -54,9 +73,18 @@ impl Session {
     }
 
     /// Answers a request that may not run. A transaction that is being queued is lost by it.
-    pub(super) fn refuse(&mut self, args: &[&[u8]], error: &CommandError, pipeline: &mut Pipeline) -> Begun {
+    pub(super) fn refuse(
+        &mut self,
+        args: &[&[u8]],
+        error: &CommandError,
+        pipeline: &mut Pipeline,
+    ) -> Begun {
         if is_http(args[0]) {
-            tracing::warn!(id = self.id, peer = self.peer_ip, "a client speaks HTTP, perhaps to attack; it is disconnected");
+            tracing::warn!(
+                id = self.id,
+                peer = self.peer_ip,
+                "a client speaks HTTP, perhaps to attack; it is disconnected"
+            );
             self.close = true;
             return Begun::Done;
         }
@@ -89,7 +117,11 @@ impl Session {
 /// The error of an EXEC that may not run.
 pub(super) fn exec_aborted(error: &CommandError) -> CommandError {
     let text = error.reply();
-    CommandError::echo("EXECABORT Transaction discarded because of: ", text.strip_prefix(b"ERR ").unwrap_or(&text), "")
+    CommandError::echo(
+        "EXECABORT Transaction discarded because of: ",
+        text.strip_prefix(b"ERR ").unwrap_or(&text),
+        "",
+    )
 }
 
 /// Whether a request begins as HTTP does: a browser was made to send it, and what follows is not the user's will.
@@ -107,10 +139,22 @@ fn unknown_command(args: &[&[u8]]) -> CommandError {
         echo.extend_from_slice(&[b"'", shown, b"' "].concat());
     }
     let name = echoed(args[0], UNKNOWN_ECHO_BYTES);
-    CommandError::Echo([b"ERR unknown command '", name, b"', with args beginning with: ", &echo].concat())
+    CommandError::Echo(
+        [
+            b"ERR unknown command '",
+            name,
+            b"', with args beginning with: ",
+            &echo,
+        ]
+        .concat(),
+    )
 }
 
 fn unknown_subcommand(row: &Command, word: &[u8]) -> CommandError {
     let after = format!("'. Try {} HELP.", row.name.to_ascii_uppercase());
-    CommandError::echo("ERR unknown subcommand '", echoed(word, UNKNOWN_ECHO_BYTES), &after)
+    CommandError::echo(
+        "ERR unknown subcommand '",
+        echoed(word, UNKNOWN_ECHO_BYTES),
+        &after,
+    )
 }

@@ -10,8 +10,8 @@ mod multi;
 mod pipeline;
 mod spread;
 
-pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use chain::{Chain, ChainResult, ChainRun};
+pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 
@@ -36,7 +36,8 @@ pub type SessionHandler = fn(&mut Session, &[&[u8]], &mut ReplyWriter<'_>) -> Co
 pub type AsyncResult<'a> = Pin<Box<dyn Future<Output = CommandResult> + 'a>>;
 
 /// A handler that runs on the connection and may wait. It appends its reply (in `session.proto`) to the buffer.
-pub type AsyncHandler = for<'a> fn(&'a mut Session, &'a [&'a [u8]], &'a mut Vec<u8>) -> AsyncResult<'a>;
+pub type AsyncHandler =
+    for<'a> fn(&'a mut Session, &'a [&'a [u8]], &'a mut Vec<u8>) -> AsyncResult<'a>;
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,8 +90,13 @@ pub struct Session {
 
 /// Takes a connection's socket, the bytes read from it that no command has used, and the token that kills the connection;
 /// runs until the socket is done with.
-pub type Upgrade =
-    Box<dyn FnOnce(tokio::net::TcpStream, Vec<u8>, CancellationToken) -> Pin<Box<dyn Future<Output = ()>>>>;
+pub type Upgrade = Box<
+    dyn FnOnce(
+        tokio::net::TcpStream,
+        Vec<u8>,
+        CancellationToken,
+    ) -> Pin<Box<dyn Future<Output = ()>>>,
+>;
 
 impl Session {
     /// A session on this thread.
@@ -131,7 +137,8 @@ impl Session {
             return;
         }
         let mesh = &thread.engine.mesh;
-        let keys: SmallVec<[&[u8]; 32]> = keys.filter(|key| thread.owns(mesh.shard_of(key))).collect();
+        let keys: SmallVec<[&[u8]; 32]> =
+            keys.filter(|key| thread.owns(mesh.shard_of(key))).collect();
         thread.with_core_now(|core| core.warm(self.db, &keys));
     }
 
@@ -152,7 +159,9 @@ impl Session {
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             Handler::Async(_) | Handler::Global(_) => Begun::Wait,
-            Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => self.begin_data(row, args, pipeline),
+            Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
+                self.begin_data(row, args, pipeline)
+            }
         }
     }
 
@@ -175,7 +184,12 @@ impl Session {
         Begun::Done
     }
 
-    fn begin_data(&mut self, row: &'static Command, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
+    fn begin_data(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        pipeline: &mut Pipeline,
+    ) -> Begun {
         if matches!(row.spread, Spread::All(_)) && self.thread.engine.mesh.shards() > 1 {
             return Begun::Wait;
         }
@@ -207,14 +221,17 @@ impl Session {
         }
         if self.thread.owns(shard) && !pipeline.has_batch(shard) {
             let (thread, db) = (&self.thread, self.db);
-            let step =
-                pipeline.reply(self.proto, |out| thread.with_core_now(|core| core.try_command(row, db, args, &keys, out)));
+            let step = pipeline.reply(self.proto, |out| {
+                thread.with_core_now(|core| core.try_command(row, db, args, &keys, out))
+            });
             if step == Step::Done {
                 return;
             }
             pipeline.take_back();
         }
-        pipeline.defer(shard, self.proto, |batch: &mut CommandBatch| batch.push(row, self.db, args, keys));
+        pipeline.defer(shard, self.proto, |batch: &mut CommandBatch| {
+            batch.push(row, self.db, args, keys)
+        });
     }
 
     /// The only shard of these keys; `None` if there are several. Without keys it is the first.
@@ -243,7 +260,12 @@ impl Session {
     }
 
     /// [`Session::run_row`], with its statistics. (The time has the waiting in it.)
-    async fn run_counted(&mut self, row: &'static Command, args: &[&[u8]], out: &mut Vec<u8>) -> CommandResult {
+    async fn run_counted(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
         let thread = self.thread.clone();
         thread.stats.borrow_mut().count(row);
         let begun = std::time::Instant::now();
@@ -257,10 +279,17 @@ impl Session {
     }
 
     /// Runs one admitted command to its end, whatever its kind, outside of any transaction.
-    async fn run_row(&mut self, row: &'static Command, args: &[&[u8]], out: &mut Vec<u8>) -> CommandResult {
+    async fn run_row(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
         match row.handler {
             Handler::Async(handler) => handler(self, args, out).await,
-            Handler::Session(handler) => handler(self, args, &mut ReplyWriter::new(out, self.proto)),
+            Handler::Session(handler) => {
+                handler(self, args, &mut ReplyWriter::new(out, self.proto))
+            }
             _ => self.run_spread(row, args, out).await,
         }
     }

@@ -2,7 +2,9 @@
 
 use super::spread::is_everywhere;
 use super::{AsyncResult, Begun, Pipeline, Session};
-use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys};
+use crate::command::{
+    Command, CommandError, CommandResult, Flags, Group, Handler, KeyPositions, Keys,
+};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{CommandBatch, KeyLock, LockMode, key_hash};
 use crate::watch::DirtyFlag;
@@ -59,15 +61,28 @@ impl Session {
         self.multi.is_some() && !row.flags.has(Flags::UNQUEUED)
     }
 
-    pub(super) fn enqueue(&mut self, row: &'static Command, args: &[&[u8]], pipeline: &mut Pipeline) -> Begun {
-        let multi = self.multi.as_mut().expect("queued only between MULTI and EXEC");
+    pub(super) fn enqueue(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        pipeline: &mut Pipeline,
+    ) -> Begun {
+        let multi = self
+            .multi
+            .as_mut()
+            .expect("queued only between MULTI and EXEC");
         multi.bytes += args.iter().map(|arg| arg.len()).sum::<usize>();
         if multi.queue.len() >= MAX_QUEUED || multi.bytes > MAX_QUEUED_BYTES {
             multi.refused = true;
-            pipeline.reply(self.proto, |out| out.error("ERR the transaction is too large"));
+            pipeline.reply(self.proto, |out| {
+                out.error("ERR the transaction is too large")
+            });
             return Begun::Done;
         }
-        multi.queue.push(QueuedCommand { row, args: args.iter().map(|arg| arg.to_vec()).collect() });
+        multi.queue.push(QueuedCommand {
+            row,
+            args: args.iter().map(|arg| arg.to_vec()).collect(),
+        });
         pipeline.reply(self.proto, |out| out.simple("QUEUED"));
         Begun::Done
     }
@@ -78,7 +93,9 @@ impl Session {
         for (db, key) in std::mem::take(&mut self.watched) {
             let shard = self.thread.engine.mesh.shard_of(&key);
             let dirty = dirty.clone();
-            self.thread.on_shard(shard, move |core| core.space.watch.remove(db, &key, &dirty)).await;
+            self.thread
+                .on_shard(shard, move |core| core.space.watch.remove(db, &key, &dirty))
+                .await;
         }
     }
 
@@ -91,16 +108,22 @@ impl Session {
             let (db, key) = id.clone();
             let dirty: DirtyFlag = self.dirty.clone();
             let shard = self.thread.engine.mesh.shard_of(&key);
-            self.thread.on_shard(shard, move |core| core.space.watch.add(db, &key, dirty)).await;
+            self.thread
+                .on_shard(shard, move |core| core.space.watch.add(db, &key, dirty))
+                .await;
             self.watched.push(id);
         }
     }
 
     async fn exec(&mut self, out: &mut Vec<u8>) -> CommandResult {
-        let Some(multi) = self.multi.take() else { return Err(CommandError::text("ERR EXEC without MULTI")) };
+        let Some(multi) = self.multi.take() else {
+            return Err(CommandError::text("ERR EXEC without MULTI"));
+        };
         if multi.refused {
             self.unwatch().await;
-            return Err(CommandError::text("EXECABORT Transaction discarded because of previous errors."));
+            return Err(CommandError::text(
+                "EXECABORT Transaction discarded because of previous errors.",
+            ));
         }
         let result = match self.check_queue(&multi.queue) {
             Ok(()) => self.exec_queue(&multi.queue, out).await,
@@ -112,7 +135,9 @@ impl Session {
 
     /// What would have been refused now, had it not been queued before.
     fn check_queue(&self, queue: &[QueuedCommand]) -> CommandResult {
-        let checked = queue.iter().try_for_each(|queued| self.check_state(queued.row));
+        let checked = queue
+            .iter()
+            .try_for_each(|queued| self.check_state(queued.row));
         checked.map_err(|error| super::checks::exec_aborted(&error))
     }
 
@@ -122,7 +147,15 @@ impl Session {
         for plan in plans.iter().filter(|plan| plan.writes) {
             self.note_written(plan.shard);
         }
-        let transaction = Transaction::begin(&self.thread, plans, Scope { global, replays: self.is_internal }).await?;
+        let transaction = Transaction::begin(
+            &self.thread,
+            plans,
+            Scope {
+                global,
+                replays: self.is_internal,
+            },
+        )
+        .await?;
         self.exec_in(&transaction, queue, out).await
     }
 
@@ -135,8 +168,14 @@ impl Session {
         }
         for (_, key) in &self.watched {
             let shard = self.thread.engine.mesh.shard_of(key);
-            let plan = plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() });
-            plan.locks.push(KeyLock { key: key_hash(key), mode: LockMode::Shared });
+            let plan = plans.entry(shard).or_insert_with(|| ShardPlan {
+                shard,
+                ..ShardPlan::default()
+            });
+            plan.locks.push(KeyLock {
+                key: key_hash(key),
+                mode: LockMode::Shared,
+            });
         }
         Ok(plans.into_values().collect())
     }
@@ -152,7 +191,9 @@ impl Session {
             return Ok(());
         }
         ReplyWriter::new(out, self.proto).array(queue.len());
-        queue.iter().for_each(|queued| self.thread.stats.borrow_mut().count(queued.row));
+        queue
+            .iter()
+            .for_each(|queued| self.thread.stats.borrow_mut().count(queued.row));
         let mut at = 0;
         while at < queue.len() {
             let run = self.local_run(&queue[at..]);
@@ -170,7 +211,10 @@ impl Session {
 
     /// The shards of the commands up to the first that needs more than one shard.
     fn local_run(&self, queue: &[QueuedCommand]) -> Vec<(usize, KeyPositions)> {
-        queue.iter().map_while(|queued| self.placement(queued)).collect()
+        queue
+            .iter()
+            .map_while(|queued| self.placement(queued))
+            .collect()
     }
 
     /// The only shard of a command, and its keys.
@@ -194,7 +238,9 @@ impl Session {
         let mut batches: BTreeMap<usize, CommandBatch> = BTreeMap::new();
         let mut places = Vec::with_capacity(queue.len());
         for (queued, (shard, keys)) in queue.iter().zip(run) {
-            let batch = batches.entry(shard).or_insert_with(|| CommandBatch::new(self.proto));
+            let batch = batches
+                .entry(shard)
+                .or_insert_with(|| CommandBatch::new(self.proto));
             places.push((shard, batch.push(queued.row, self.db, &queued.args(), keys)));
         }
         let hops: Vec<_> = batches
@@ -216,10 +262,17 @@ impl Session {
         }
     }
 
-    async fn exec_one(&mut self, transaction: &Transaction, queued: &QueuedCommand, out: &mut Vec<u8>) {
+    async fn exec_one(
+        &mut self,
+        transaction: &Transaction,
+        queued: &QueuedCommand,
+        out: &mut Vec<u8>,
+    ) {
         let args = queued.args();
         let result = match queued.row.handler {
-            Handler::Session(handler) => handler(self, &args, &mut ReplyWriter::new(out, self.proto)),
+            Handler::Session(handler) => {
+                handler(self, &args, &mut ReplyWriter::new(out, self.proto))
+            }
             Handler::Async(handler) => handler(self, &args, out).await,
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
@@ -243,7 +296,11 @@ fn exec<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -
     Box::pin(session.exec(out))
 }
 
-fn discard<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn discard<'a>(
+    session: &'a mut Session,
+    _: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         if session.multi.take().is_none() {
             return Err(CommandError::text("ERR DISCARD without MULTI"));
@@ -254,7 +311,11 @@ fn discard<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>
     })
 }
 
-fn watch<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn watch<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         if session.multi.is_some() {
             return Err(CommandError::text("ERR WATCH inside MULTI is not allowed"));
@@ -265,7 +326,11 @@ fn watch<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8
     })
 }
 
-fn unwatch<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn unwatch<'a>(
+    session: &'a mut Session,
+    _: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         session.unwatch().await;
         ReplyWriter::new(out, session.proto).ok();
@@ -278,9 +343,30 @@ const QUICK: Flags = CONTROL.or(Flags::FAST).or(Flags::ALLOW_BUSY);
 
 /// The commands of transactions.
 pub static COMMANDS: &[Command] = &[
-    row("multi", 1, Handler::Session(multi), "1.2.0", "Starts a transaction.").with(QUICK),
-    row("exec", 1, Handler::Async(exec), "1.2.0", "Executes all commands in a transaction.").with(Flags::SKIP_MONITOR.or(Flags::ENDS_MULTI)),
-    row("discard", 1, Handler::Async(discard), "2.0.0", "Discards a transaction.").with(QUICK),
+    row(
+        "multi",
+        1,
+        Handler::Session(multi),
+        "1.2.0",
+        "Starts a transaction.",
+    )
+    .with(QUICK),
+    row(
+        "exec",
+        1,
+        Handler::Async(exec),
+        "1.2.0",
+        "Executes all commands in a transaction.",
+    )
+    .with(Flags::SKIP_MONITOR.or(Flags::ENDS_MULTI)),
+    row(
+        "discard",
+        1,
+        Handler::Async(discard),
+        "2.0.0",
+        "Discards a transaction.",
+    )
+    .with(QUICK),
     Command::new(
         "watch",
         -2,
@@ -312,7 +398,15 @@ const fn row(
     since: &'static str,
     summary: &'static str,
 ) -> Command {
-    Command::new(name, arity, Keys::None, Group::Transactions, since, handler, summary)
-        .with(CONTROL)
-        .with(Flags::UNQUEUED)
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Transactions,
+        since,
+        handler,
+        summary,
+    )
+    .with(CONTROL)
+    .with(Flags::UNQUEUED)
 }

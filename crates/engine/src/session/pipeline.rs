@@ -61,7 +61,12 @@ impl Pipeline {
     }
 
     /// Leaves a command to a batch for its shard.
-    pub(super) fn defer(&mut self, shard: usize, proto: Proto, push: impl FnOnce(&mut CommandBatch) -> usize) {
+    pub(super) fn defer(
+        &mut self,
+        shard: usize,
+        proto: Proto,
+        push: impl FnOnce(&mut CommandBatch) -> usize,
+    ) {
         let batch = match self.batches.iter().position(|(other, _)| *other == shard) {
             Some(at) => at,
             None => {
@@ -75,7 +80,13 @@ impl Pipeline {
 
     /// Bytes that the pipeline holds: when they are many, finish before reading on.
     pub fn pending_bytes(&self) -> usize {
-        self.out.len() + self.held.len() + self.batches.iter().map(|(_, batch)| batch.arg_bytes()).sum::<usize>()
+        self.out.len()
+            + self.held.len()
+            + self
+                .batches
+                .iter()
+                .map(|(_, batch)| batch.arg_bytes())
+                .sum::<usize>()
     }
 
     /// Whether anything waits for other threads.
@@ -87,8 +98,11 @@ impl Pipeline {
         if self.segments.is_empty() {
             return;
         }
-        let pending: Vec<PendingBatch> =
-            self.batches.drain(..).map(|(shard, batch)| thread.send_batch(shard, batch)).collect();
+        let pending: Vec<PendingBatch> = self
+            .batches
+            .drain(..)
+            .map(|(shard, batch)| thread.send_batch(shard, batch))
+            .collect();
         let replies = crate::thread::join(pending).await;
         let mut held_at = 0;
         for segment in self.segments.drain(..) {
@@ -97,7 +111,9 @@ impl Pipeline {
                     self.out.extend_from_slice(&self.held[held_at..end]);
                     held_at = end;
                 }
-                Segment::Deferred { batch, index } => self.out.extend_from_slice(replies[batch].get(index)),
+                Segment::Deferred { batch, index } => {
+                    self.out.extend_from_slice(replies[batch].get(index))
+                }
             }
         }
         self.held.clear();

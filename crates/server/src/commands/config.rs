@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use damselfly_engine::families::glob::Glob;
 use damselfly_engine::replication::replica::Role;
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
-use damselfly_engine::thread::Thread;
 use damselfly_engine::session::AsyncResult;
+use damselfly_engine::thread::Thread;
 use damselfly_engine::{
-    Command, CommandError, CommandResult, Engine, EngineLimits, Flags, Group, Handler, Keys, Session,
+    Command, CommandError, CommandResult, Engine, EngineLimits, Flags, Group, Handler, Keys,
+    Session,
 };
 
 use crate::config::{Config, Endpoint};
@@ -62,7 +63,10 @@ fn follow_role(session: &Session, settings: &Settings) {
     let primary = match role {
         Role::Primary => None,
         Role::Replica(address) => address.rsplit_once(':').and_then(|(host, port)| {
-            Some(Endpoint { host: host.to_owned(), port: port.parse().ok()? })
+            Some(Endpoint {
+                host: host.to_owned(),
+                port: port.parse().ok()?,
+            })
         }),
     };
     if settings.load().replicaof != primary {
@@ -71,7 +75,11 @@ fn follow_role(session: &Session, settings: &Settings) {
 }
 
 /// What the shards have of the settings follows before the reply.
-fn set<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn set<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let settings = settings(session).ok_or_else(needs_server)?;
         let refused = |error: crate::SettingError| CommandError::owned(format!("ERR {error}"));
@@ -79,7 +87,10 @@ fn set<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>)
         settings.set(&args[2..]).map_err(refused)?;
         let limits = limits_of(&settings.load());
         let engine = session.thread.engine.clone();
-        session.thread.on_all_shards(move |core| engine.limit_shard(core, limits)).await;
+        session
+            .thread
+            .on_all_shards(move |core| engine.limit_shard(core, limits))
+            .await;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
@@ -88,8 +99,13 @@ fn set<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>)
 /// Whether the system lets this process have as many clients as `maxclients` asks for.
 fn check_clients(arguments: &[&[u8]]) -> Result<(), crate::SettingError> {
     let (pairs, _) = arguments.as_chunks::<2>();
-    for [name, value] in pairs.iter().filter(|[name, _]| name.eq_ignore_ascii_case(b"maxclients")) {
-        let wanted = parse_i64(value).and_then(|wanted| u32::try_from(wanted).ok()).unwrap_or(0);
+    for [name, value] in pairs
+        .iter()
+        .filter(|[name, _]| name.eq_ignore_ascii_case(b"maxclients"))
+    {
+        let wanted = parse_i64(value)
+            .and_then(|wanted| u32::try_from(wanted).ok())
+            .unwrap_or(0);
         let held = make_room_for_clients(wanted);
         if held < u64::from(wanted) {
             return Err(crate::SettingError::Refused {
@@ -152,24 +168,37 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
 pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
     settings.watch(move |config| {
-        let Some(engine) = engine.upgrade() else { return };
+        let Some(engine) = engine.upgrade() else {
+            return;
+        };
         let limits = limits_of(config);
         let (replication, options) = (engine.replication(), replication_options(config));
         // Links that stand keep what they began with.
         replication.hub.set_config(options.primary);
         replication.link.set_config(options.replica);
         let shown = &replication.shown;
-        shown.valkey_compatible.store(config.info_replication_valkey_compatible, Ordering::Relaxed);
-        shown.priority.store(config.replica_priority, Ordering::Relaxed);
-        shown.backlog_max_bytes.store(limits.backlog_max_bytes, Ordering::Relaxed);
+        shown
+            .valkey_compatible
+            .store(config.info_replication_valkey_compatible, Ordering::Relaxed);
+        shown
+            .priority
+            .store(config.replica_priority, Ordering::Relaxed);
+        shown
+            .backlog_max_bytes
+            .store(limits.backlog_max_bytes, Ordering::Relaxed);
         for shard in 0..engine.mesh.shards() {
-            let task = move |thread: &Rc<Thread>| thread.with_core(|core| thread.engine.limit_shard(core, limits));
+            let task = move |thread: &Rc<Thread>| {
+                thread.with_core(|core| thread.engine.limit_shard(core, limits))
+            };
             engine.mesh.run_on(shard, Box::new(task));
         }
     });
 }
 
-const ANYTIME: Flags = Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::LOADING).or(Flags::STALE);
+const ANYTIME: Flags = Flags::ADMIN
+    .or(Flags::NO_SCRIPT)
+    .or(Flags::LOADING)
+    .or(Flags::STALE);
 
 /// The rows.
 pub static COMMANDS: &[Command] = &[row(

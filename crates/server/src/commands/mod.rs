@@ -11,7 +11,12 @@ use damselfly_engine::resp::ReplyWriter;
 pub use config::apply_changes;
 
 /// The rows that the engine's table is extended with.
-pub static COMMANDS: &[&[Command]] = &[client::COMMANDS, config::COMMANDS, info::COMMANDS, shutdown::COMMANDS];
+pub static COMMANDS: &[&[Command]] = &[
+    client::COMMANDS,
+    config::COMMANDS,
+    info::COMMANDS,
+    shutdown::COMMANDS,
+];
 
 /// The answer to HELP.
 fn write_help(lines: &[&str], out: &mut ReplyWriter<'_>) {

@@ -23,7 +23,11 @@ struct Populate {
     elements: u64,
 }
 
-pub(super) fn populate<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+pub(super) fn populate<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         if session.thread.engine.role() == crate::engine::Role::Replica {
             return Err(CommandError::ReadOnly);
@@ -42,8 +46,14 @@ pub(super) fn populate<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: 
 fn parse(args: &[&[u8]]) -> Result<Populate, CommandError> {
     let number = |text: &[u8]| parse_i64(text).ok_or(CommandError::NotInteger);
     let count = u64::try_from(number(args[2])?).map_err(|_| CommandError::NotPositive)?;
-    let mut plan =
-        Populate { count, prefix: b"key".to_vec(), size: 0, random: false, command: "SET", elements: 1 };
+    let mut plan = Populate {
+        count,
+        prefix: b"key".to_vec(),
+        size: 0,
+        random: false,
+        command: "SET",
+        elements: 1,
+    };
     let (mut at, mut place) = (3, 0);
     while let Some(word) = args.get(at) {
         let value = args.get(at + 1).copied();
@@ -54,7 +64,8 @@ fn parse(args: &[&[u8]]) -> Result<Populate, CommandError> {
                 at += 1;
             }
             b"ELEMENTS" => {
-                plan.elements = u64::try_from(number(value.ok_or(CommandError::Syntax)?)?.max(1)).unwrap_or(1);
+                plan.elements =
+                    u64::try_from(number(value.ok_or(CommandError::Syntax)?)?.max(1)).unwrap_or(1);
                 at += 1;
             }
             _ if place == 0 => plan.prefix = word.to_vec(),
@@ -74,7 +85,11 @@ fn command_of(kind: &[u8]) -> Result<&'static str, CommandError> {
         b"SET" => "SADD",
         b"HASH" => "HSET",
         b"ZSET" => "ZADD",
-        _ => return Err(CommandError::text("ERR TYPE takes STRING, LIST, SET, HASH or ZSET")),
+        _ => {
+            return Err(CommandError::text(
+                "ERR TYPE takes STRING, LIST, SET, HASH or ZSET",
+            ));
+        }
     })
 }
 
@@ -89,7 +104,9 @@ impl Populate {
         let mut element = 0;
         while element < self.elements {
             let end = self.elements.min(element + COMMAND_ELEMENTS as u64);
-            let items: Vec<Vec<u8>> = (element..end).flat_map(|at| self.element(number, at, round)).collect();
+            let items: Vec<Vec<u8>> = (element..end)
+                .flat_map(|at| self.element(number, at, round))
+                .collect();
             round.push(self.command, &key, &items).await?;
             element = end;
         }
@@ -117,8 +134,14 @@ impl Populate {
         }
         let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ element ^ round.session.id;
         while value.len() < self.size {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            value.push(if self.random { b'a' + ((state >> 33) % 26) as u8 } else { 0 });
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            value.push(if self.random {
+                b'a' + ((state >> 33) % 26) as u8
+            } else {
+                0
+            });
         }
         value
     }
@@ -133,19 +156,35 @@ struct Round<'s> {
 
 impl Round<'_> {
     fn new(session: &Session) -> Round<'_> {
-        Round { session, batches: BTreeMap::new(), commands: 0 }
+        Round {
+            session,
+            batches: BTreeMap::new(),
+            commands: 0,
+        }
     }
 
-    async fn push(&mut self, command: &'static str, key: &[u8], items: &[Vec<u8>]) -> CommandResult {
+    async fn push(
+        &mut self,
+        command: &'static str,
+        key: &[u8],
+        items: &[Vec<u8>],
+    ) -> CommandResult {
         let mut args: Vec<&[u8]> = vec![command.as_bytes(), key];
         args.extend(items.iter().map(Vec::as_slice));
         let row = self.session.find(&args)?;
         let keys = row.keys.positions(&args)?;
         let shard = self.session.thread.engine.mesh.shard_of(key);
-        let batch = self.batches.entry(shard).or_insert_with(|| CommandBatch::new(self.session.proto));
+        let batch = self
+            .batches
+            .entry(shard)
+            .or_insert_with(|| CommandBatch::new(self.session.proto));
         batch.push(row, self.session.db, &args, keys);
         self.commands += 1;
-        if self.commands >= ROUND_COMMANDS { self.flush().await } else { Ok(()) }
+        if self.commands >= ROUND_COMMANDS {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends what there is and waits for it; the first error of a command is the result.
@@ -156,7 +195,10 @@ impl Round<'_> {
             .map(|(shard, batch)| self.session.thread.send_batch(shard, batch))
             .collect();
         for reply in crate::thread::join(sent).await {
-            if let Some(error) = (0..reply.ends.len()).map(|at| reply.get(at)).find(|one| one.first() == Some(&b'-')) {
+            if let Some(error) = (0..reply.ends.len())
+                .map(|at| reply.get(at))
+                .find(|one| one.first() == Some(&b'-'))
+            {
                 let text = String::from_utf8_lossy(&error[1..]).trim_end().to_owned();
                 return Err(CommandError::owned(text));
             }

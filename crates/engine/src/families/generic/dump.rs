@@ -8,7 +8,11 @@ use damselfly_resp::ReplyWriter;
 use damselfly_snapshot::RestoreError;
 use damselfly_store::Value;
 
-pub(super) fn dump(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn dump(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     match cx.entry(args[1]) {
         Some(entry) => out.bulk(damselfly_snapshot::dump_value(entry.value())),
         None => out.null(),
@@ -35,8 +39,13 @@ enum Usage {
 
 impl<'a> RestoreCommand<'a> {
     fn parse(args: &'a [&'a [u8]]) -> Result<RestoreCommand<'a>, CommandError> {
-        let mut command =
-            RestoreCommand { key: args[1], time: args[2], payload: args[3], replace: false, absolute: false };
+        let mut command = RestoreCommand {
+            key: args[1],
+            time: args[2],
+            payload: args[3],
+            replace: false,
+            absolute: false,
+        };
         let mut usage = Usage::Unknown;
         let mut words = Words::from(args, 4);
         while let Some(word) = words.next() {
@@ -63,14 +72,18 @@ impl<'a> RestoreCommand<'a> {
 
     fn value(&self) -> Result<Value, CommandError> {
         damselfly_snapshot::restore_value(self.payload).map_err(|error| match error {
-            RestoreError::Footer(_) => CommandError::text("ERR DUMP payload version or checksum are wrong"),
+            RestoreError::Footer(_) => {
+                CommandError::text("ERR DUMP payload version or checksum are wrong")
+            }
             _ => CommandError::text("ERR Bad data format"),
         })
     }
 
     fn run(&self, cx: &mut RewriteContext<'_>) -> CommandResult {
         if !self.replace && cx.exists(self.key) {
-            return Err(CommandError::text("BUSYKEY Target key name already exists."));
+            return Err(CommandError::text(
+                "BUSYKEY Target key name already exists.",
+            ));
         }
         let expire_at = self.expire_at(cx.now())?;
         let value = self.value()?;
@@ -82,28 +95,47 @@ impl<'a> RestoreCommand<'a> {
         cx.modified(EventClass::Generic, "restore", self.key);
         let mut buffer = itoa::Buffer::new();
         let time = buffer.format(expire_at.unwrap_or(0)).as_bytes();
-        cx.effect(&[b"RESTORE", self.key, time, self.payload, b"REPLACE", b"ABSTTL"]);
+        cx.effect(&[
+            b"RESTORE",
+            self.key,
+            time,
+            self.payload,
+            b"REPLACE",
+            b"ABSTTL",
+        ]);
         Ok(())
     }
 }
 
-fn usage_option<'a>(word: &[u8], words: &mut Words<'a>, before: Usage) -> Result<Usage, CommandError> {
+fn usage_option<'a>(
+    word: &[u8],
+    words: &mut Words<'a>,
+    before: Usage,
+) -> Result<Usage, CommandError> {
     if is_word(word, "IDLETIME") && before != Usage::Frequency {
         return match integer(words.value()?)? {
-            ..0 => Err(CommandError::text("ERR Invalid IDLETIME value, must be >= 0")),
+            ..0 => Err(CommandError::text(
+                "ERR Invalid IDLETIME value, must be >= 0",
+            )),
             _ => Ok(Usage::Idle),
         };
     }
     if is_word(word, "FREQ") && before != Usage::Idle {
         return match integer(words.value()?)? {
             0..=255 => Ok(Usage::Frequency),
-            _ => Err(CommandError::text("ERR Invalid FREQ value, must be >= 0 and <= 255")),
+            _ => Err(CommandError::text(
+                "ERR Invalid FREQ value, must be >= 0 and <= 255",
+            )),
         };
     }
     Err(CommandError::Syntax)
 }
 
-pub(super) fn restore(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn restore(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     RestoreCommand::parse(args)?.run(cx)?;
     out.ok();
     Ok(())

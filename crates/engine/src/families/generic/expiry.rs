@@ -50,10 +50,14 @@ impl Conditions {
 
     fn check(&self) -> CommandResult {
         if self.if_none && (self.if_any || self.if_later || self.if_earlier) {
-            return Err(CommandError::text("ERR NX and XX, GT or LT options at the same time are not compatible"));
+            return Err(CommandError::text(
+                "ERR NX and XX, GT or LT options at the same time are not compatible",
+            ));
         }
         if self.if_later && self.if_earlier {
-            return Err(CommandError::text("ERR GT and LT options at the same time are not compatible"));
+            return Err(CommandError::text(
+                "ERR GT and LT options at the same time are not compatible",
+            ));
         }
         Ok(())
     }
@@ -68,13 +72,24 @@ impl Conditions {
 }
 
 impl<'a> ExpireCommand<'a> {
-    fn parse(args: &[&'a [u8]], form: TimeForm, name: &str, now: UnixMs) -> Result<ExpireCommand<'a>, CommandError> {
+    fn parse(
+        args: &[&'a [u8]],
+        form: TimeForm,
+        name: &str,
+        now: UnixMs,
+    ) -> Result<ExpireCommand<'a>, CommandError> {
         let conditions = Conditions::parse(args)?;
-        Ok(ExpireCommand { key: args[1], at: form.any(args[2], now, name)?, conditions })
+        Ok(ExpireCommand {
+            key: args[1],
+            at: form.any(args[2], now, name)?,
+            conditions,
+        })
     }
 
     fn run(&self, cx: &mut RewriteContext<'_>) -> bool {
-        let Some(now) = cx.entry(self.key).map(|entry| entry.expire_at()) else { return false };
+        let Some(now) = cx.entry(self.key).map(|entry| entry.expire_at()) else {
+            return false;
+        };
         let holds = self.conditions.hold(now, self.at);
         if holds {
             expire_key(cx, self.key, self.at);
@@ -120,19 +135,37 @@ expire_handler! {
     pexpireat, TimeForm::PXAT;
 }
 
-pub(super) fn persist(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn persist(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     out.integer(persist_key(cx, args[1]).into());
     Ok(())
 }
 
 /// The time of a key's expiry in a form: -1 where it never expires, -2 where there is no key.
-fn tell(cx: &ReadContext<'_>, key: &[u8], form: TimeForm, out: &mut ReplyWriter<'_>) -> CommandResult {
+fn tell(
+    cx: &ReadContext<'_>,
+    key: &[u8],
+    form: TimeForm,
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     out.integer(match cx.entry(key).map(|entry| entry.expire_at()) {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => {
-            let ms = if form.absolute { at } else { at.saturating_sub(cx.now()) }.max(0);
-            if form.unit == Unit::Seconds { ms.saturating_add(500) / 1000 } else { ms }
+            let ms = if form.absolute {
+                at
+            } else {
+                at.saturating_sub(cx.now())
+            }
+            .max(0);
+            if form.unit == Unit::Seconds {
+                ms.saturating_add(500) / 1000
+            } else {
+                ms
+            }
         }
     });
     Ok(())

@@ -5,7 +5,11 @@ use crate::context::{ReadContext, RewriteContext, WriteContext};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 
-pub(super) fn del(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn del(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let mut deleted = 0;
     for key in &args[1..] {
         if cx.remove(key) {
@@ -26,12 +30,28 @@ pub(in crate::families) fn delete_key(cx: &mut RewriteContext<'_>, key: &[u8]) {
 }
 
 /// A key that is named twice counts twice.
-pub(super) fn exists(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.integer(args[1..].iter().filter(|key| cx.entry(key).is_some()).count() as i64);
+pub(super) fn exists(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    out.integer(
+        args[1..]
+            .iter()
+            .filter(|key| cx.entry(key).is_some())
+            .count() as i64,
+    );
     Ok(())
 }
 
-pub(super) fn type_of(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.simple(cx.entry(args[1]).map_or("none", |entry| entry.value().kind().name()));
+pub(super) fn type_of(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    out.simple(
+        cx.entry(args[1])
+            .map_or("none", |entry| entry.value().kind().name()),
+    );
     Ok(())
 }

@@ -50,12 +50,24 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 /// A row of a command on one key.
-const fn one(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+const fn one(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
     row(name, arity, Keys::ONE, since, handler, summary)
 }
 
 /// A row of a command on any number of keys, that counts.
-const fn many(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+const fn many(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
     row(name, arity, Keys::ALL, since, handler, summary).spread(Spread::Split(Merge::Sum))
 }
 
@@ -66,7 +78,16 @@ const fn server(
     handler: Handler,
     summary: &'static str,
 ) -> Command {
-    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary).with(Flags::ACL_KEYSPACE)
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Server,
+        since,
+        handler,
+        summary,
+    )
+    .with(Flags::ACL_KEYSPACE)
 }
 
 const fn row(

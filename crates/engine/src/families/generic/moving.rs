@@ -7,9 +7,14 @@ use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::DbIndex;
 
-const SAME_OBJECT: CommandError = CommandError::text("ERR source and destination objects are the same");
+const SAME_OBJECT: CommandError =
+    CommandError::text("ERR source and destination objects are the same");
 
-pub(super) fn rename(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn rename(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (from, to) = (args[1], args[2]);
     if !cx.exists(from) {
         return Err(CommandError::NoSuchKey);
@@ -21,7 +26,11 @@ pub(super) fn rename(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyW
     Ok(())
 }
 
-pub(super) fn renamenx(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn renamenx(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (from, to) = (args[1], args[2]);
     if !cx.exists(from) {
         return Err(CommandError::NoSuchKey);
@@ -42,7 +51,11 @@ fn move_name(cx: &mut WriteContext<'_>, from: &[u8], to: &[u8]) {
     }
 }
 
-pub(super) fn move_key(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn move_key(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (key, from) = (args[1], cx.db);
     let to = db_index(args[2], cx.dbnum())?;
     if to == from {
@@ -61,7 +74,9 @@ pub(super) fn move_key(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut Re
 
 /// Whether the key is there and alive. One that has expired is deleted, so that the effects find what the command found.
 fn exists_in(cx: &mut RewriteContext<'_>, db: DbIndex, key: &[u8]) -> bool {
-    let Some(expire_at) = cx.space().store.get(db, key).map(|entry| entry.expire_at()) else { return false };
+    let Some(expire_at) = cx.space().store.get(db, key).map(|entry| entry.expire_at()) else {
+        return false;
+    };
     let expired = cx.has_passed(expire_at);
     if expired {
         cx.expire_in(db, key);
@@ -79,7 +94,12 @@ struct CopyCommand<'a> {
 
 impl<'a> CopyCommand<'a> {
     fn parse(args: &[&'a [u8]], db: DbIndex, dbnum: u16) -> Result<CopyCommand<'a>, CommandError> {
-        let mut command = CopyCommand { from: args[1], to: args[2], to_db: db, replace: false };
+        let mut command = CopyCommand {
+            from: args[1],
+            to: args[2],
+            to_db: db,
+            replace: false,
+        };
         let mut words = Words::from(args, 3);
         while let Some(word) = words.next() {
             if is_word(word, "REPLACE") {
@@ -90,11 +110,17 @@ impl<'a> CopyCommand<'a> {
                 return Err(CommandError::Syntax);
             }
         }
-        if command.to_db == db && command.from == command.to { Err(SAME_OBJECT) } else { Ok(command) }
+        if command.to_db == db && command.from == command.to {
+            Err(SAME_OBJECT)
+        } else {
+            Ok(command)
+        }
     }
 
     fn run(&self, cx: &mut RewriteContext<'_>) -> bool {
-        let Some(source) = cx.entry(self.from) else { return false };
+        let Some(source) = cx.entry(self.from) else {
+            return false;
+        };
         let (value, expire_at) = (source.value().clone(), source.expire_at());
         if exists_in(cx, self.to_db, self.to) && !self.replace {
             return false;
@@ -105,7 +131,11 @@ impl<'a> CopyCommand<'a> {
     }
 }
 
-pub(super) fn copy(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn copy(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let copied = CopyCommand::parse(args, cx.db, cx.dbnum())?.run(cx);
     if copied {
         cx.effect(args);

@@ -12,15 +12,63 @@ const SHARED_NUMBERS: i64 = 10_000;
 /// and this is how often it says that they are referred to.
 const SHARED_COUNT: i64 = i32::MAX as i64;
 
-const KEY: Keys = Keys::Range { first: 2, last: 2, step: 1 };
+const KEY: Keys = Keys::Range {
+    first: 2,
+    last: 2,
+    step: 1,
+};
 
 /// The rows.
 pub(super) static SUBCOMMANDS: &[Command] = &[
-    row("encoding", 3, KEY, "2.2.3", Handler::Read(encoding), "The form that Redis would keep the value in.").access("RO").hints("nondeterministic_output"),
-    row("freq", 3, KEY, "4.0.0", Handler::Read(freq), "How often the key is used; needs an LFU policy.").access("RO").hints("nondeterministic_output"),
-    row("help", 2, Keys::None, "6.2.0", Handler::Session(help), "What OBJECT can do.").with(Flags::LOADING.or(Flags::STALE)),
-    row("idletime", 3, KEY, "2.2.3", Handler::Read(idletime), "Seconds since the last use; not measured here.").access("RO").hints("nondeterministic_output"),
-    row("refcount", 3, KEY, "2.2.3", Handler::Read(refcount), "How many refer to the value.").access("RO").hints("nondeterministic_output"),
+    row(
+        "encoding",
+        3,
+        KEY,
+        "2.2.3",
+        Handler::Read(encoding),
+        "The form that Redis would keep the value in.",
+    )
+    .access("RO")
+    .hints("nondeterministic_output"),
+    row(
+        "freq",
+        3,
+        KEY,
+        "4.0.0",
+        Handler::Read(freq),
+        "How often the key is used; needs an LFU policy.",
+    )
+    .access("RO")
+    .hints("nondeterministic_output"),
+    row(
+        "help",
+        2,
+        Keys::None,
+        "6.2.0",
+        Handler::Session(help),
+        "What OBJECT can do.",
+    )
+    .with(Flags::LOADING.or(Flags::STALE)),
+    row(
+        "idletime",
+        3,
+        KEY,
+        "2.2.3",
+        Handler::Read(idletime),
+        "Seconds since the last use; not measured here.",
+    )
+    .access("RO")
+    .hints("nondeterministic_output"),
+    row(
+        "refcount",
+        3,
+        KEY,
+        "2.2.3",
+        Handler::Read(refcount),
+        "How many refer to the value.",
+    )
+    .access("RO")
+    .hints("nondeterministic_output"),
 ];
 
 const fn row(
@@ -64,7 +112,11 @@ fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 
 fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match cx.entry(args[2]).map(|entry| entry.value()) {
-        Some(Value::Str(string)) if string.as_int().is_some_and(|int| (0..SHARED_NUMBERS).contains(&int)) => {
+        Some(Value::Str(string))
+            if string
+                .as_int()
+                .is_some_and(|int| (0..SHARED_NUMBERS).contains(&int)) =>
+        {
             out.integer(SHARED_COUNT);
         }
         Some(_) => out.integer(1),

@@ -18,18 +18,28 @@ const BUCKETS_PER_KEY: usize = 10;
 /// Random picks before RANDOMKEY looks for a key that is alive one by one.
 const RANDOM_TRIES: usize = 100;
 
-pub(super) fn dbsize(cx: &mut ReadContext<'_>, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn dbsize(
+    cx: &mut ReadContext<'_>,
+    _: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     out.integer(cx.space().store.len(cx.db) as i64);
     Ok(())
 }
 
-pub(super) fn keys(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn keys(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (glob, space) = (Glob::new(args[1]), cx.space());
     let (mut found, mut count, mut cursor) = (Vec::new(), 0, 0);
     let mut bulks = ReplyWriter::new(&mut found, out.proto());
     loop {
         cursor = space.store.scan(cx.db, cursor, &mut |entry| {
-            if (glob.is_everything() || glob.matches(entry.key())) && !space.has_passed(entry.expire_at()) {
+            if (glob.is_everything() || glob.matches(entry.key()))
+                && !space.has_passed(entry.expire_at())
+            {
                 bulks.bulk(entry.key());
                 count += 1;
             }
@@ -52,8 +62,12 @@ struct KeyFilter {
 
 impl KeyFilter {
     fn wants(&self, entry: &EntryRef<'_>) -> bool {
-        self.pattern.as_deref().is_none_or(|pattern| Glob::new(pattern).matches(entry.key()))
-            && self.kind.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case(entry.value().kind().name().as_bytes()))
+        self.pattern
+            .as_deref()
+            .is_none_or(|pattern| Glob::new(pattern).matches(entry.key()))
+            && self.kind.as_deref().is_none_or(|kind| {
+                kind.eq_ignore_ascii_case(entry.value().kind().name().as_bytes())
+            })
     }
 }
 
@@ -66,7 +80,12 @@ struct Page {
 }
 
 fn page(space: &Keyspace, db: DbIndex, position: u64, count: usize, filter: &KeyFilter) -> Page {
-    let mut page = Page { keys: Vec::new(), position, looked_at: 0, buckets: 0 };
+    let mut page = Page {
+        keys: Vec::new(),
+        position,
+        looked_at: 0,
+        buckets: 0,
+    };
     loop {
         page.position = space.store.scan(db, page.position, &mut |entry| {
             page.looked_at += 1;
@@ -75,7 +94,10 @@ fn page(space: &Keyspace, db: DbIndex, position: u64, count: usize, filter: &Key
             }
         });
         page.buckets += 1;
-        if page.position == 0 || page.looked_at >= count || page.buckets >= count.saturating_mul(BUCKETS_PER_KEY) {
+        if page.position == 0
+            || page.looked_at >= count
+            || page.buckets >= count.saturating_mul(BUCKETS_PER_KEY)
+        {
             return page;
         }
     }
@@ -103,7 +125,11 @@ impl KeyScan {
 
     /// The cursor to go on with; 0 after the last shard.
     fn cursor(&self, shards: usize) -> u64 {
-        if self.shard >= shards { 0 } else { (self.shard as u64) << POSITION_BITS | self.position }
+        if self.shard >= shards {
+            0
+        } else {
+            (self.shard as u64) << POSITION_BITS | self.position
+        }
     }
 
     async fn run(&mut self, session: &Session, filter: &KeyFilter) {
@@ -111,7 +137,9 @@ impl KeyScan {
         while self.left > 0 && self.buckets_left > 0 && self.shard < shards {
             let (db, position, count) = (session.db, self.position, self.left.min(SLICE_KEYS));
             let filter = filter.clone();
-            let visit = move |core: &mut crate::core::ShardCore| page(&core.space, db, position, count, &filter);
+            let visit = move |core: &mut crate::core::ShardCore| {
+                page(&core.space, db, position, count, &filter)
+            };
             let page = session.thread.on_shard(self.shard, visit).await;
             self.take(page);
             if self.left > SLICE_KEYS {
@@ -129,7 +157,11 @@ impl KeyScan {
     }
 }
 
-pub(super) fn scan<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+pub(super) fn scan<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let start = cursor(args[1])?;
         let options = ScanOptions::parse(args, 2, true)?;
@@ -148,7 +180,11 @@ pub(super) fn scan<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a 
     })
 }
 
-pub(super) fn randomkey<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+pub(super) fn randomkey<'a>(
+    session: &'a mut Session,
+    _: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let key = random_key(session).await;
         let mut out = ReplyWriter::new(out, session.proto);
@@ -163,16 +199,24 @@ pub(super) fn randomkey<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'
 /// A key of a shard that is drawn by the number of its keys; of the next ones where it has none that is alive.
 async fn random_key(session: &Session) -> Option<Vec<u8>> {
     let (thread, db) = (&session.thread, session.db);
-    let lens = thread.on_all_shards(move |core| (core.space.store.len(db) as u64, core.space.random())).await;
+    let lens = thread
+        .on_all_shards(move |core| (core.space.store.len(db) as u64, core.space.random()))
+        .await;
     let total: u64 = lens.iter().map(|(len, _)| len).sum();
-    let mut nth = lens.iter().fold(0, |sum, (_, random)| sum ^ random).checked_rem(total)?;
+    let mut nth = lens
+        .iter()
+        .fold(0, |sum, (_, random)| sum ^ random)
+        .checked_rem(total)?;
     let first = lens.iter().position(|(len, _)| {
         let here = nth < *len;
         nth = nth.saturating_sub(*len);
         here
     })?;
     for shard in (first..lens.len()).chain(0..first) {
-        if let Some(key) = thread.on_shard(shard, move |core| random_live(&core.space, db)).await {
+        if let Some(key) = thread
+            .on_shard(shard, move |core| random_live(&core.space, db))
+            .await
+        {
             return Some(key);
         }
     }
@@ -206,14 +250,29 @@ mod tests {
     fn a_cursor_names_its_shard() {
         let mut scan = KeyScan::new(0, 10);
         assert_eq!((scan.shard, scan.position), (0, 0));
-        scan.take(Page { keys: Vec::new(), position: 77, looked_at: 4, buckets: 1 });
+        scan.take(Page {
+            keys: Vec::new(),
+            position: 77,
+            looked_at: 4,
+            buckets: 1,
+        });
         assert_eq!(scan.cursor(2), 77);
-        scan.take(Page { keys: Vec::new(), position: 0, looked_at: 4, buckets: 1 });
+        scan.take(Page {
+            keys: Vec::new(),
+            position: 0,
+            looked_at: 4,
+            buckets: 1,
+        });
         let cursor = scan.cursor(2);
         assert_eq!(cursor, 1 << POSITION_BITS);
         let again = KeyScan::new(cursor, 10);
         assert_eq!((again.shard, again.position), (1, 0));
-        scan.take(Page { keys: Vec::new(), position: 0, looked_at: 4, buckets: 1 });
+        scan.take(Page {
+            keys: Vec::new(),
+            position: 0,
+            looked_at: 4,
+            buckets: 1,
+        });
         assert_eq!(scan.cursor(2), 0);
     }
 }

@@ -1,7 +1,9 @@
 //! COMMAND: the command table, told to clients.
 
 use super::{EASY, row};
-use crate::command::{Command, CommandError, CommandResult, CommandTable, Flags, Handler, KeyPositions, KeySpec, Keys};
+use crate::command::{
+    Command, CommandError, CommandResult, CommandTable, Flags, Handler, KeyPositions, KeySpec, Keys,
+};
 use crate::families::glob::Glob;
 use crate::families::options::is_word;
 use crate::session::Session;
@@ -39,10 +41,15 @@ fn docs(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
     let found: Vec<_> = if args.len() == 2 {
         table.rows().iter().map(|row| (None, *row)).collect()
     } else {
-        args[2..].iter().filter_map(|name| find(table, name)).collect()
+        args[2..]
+            .iter()
+            .filter_map(|name| find(table, name))
+            .collect()
     };
     out.map(found.len());
-    found.iter().for_each(|(parent, row)| write_docs(*parent, row, out));
+    found
+        .iter()
+        .for_each(|(parent, row)| write_docs(*parent, row, out));
     Ok(())
 }
 
@@ -58,7 +65,10 @@ fn find(table: &CommandTable, name: &[u8]) -> Option<(Option<&'static Command>, 
 
 /// The name with that of its container before it.
 fn full_name(parent: Option<&Command>, row: &Command) -> String {
-    parent.map_or_else(|| row.name.to_owned(), |parent| format!("{}|{}", parent.name, row.name))
+    parent.map_or_else(
+        || row.name.to_owned(),
+        |parent| format!("{}|{}", parent.name, row.name),
+    )
 }
 
 fn write_info(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>) {
@@ -67,16 +77,22 @@ fn write_info(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>
     out.integer(row.arity.into());
     write_words(&row.flag_words(), out);
     let (first, last, step) = row.keys.legacy_range();
-    [first, last, step].into_iter().for_each(|number| out.integer(number));
+    [first, last, step]
+        .into_iter()
+        .for_each(|number| out.integer(number));
     write_words(&row.acl_categories(), out);
     let hints = row.hint_words();
     out.set(hints.len());
     hints.iter().for_each(|hint| out.bulk(hint));
     let specs = row.key_specs();
     out.set(specs.len());
-    specs.iter().for_each(|(spec, access)| write_key_spec(*spec, access, out));
+    specs
+        .iter()
+        .for_each(|(spec, access)| write_key_spec(*spec, access, out));
     out.set(row.subcommands.len());
-    row.subcommands.iter().for_each(|sub| write_info(Some(row), sub, out));
+    row.subcommands
+        .iter()
+        .for_each(|sub| write_info(Some(row), sub, out));
 }
 
 fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
@@ -92,12 +108,20 @@ fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
     out.bulk("flags");
     write_words(access, out);
     let (begin, find): (SpecPart, SpecPart) = match spec {
-        KeySpec::Range { first, last, step } => {
-            (("index", vec![("index", first)]), ("range", vec![("lastkey", last), ("keystep", step), ("limit", 0)]))
-        }
-        KeySpec::Counted { count, first } => {
-            (("index", vec![("index", count)]), ("keynum", vec![("keynumidx", 0), ("firstkey", first), ("keystep", 1)]))
-        }
+        KeySpec::Range { first, last, step } => (
+            ("index", vec![("index", first)]),
+            (
+                "range",
+                vec![("lastkey", last), ("keystep", step), ("limit", 0)],
+            ),
+        ),
+        KeySpec::Counted { count, first } => (
+            ("index", vec![("index", count)]),
+            (
+                "keynum",
+                vec![("keynumidx", 0), ("firstkey", first), ("keystep", 1)],
+            ),
+        ),
         KeySpec::Unknown => (("unknown", vec![]), ("unknown", vec![])),
     };
     for (name, (kind, fields)) in [("begin_search", begin), ("find_keys", find)] {
@@ -117,14 +141,20 @@ fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
 fn write_docs(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>) {
     out.bulk(full_name(parent, row));
     out.map(if row.subcommands.is_empty() { 3 } else { 4 });
-    for (name, value) in [("summary", row.summary), ("since", row.since), ("group", row.group.name())] {
+    for (name, value) in [
+        ("summary", row.summary),
+        ("since", row.since),
+        ("group", row.group.name()),
+    ] {
         out.bulk(name);
         out.bulk(value);
     }
     if !row.subcommands.is_empty() {
         out.bulk("subcommands");
         out.map(row.subcommands.len());
-        row.subcommands.iter().for_each(|sub| write_docs(Some(row), sub, out));
+        row.subcommands
+            .iter()
+            .for_each(|sub| write_docs(Some(row), sub, out));
     }
 }
 
@@ -155,9 +185,10 @@ impl<'a> Filter<'a> {
         match self {
             Filter::None => true,
             Filter::Module => false,
-            Filter::Category(wanted) => {
-                row.acl_categories().iter().any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted))
-            }
+            Filter::Category(wanted) => row
+                .acl_categories()
+                .iter()
+                .any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(wanted)),
             Filter::Pattern(glob) => glob.matches(name.as_bytes()),
         }
     }
@@ -167,9 +198,15 @@ fn list(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
     let filter = Filter::parse(&args[2..])?;
     let mut names = Vec::new();
     for row in session.thread.engine.table.rows() {
-        let below = row.subcommands.iter().map(|sub| (full_name(Some(row), sub), sub));
+        let below = row
+            .subcommands
+            .iter()
+            .map(|sub| (full_name(Some(row), sub), sub));
         let rows = std::iter::once((row.name.to_owned(), *row)).chain(below);
-        names.extend(rows.filter(|(name, row)| filter.takes(name, row)).map(|(name, _)| name));
+        names.extend(
+            rows.filter(|(name, row)| filter.takes(name, row))
+                .map(|(name, _)| name),
+        );
     }
     // Redis sends a set in RESP3 only where it filters nothing out.
     if matches!(filter, Filter::None) {
@@ -182,23 +219,34 @@ fn list(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
 }
 
 /// The command inside the command, and where its keys are.
-fn keys_of(session: &Session, args: &[&[u8]]) -> Result<(&'static Command, KeyPositions), CommandError> {
+fn keys_of(
+    session: &Session,
+    args: &[&[u8]],
+) -> Result<(&'static Command, KeyPositions), CommandError> {
     let table = &session.thread.engine.table;
-    let row = table.find(args[0]).and_then(|row| match args.get(1).and_then(|word| row.subcommand(word)) {
-        Some(sub) => Some(sub),
-        None if row.is_container() => None,
-        None => Some(row),
+    let row = table.find(args[0]).and_then(|row| {
+        match args.get(1).and_then(|word| row.subcommand(word)) {
+            Some(sub) => Some(sub),
+            None if row.is_container() => None,
+            None => Some(row),
+        }
     });
     let row = row.ok_or(CommandError::text("ERR Invalid command specified"))?;
     if row.key_specs().is_empty() {
         return Err(CommandError::text("ERR The command has no key arguments"));
     }
     if !row.accepts(args.len()) {
-        return Err(CommandError::text("ERR Invalid number of arguments specified for command"));
+        return Err(CommandError::text(
+            "ERR Invalid number of arguments specified for command",
+        ));
     }
     let wrong = CommandError::text("ERR Invalid arguments specified for command");
     // A destination is not enough where keys are counted: the count is wrong then.
-    let least = if let Keys::Counted { extra: 1.., .. } = row.keys { 2 } else { 1 };
+    let least = if let Keys::Counted { extra: 1.., .. } = row.keys {
+        2
+    } else {
+        1
+    };
     match row.keys.positions(args) {
         Ok(keys) if keys.len() >= least => Ok((row, keys)),
         _ => Err(wrong),
@@ -212,12 +260,20 @@ fn getkeys(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> 
     Ok(())
 }
 
-fn getkeysandflags(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+fn getkeysandflags(
+    session: &mut Session,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (row, keys) = keys_of(session, &args[2..])?;
     let (first, others) = row.access_parts();
     out.array(keys.len());
     for (order, at) in keys.iter().enumerate() {
-        let access = if order == 0 { first } else { others.unwrap_or(first) };
+        let access = if order == 0 {
+            first
+        } else {
+            others.unwrap_or(first)
+        };
         out.array(2);
         out.bulk(args[2 + *at as usize]);
         write_words(&access.split(' ').collect::<Vec<_>>(), out);
@@ -266,6 +322,12 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
     sub("list", -2, "7.0.0", Handler::Session(list), "The names of commands.").hints("nondeterministic_output_order"),
 ];
 
-const fn sub(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+const fn sub(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
     row(name, arity, since, handler, summary).with(EASY.or(Flags::ACL_CONNECTION))
 }

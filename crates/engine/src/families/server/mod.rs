@@ -8,7 +8,9 @@ use damselfly_resp::ReplyWriter;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn time(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     out.array(2);
     out.bulk(since.as_secs().to_string());
     out.bulk(since.subsec_micros().to_string());
@@ -32,6 +34,20 @@ pub static COMMANDS: &[Command] = &[
     row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)).hints("nondeterministic_output"),
 ];
 
-const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
-    Command::new(name, arity, Keys::None, Group::Server, since, handler, summary)
+const fn row(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Server,
+        since,
+        handler,
+        summary,
+    )
 }

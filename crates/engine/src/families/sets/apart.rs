@@ -3,7 +3,11 @@
 use crate::session::{ChainResult, ChainRun};
 use damselfly_resp::{Reply, ReplyWriter};
 
-pub(super) fn smove<'a>(run: &'a ChainRun<'a>, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> ChainResult<'a> {
+pub(super) fn smove<'a>(
+    run: &'a ChainRun<'a>,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> ChainResult<'a> {
     Box::pin(async move {
         let (source, target, member) = (args[1], args[2], args[3]);
         let mut moved = 0;

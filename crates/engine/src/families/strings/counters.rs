@@ -7,20 +7,38 @@ use crate::keyspace::EventClass;
 use damselfly_resp::{LongDouble, ReplyWriter, format_long_double};
 use damselfly_store::{StrValue, Value};
 
-pub(super) fn incr(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn incr(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     add(cx, args[1], 1, out)
 }
 
-pub(super) fn decr(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn decr(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     add(cx, args[1], -1, out)
 }
 
-pub(super) fn incrby(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn incrby(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     add(cx, args[1], integer(args[2])?, out)
 }
 
-pub(super) fn decrby(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    let by = integer(args[2])?.checked_neg().ok_or(CommandError::text("ERR decrement would overflow"))?;
+pub(super) fn decrby(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    let by = integer(args[2])?
+        .checked_neg()
+        .ok_or(CommandError::text("ERR decrement would overflow"))?;
     add(cx, args[1], by, out)
 }
 
@@ -36,7 +54,11 @@ fn add(cx: &mut WriteContext<'_>, key: &[u8], by: i64, out: &mut ReplyWriter<'_>
     Ok(())
 }
 
-pub(super) fn incrbyfloat(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn incrbyfloat(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let key = args[1];
     let old = match cx.typed::<StrValue>(key)? {
         Some(string) => LongDouble::parse(&string.bytes()).ok_or(CommandError::NotFloat)?,
@@ -46,7 +68,9 @@ pub(super) fn incrbyfloat(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut
     let sum = old
         .add(by)
         .filter(|sum| sum.is_finite())
-        .ok_or(CommandError::text("ERR increment would produce NaN or Infinity"))?;
+        .ok_or(CommandError::text(
+            "ERR increment would produce NaN or Infinity",
+        ))?;
     let mut text = Vec::with_capacity(32);
     format_long_double(&mut text, sum);
     cx.put_keeping_expiry(key, Value::string(&text));

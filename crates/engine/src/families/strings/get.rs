@@ -16,12 +16,20 @@ pub(super) fn reply_string(string: Option<&StrValue>, out: &mut ReplyWriter<'_>)
     }
 }
 
-pub(super) fn get(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn get(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     reply_string(cx.typed(args[1])?, out);
     Ok(())
 }
 
-pub(super) fn getdel(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn getdel(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     reply_string(cx.typed(args[1])?, out);
     delete_key(cx, args[1]);
     Ok(())
@@ -58,7 +66,11 @@ impl<'a> Change<'a> {
     }
 }
 
-pub(super) fn getex(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn getex(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let key = args[1];
     let change = Change::parse(args)?;
     let Some(string) = cx.typed::<StrValue>(key)? else {

@@ -7,7 +7,11 @@ use damselfly_resp::ReplyWriter;
 use damselfly_store::{INT_TEXT_MAX, Value};
 
 /// Unlike GET, MGET answers null for another type.
-pub(super) fn mget(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn mget(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     out.array(args.len() - 1);
     for key in &args[1..] {
         match cx.entry(key).map(|entry| entry.value()) {
@@ -18,13 +22,21 @@ pub(super) fn mget(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWrit
     Ok(())
 }
 
-pub(super) fn mset(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn mset(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     put_pairs(cx, args);
     out.ok();
     Ok(())
 }
 
-pub(super) fn msetnx(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn msetnx(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let free = !args[1..].chunks(2).any(|pair| cx.exists(pair[0]));
     if free {
         put_pairs(cx, args);

@@ -38,7 +38,13 @@ pub static COMMANDS: &[Command] = &[
 ];
 
 /// A row of a command on one key.
-const fn one(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
+const fn one(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
     row(name, arity, Keys::ONE, since, handler, summary)
 }
 

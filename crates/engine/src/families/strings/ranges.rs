@@ -7,12 +7,20 @@ use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::{INT_TEXT_MAX, StrValue};
 
-pub(super) fn strlen(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn strlen(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     out.integer(cx.typed::<StrValue>(args[1])?.map_or(0, StrValue::len) as i64);
     Ok(())
 }
 
-pub(super) fn append(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn append(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (key, more) = (args[1], args[2]);
     let Some(mut string) = cx.typed_mut::<StrValue>(key)? else {
         cx.put(key, StrValue::new(more).into(), None);
@@ -33,9 +41,14 @@ pub(super) fn append(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyW
     Ok(())
 }
 
-pub(super) fn setrange(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn setrange(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (key, part) = (args[1], args[3]);
-    let offset = usize::try_from(integer(args[2])?).map_err(|_| CommandError::text("ERR offset is out of range"))?;
+    let offset = usize::try_from(integer(args[2])?)
+        .map_err(|_| CommandError::text("ERR offset is out of range"))?;
     let len = cx.typed::<StrValue>(key)?.map_or(0, StrValue::len);
     if part.is_empty() {
         out.integer(len as i64);
@@ -51,10 +64,16 @@ pub(super) fn setrange(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut Repl
     Ok(())
 }
 
-pub(super) fn getrange(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn getrange(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let (start, end) = (integer(args[2])?, integer(args[3])?);
     let mut scratch = [0; INT_TEXT_MAX];
-    let string = cx.typed::<StrValue>(args[1])?.map_or(&b""[..], |string| string.read(&mut scratch));
+    let string = cx
+        .typed::<StrValue>(args[1])?
+        .map_or(&b""[..], |string| string.read(&mut scratch));
     out.bulk(part(string, start, end));
     Ok(())
 }
@@ -68,7 +87,11 @@ fn part(string: &[u8], start: i64, end: i64) -> &[u8] {
     let len = string.len() as i64;
     let from_end = |at: i64| if at < 0 { (at + len).max(0) } else { at };
     let (start, end) = (from_end(start), from_end(end).min(len - 1));
-    if start > end { b"" } else { &string[start as usize..=end as usize] }
+    if start > end {
+        b""
+    } else {
+        &string[start as usize..=end as usize]
+    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,9 @@ impl<'a> SetCommand<'a> {
         } else if is_word(word, "KEEPTTL") && self.time.is_none() {
             self.keep_expiry = true;
         } else {
-            let form = TimeForm::of_word(word).filter(|_| !self.keep_expiry).ok_or(CommandError::Syntax)?;
+            let form = TimeForm::of_word(word)
+                .filter(|_| !self.keep_expiry)
+                .ok_or(CommandError::Syntax)?;
             if self.time.is_some_and(|(other, _)| other != form) {
                 return Err(CommandError::Syntax);
             }
@@ -115,7 +117,13 @@ fn store(cx: &mut RewriteContext<'_>, key: &[u8], value: &[u8], expiry: Expiry) 
             cx.put(key, Value::string(value), Some(at));
             cx.modified(EventClass::String, "set", key);
             cx.notify(EventClass::Generic, "expire", key);
-            cx.effect(&[b"SET", key, value, b"PXAT", itoa::Buffer::new().format(at).as_bytes()]);
+            cx.effect(&[
+                b"SET",
+                key,
+                value,
+                b"PXAT",
+                itoa::Buffer::new().format(at).as_bytes(),
+            ]);
         }
     }
 }
@@ -126,7 +134,11 @@ pub(super) fn put(cx: &mut WriteContext<'_>, key: &[u8], value: &[u8]) {
     cx.modified(EventClass::String, "set", key);
 }
 
-pub(super) fn set(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn set(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     if let [_, key, value] = args {
         put(cx, key, value);
         cx.effect(args);
@@ -136,7 +148,11 @@ pub(super) fn set(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWr
     SetCommand::parse(args)?.run(cx, out)
 }
 
-pub(super) fn setnx(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn setnx(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     let absent = !cx.exists(args[1]);
     if absent {
         put(cx, args[1], args[2]);
@@ -145,11 +161,19 @@ pub(super) fn setnx(cx: &mut WriteContext<'_>, args: &[&[u8]], out: &mut ReplyWr
     Ok(())
 }
 
-pub(super) fn setex(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn setex(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     set_for(TimeForm::EX, "setex", cx, args, out)
 }
 
-pub(super) fn psetex(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn psetex(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     set_for(TimeForm::PX, "psetex", cx, args, out)
 }
 
@@ -166,7 +190,11 @@ fn set_for(
     Ok(())
 }
 
-pub(super) fn getset(cx: &mut RewriteContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+pub(super) fn getset(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
     reply_string(cx.typed::<StrValue>(args[1])?, out);
     store(cx, args[1], args[2], Expiry::Clear);
     Ok(())

@@ -24,12 +24,22 @@ impl Filter {
     pub(super) fn of_list(options: &[&[u8]]) -> Result<Filter, CommandError> {
         match options {
             [] => Ok(Filter::default()),
-            [word, name] if is_word(word, "type") => Ok(Filter { kind: Some(kind(name)?), ..Filter::default() }),
+            [word, name] if is_word(word, "type") => Ok(Filter {
+                kind: Some(kind(name)?),
+                ..Filter::default()
+            }),
             [word, ids @ ..] if is_word(word, "id") && !ids.is_empty() => {
-                let id = |text: &&[u8]| parse_i64(text).ok_or(CommandError::text("ERR Invalid client ID"));
+                let id = |text: &&[u8]| {
+                    parse_i64(text).ok_or(CommandError::text("ERR Invalid client ID"))
+                };
                 // No client has a negative id.
-                let ids = ids.iter().map(|text| id(text).map(|id| u64::try_from(id).unwrap_or(0)));
-                Ok(Filter { ids: Some(ids.collect::<Result<_, _>>()?), ..Filter::default() })
+                let ids = ids
+                    .iter()
+                    .map(|text| id(text).map(|id| u64::try_from(id).unwrap_or(0)));
+                Ok(Filter {
+                    ids: Some(ids.collect::<Result<_, _>>()?),
+                    ..Filter::default()
+                })
             }
             _ => Err(CommandError::Syntax),
         }
@@ -37,28 +47,43 @@ impl Filter {
 
     /// Of the old form of CLIENT KILL.
     pub(super) fn of_address(address: &[u8]) -> Filter {
-        Filter { address: Some(text(address)), ..Filter::default() }
+        Filter {
+            address: Some(text(address)),
+            ..Filter::default()
+        }
     }
 
     /// Of the options of CLIENT KILL, sent by the client `me`.
     pub(super) fn of_kill(options: &[&[u8]], me: u64) -> Result<Filter, CommandError> {
-        let mut filter = Filter { skipped: Some(me), ..Filter::default() };
+        let mut filter = Filter {
+            skipped: Some(me),
+            ..Filter::default()
+        };
         let (pairs, rest) = options.as_chunks::<2>();
         for [option, value] in pairs {
             filter.add(option, value, me)?;
         }
-        if rest.is_empty() { Ok(filter) } else { Err(CommandError::Syntax) }
+        if rest.is_empty() {
+            Ok(filter)
+        } else {
+            Err(CommandError::Syntax)
+        }
     }
 
     fn add(&mut self, option: &[u8], value: &[u8], me: u64) -> Result<(), CommandError> {
         match option {
-            _ if is_word(option, "id") => self.ids = Some(vec![positive(value, "client-id")? as u64]),
+            _ if is_word(option, "id") => {
+                self.ids = Some(vec![positive(value, "client-id")? as u64])
+            }
             _ if is_word(option, "type") => self.kind = Some(kind(value)?),
             _ if is_word(option, "addr") => self.address = Some(text(value)),
             _ if is_word(option, "laddr") => self.own_address = Some(text(value)),
             _ if is_word(option, "user") && value == b"default" => {}
             _ if is_word(option, "user") => {
-                return Err(CommandError::owned(format!("ERR No such user '{}'", text(value))));
+                return Err(CommandError::owned(format!(
+                    "ERR No such user '{}'",
+                    text(value)
+                )));
             }
             _ if is_word(option, "maxage") => self.max_age_s = Some(positive(value, "maxage")?),
             _ if is_word(option, "skipme") => match value {
@@ -74,23 +99,32 @@ impl Filter {
     /// Whether all conditions hold for the link to this server's primary.
     pub(super) fn takes_link(&self, link: &Link) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.contains(&link.id))
-            && self.address.as_ref().is_none_or(|wanted| *wanted == link.address)
+            && self
+                .address
+                .as_ref()
+                .is_none_or(|wanted| *wanted == link.address)
             && self.own_address.is_none()
             && self.max_age_s.is_none()
-            && self.kind.is_none_or(|kind| kind == Some(ClientKind::Master))
+            && self
+                .kind
+                .is_none_or(|kind| kind == Some(ClientKind::Master))
     }
 
     /// Whether all conditions hold for a client.
     pub(super) fn takes(&self, entry: &ClientEntry, now: i64) -> bool {
         let is = |wanted: &Option<String>, address: std::net::SocketAddr| {
-            wanted.as_ref().is_none_or(|wanted| *wanted == address.to_string())
+            wanted
+                .as_ref()
+                .is_none_or(|wanted| *wanted == address.to_string())
         };
         self.skipped != Some(entry.id)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id))
             && is(&self.address, entry.addr)
             && is(&self.own_address, entry.laddr)
             && self.kind.is_none_or(|kind| kind == Some(entry.kind.get()))
-            && self.max_age_s.is_none_or(|age| (now - entry.connected_at) / 1000 >= age)
+            && self
+                .max_age_s
+                .is_none_or(|age| (now - entry.connected_at) / 1000 >= age)
     }
 }
 
@@ -111,7 +145,9 @@ fn kind(name: &[u8]) -> Result<Option<ClientKind>, CommandError> {
             .into_iter()
             .find(|kind| is_word(name, kind.name()))
             .map(Some)
-            .ok_or_else(|| CommandError::owned(format!("ERR Unknown client type '{}'", text(name)))),
+            .ok_or_else(|| {
+                CommandError::owned(format!("ERR Unknown client type '{}'", text(name)))
+            }),
     }
 }
 
@@ -122,7 +158,13 @@ mod tests {
 
     fn client(id: u64, port: u16) -> ClientEntry {
         let addr = ([127, 0, 0, 1], port).into();
-        ClientEntry::new(id, addr, ([127, 0, 0, 1], 6379).into(), 9, CancellationToken::new())
+        ClientEntry::new(
+            id,
+            addr,
+            ([127, 0, 0, 1], 6379).into(),
+            9,
+            CancellationToken::new(),
+        )
     }
 
     fn args(text: &str) -> Vec<&[u8]> {
@@ -134,7 +176,11 @@ mod tests {
         clients[2].kind.set(ClientKind::Replica);
         let filter = Filter::of_kill(&args(options), me).map_err(|error| error.to_string())?;
         let now = clients[0].connected_at + 5_000;
-        Ok(clients.iter().filter(|client| filter.takes(client, now)).map(|client| client.id).collect())
+        Ok(clients
+            .iter()
+            .filter(|client| filter.takes(client, now))
+            .map(|client| client.id)
+            .collect())
     }
 
     #[test]
@@ -168,7 +214,10 @@ mod tests {
         ] {
             assert_eq!(killed(options, 1), Err(expected.to_owned()), "{options}");
         }
-        assert_eq!(Filter::of_list(&args("id x")), Err(CommandError::text("ERR Invalid client ID")));
+        assert_eq!(
+            Filter::of_list(&args("id x")),
+            Err(CommandError::text("ERR Invalid client ID"))
+        );
         assert_eq!(Filter::of_list(&args("type")), Err(CommandError::Syntax));
     }
 }

@@ -18,15 +18,29 @@ impl Link {
     pub(super) fn of(session: &Session) -> Option<Link> {
         let host = session.host.downcast_ref::<SessionHost>()?;
         let engine = &session.thread.engine;
-        let (Role::Replica(address), status) = engine.replication().link.status() else { return None };
-        let id = host.server.shared.facts.link_id(&address, || engine.next_client_id());
+        let (Role::Replica(address), status) = engine.replication().link.status() else {
+            return None;
+        };
+        let id = host
+            .server
+            .shared
+            .facts
+            .link_id(&address, || engine.next_client_id());
         let idle_s = status.and_then(|status| status.last_io_ms).unwrap_or(0) / 1000;
-        Some(Link { id, address, idle_s })
+        Some(Link {
+            id,
+            address,
+            idle_s,
+        })
     }
 
     /// Its line. It stands for the control connection and all flows, so there is no one socket to tell of.
     pub(super) fn line(&self) -> Vec<u8> {
-        let Link { id, address, idle_s } = self;
+        let Link {
+            id,
+            address,
+            idle_s,
+        } = self;
         format!(
             "id={id} addr={address} laddr=?:0 fd=-1 name= age={idle_s} idle={idle_s} flags=M db=0 sub=0 psub=0 ssub=0 \
              multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r \

@@ -10,7 +10,9 @@ use damselfly_engine::families::options::is_word;
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
 use damselfly_engine::session::AsyncResult;
 use damselfly_engine::thread::{Thread, unix_ms};
-use damselfly_engine::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session};
+use damselfly_engine::{
+    Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session,
+};
 use filter::Filter;
 use link::Link;
 use std::collections::BTreeMap;
@@ -19,7 +21,8 @@ use std::rc::Rc;
 /// The connection of a session.
 fn entry(session: &Session) -> Result<&ClientEntry, CommandError> {
     let host = session.host.downcast_ref::<SessionHost>();
-    host.map(|host| &*host.entry).ok_or(CommandError::text("ERR this session has no connection"))
+    host.map(|host| &*host.entry)
+        .ok_or(CommandError::text("ERR this session has no connection"))
 }
 
 fn id(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
@@ -28,7 +31,11 @@ fn id(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandR
 }
 
 fn getname(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    if session.name.is_empty() { out.null() } else { out.bulk(&session.name) }
+    if session.name.is_empty() {
+        out.null()
+    } else {
+        out.bulk(&session.name)
+    }
     Ok(())
 }
 
@@ -49,7 +56,11 @@ fn setinfo(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> 
         }
     };
     if !value.iter().all(u8::is_ascii_graphic) {
-        let option = if name.is_some() { "lib-name" } else { "lib-ver" };
+        let option = if name.is_some() {
+            "lib-name"
+        } else {
+            "lib-ver"
+        };
         return Err(CommandError::owned(format!(
             "ERR {option} cannot contain spaces, newlines or special characters."
         )));
@@ -72,16 +83,35 @@ fn info(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
 async fn lines(session: &Session, filter: Filter) -> BTreeMap<u64, Vec<u8>> {
     let link = Link::of(session).filter(|link| filter.takes_link(link));
     let work = move |thread: &Rc<Thread>| {
-        let Some(server) = ServerThread::on(thread) else { return Vec::new() };
+        let Some(server) = ServerThread::on(thread) else {
+            return Vec::new();
+        };
         let (now, table) = (unix_ms(), &thread.engine.table);
-        let entries = server.clients.entries().into_iter().filter(|entry| filter.takes(entry, now));
-        entries.map(|entry| (entry.id, entry.line(now, table))).collect()
+        let entries = server
+            .clients
+            .entries()
+            .into_iter()
+            .filter(|entry| filter.takes(entry, now));
+        entries
+            .map(|entry| (entry.id, entry.line(now, table)))
+            .collect()
     };
-    let clients = session.thread.on_all_threads(work).await.into_iter().flatten();
-    clients.chain(link.map(|link| (link.id, link.line()))).collect()
+    let clients = session
+        .thread
+        .on_all_threads(work)
+        .await
+        .into_iter()
+        .flatten();
+    clients
+        .chain(link.map(|link| (link.id, link.line())))
+        .collect()
 }
 
-fn list<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn list<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let filter = Filter::of_list(&args[2..])?;
         entry(session)?.note(session);
@@ -99,13 +129,27 @@ fn list<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>
     })
 }
 
-fn kill<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn kill<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let by_address = args.len() == 3;
-        let filter = if by_address { Filter::of_address(args[2]) } else { Filter::of_kill(&args[2..], session.id)? };
+        let filter = if by_address {
+            Filter::of_address(args[2])
+        } else {
+            Filter::of_kill(&args[2..], session.id)?
+        };
         let me = session.id;
         let work = move |thread: &Rc<Thread>| kill_on(thread, &filter, me);
-        let killed: Vec<u64> = session.thread.on_all_threads(work).await.into_iter().flatten().collect();
+        let killed: Vec<u64> = session
+            .thread
+            .on_all_threads(work)
+            .await
+            .into_iter()
+            .flatten()
+            .collect();
         // Whoever kills itself still gets the reply.
         session.close |= killed.contains(&me);
         let mut out = ReplyWriter::new(out, session.proto);
@@ -119,9 +163,15 @@ fn kill<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>
 }
 
 fn kill_on(thread: &Thread, filter: &Filter, me: u64) -> Vec<u64> {
-    let Some(server) = ServerThread::on(thread) else { return Vec::new() };
+    let Some(server) = ServerThread::on(thread) else {
+        return Vec::new();
+    };
     let now = unix_ms();
-    let entries = server.clients.entries().into_iter().filter(|entry| filter.takes(entry, now));
+    let entries = server
+        .clients
+        .entries()
+        .into_iter()
+        .filter(|entry| filter.takes(entry, now));
     let kill = |entry: Rc<ClientEntry>| {
         if entry.id != me {
             entry.kill();
@@ -152,7 +202,11 @@ fn no_touch(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) ->
 }
 
 /// It waits for nobody, but replies before it have to be told from those after it.
-fn reply<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn reply<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
         let replies = &entry(session)?.replies;
         match args[2] {
@@ -177,7 +231,11 @@ fn unblock(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
     match args {
         [_, _, _] => {}
         [_, _, _, word] if is_word(word, "timeout") || is_word(word, "error") => {}
-        [_, _, _, _] => return Err(CommandError::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+        [_, _, _, _] => {
+            return Err(CommandError::text(
+                "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
+            ));
+        }
         _ => {
             return Err(CommandError::text(
                 "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
@@ -270,8 +328,14 @@ const OWN: Flags = EASY.or(Flags::NO_SCRIPT);
 const OTHERS: Flags = OWN.or(Flags::ADMIN);
 
 /// The rows.
-pub static COMMANDS: &[Command] =
-    &[row("client", -2, "2.4.0", Handler::Session(help), "A container for commands about connections.").container(SUBCOMMANDS)];
+pub static COMMANDS: &[Command] = &[row(
+    "client",
+    -2,
+    "2.4.0",
+    Handler::Session(help),
+    "A container for commands about connections.",
+)
+.container(SUBCOMMANDS)];
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
@@ -291,6 +355,20 @@ static SUBCOMMANDS: &[Command] = &[
     row("unblock", -3, "5.0.0", Handler::Session(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
 ];
 
-const fn row(name: &'static str, arity: i16, since: &'static str, handler: Handler, summary: &'static str) -> Command {
-    Command::new(name, arity, Keys::None, Group::Connection, since, handler, summary)
+const fn row(
+    name: &'static str,
+    arity: i16,
+    since: &'static str,
+    handler: Handler,
+    summary: &'static str,
+) -> Command {
+    Command::new(
+        name,
+        arity,
+        Keys::None,
+        Group::Connection,
+        since,
+        handler,
+        summary,
+    )
 }

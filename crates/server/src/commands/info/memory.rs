@@ -15,7 +15,14 @@ pub(super) fn write(report: &Report, text: &mut Text) {
     text.field("used_memory_lua", 0);
     text.field("used_memory_vm_eval", 0);
     text.field("used_memory_lua_human", human(0));
-    text.fields(&["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions"], 0);
+    text.fields(
+        &[
+            "used_memory_scripts_eval",
+            "number_of_cached_scripts",
+            "number_of_functions",
+        ],
+        0,
+    );
     text.fields(&["number_of_libraries", "used_memory_vm_functions"], 0);
     text.bytes("used_memory_vm_total", 0);
     text.field("used_memory_functions", 0);
@@ -57,9 +64,15 @@ fn fragmentation(used: u64, resident: u64, text: &mut Text) {
 
 fn parts(report: &Report, text: &mut Text) {
     let (clients, shards) = (&report.sums.clients, &report.sums.shards);
-    text.field("mem_not_counted_for_evict", clients.replica_bytes + shards.backlog_bytes);
+    text.field(
+        "mem_not_counted_for_evict",
+        clients.replica_bytes + shards.backlog_bytes,
+    );
     text.field("mem_replication_backlog", shards.backlog_bytes);
-    text.field("mem_total_replication_buffers", clients.replica_bytes + shards.backlog_bytes);
+    text.field(
+        "mem_total_replication_buffers",
+        clients.replica_bytes + shards.backlog_bytes,
+    );
     text.field("mem_clients_slaves", clients.replica_bytes);
     text.field("mem_clients_normal", clients.normal_bytes);
     text.fields(&["mem_cluster_links", "mem_aof_buffer"], 0);

@@ -47,7 +47,12 @@ static SECTIONS: &[Section] = &[
 
 /// A section that is shown by default and has no name but its headline.
 const fn section(title: &'static str, write: Write) -> Section {
-    Section { title, other_name: "", default: true, write }
+    Section {
+        title,
+        other_name: "",
+        default: true,
+        write,
+    }
 }
 
 impl Section {
@@ -57,14 +62,24 @@ impl Section {
             || wanted.iter().any(|word| match word {
                 _ if is(word, "all") || is(word, "everything") => true,
                 _ if is(word, "default") => self.default,
-                _ => is(word, self.title) || (!self.other_name.is_empty() && is(word, self.other_name)),
+                _ => {
+                    is(word, self.title)
+                        || (!self.other_name.is_empty() && is(word, self.other_name))
+                }
             })
     }
 }
 
-fn info<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>) -> AsyncResult<'a> {
+fn info<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
     Box::pin(async move {
-        let wanted: Vec<_> = SECTIONS.iter().filter(|section| section.is_wanted(&args[1..])).collect();
+        let wanted: Vec<_> = SECTIONS
+            .iter()
+            .filter(|section| section.is_wanted(&args[1..]))
+            .collect();
         let report = Report::gather(session).await?;
         let mut text = Text::default();
         for section in wanted {
@@ -77,7 +92,14 @@ fn info<'a>(session: &'a mut Session, args: &'a [&'a [u8]], out: &'a mut Vec<u8>
 }
 
 /// The row.
-pub static COMMANDS: &[Command] =
-    &[Command::new("info", -1, Keys::None, Group::Server, "1.0.0", Handler::Async(info), "Figures about the server.")
-        .with(Flags::LOADING.or(Flags::STALE).or(Flags::DANGEROUS))
-        .hints("nondeterministic_output request_policy:all_shards response_policy:special")];
+pub static COMMANDS: &[Command] = &[Command::new(
+    "info",
+    -1,
+    Keys::None,
+    Group::Server,
+    "1.0.0",
+    Handler::Async(info),
+    "Figures about the server.",
+)
+.with(Flags::LOADING.or(Flags::STALE).or(Flags::DANGEROUS))
+.hints("nondeterministic_output request_policy:all_shards response_policy:special")];

@@ -27,7 +27,10 @@ fn parse_cpu(stat: &str) -> Option<Cpu> {
     // The name stands in brackets, and may hold brackets and blanks itself.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let seconds = |at: usize| Some(fields.get(at)?.parse::<f64>().ok()? / TICKS_PER_S);
-    Some(Cpu { user: seconds(UTIME_FIELD)?, system: seconds(UTIME_FIELD + 1)? })
+    Some(Cpu {
+        user: seconds(UTIME_FIELD)?,
+        system: seconds(UTIME_FIELD + 1)?,
+    })
 }
 
 /// Bytes of this process that are in memory.
@@ -64,7 +67,10 @@ mod tests {
         let stat = "77 (a) b (c)) S 1 2 3 0 -1 4 5 6 7 8 250 125 0 0 20 0 1";
         let cpu = parse_cpu(stat).unwrap();
         assert_eq!((cpu.user, cpu.system), (2.5, 1.25));
-        assert_eq!(parse_kilobytes("VmHWM:\t  9 kB\nVmRSS:\t  1234 kB\n", "VmRSS:"), Some(1234));
+        assert_eq!(
+            parse_kilobytes("VmHWM:\t  9 kB\nVmRSS:\t  1234 kB\n", "VmRSS:"),
+            Some(1234)
+        );
         assert!(resident_bytes() > 100_000 && machine_bytes() > resident_bytes());
     }
 }

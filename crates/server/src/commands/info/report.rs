@@ -96,7 +96,9 @@ impl Report {
     /// Asks all threads.
     pub(super) async fn gather(session: &Session) -> Result<Report, CommandError> {
         let host = session.host.downcast_ref::<SessionHost>();
-        let host = host.ok_or(CommandError::text("ERR this session has no server that it could tell of"))?;
+        let host = host.ok_or(CommandError::text(
+            "ERR this session has no server that it could tell of",
+        ))?;
         let shared = host.server.shared.clone();
         let mut sums = ThreadReport::default();
         for report in session.thread.on_all_threads(ThreadReport::of).await {
@@ -104,12 +106,22 @@ impl Report {
         }
         let config = shared.settings.load();
         let replication = replication_section(&session.thread).await;
-        Ok(Report { engine: session.thread.engine.clone(), config, shared, replication, sums })
+        Ok(Report {
+            engine: session.thread.engine.clone(),
+            config,
+            shared,
+            replication,
+            sums,
+        })
     }
 
     /// Bytes in use: data, kept journal, buffers of clients.
     pub(super) fn used_memory(&self) -> u64 {
-        let Clients { normal_bytes, replica_bytes, .. } = self.sums.clients;
+        let Clients {
+            normal_bytes,
+            replica_bytes,
+            ..
+        } = self.sums.clients;
         self.sums.shards.used_bytes + self.sums.shards.backlog_bytes + normal_bytes + replica_bytes
     }
 
@@ -121,12 +133,17 @@ impl Report {
 
 impl ThreadReport {
     fn of(thread: &Rc<Thread>) -> ThreadReport {
-        let mut report = ThreadReport { commands: thread.stats.borrow().clone(), ..ThreadReport::default() };
+        let mut report = ThreadReport {
+            commands: thread.stats.borrow().clone(),
+            ..ThreadReport::default()
+        };
         if let Some(server) = ServerThread::on(thread) {
             report.clients = Clients::of(&server);
             report.traffic = Traffic::of(&server);
         }
-        if let Some((commands, shard)) = thread.try_with_core(|core| (core.stats.clone(), Shards::of(core))) {
+        if let Some((commands, shard)) =
+            thread.try_with_core(|core| (core.stats.clone(), Shards::of(core)))
+        {
             report.commands.add(&commands);
             report.shards = shard;
         }
@@ -196,7 +213,10 @@ impl Shards {
         let databases: Vec<_> = (0..store.dbnum()).map(DbIndex).collect();
         Shards {
             used_bytes: store.used_memory() as u64,
-            table_bytes: databases.iter().map(|db| store.memory(*db).table as u64).sum(),
+            table_bytes: databases
+                .iter()
+                .map(|db| store.memory(*db).table as u64)
+                .sum(),
             backlog_bytes: core.journal.backlog_bytes() as u64,
             garbage: core.space.garbage_len() as u64,
             parked: core.parked_len() as u64,
@@ -216,8 +236,14 @@ impl Shards {
         self.lookups.hits += other.lookups.hits;
         self.lookups.misses += other.lookups.misses;
         self.lookups.expired += other.lookups.expired;
-        self.databases.resize(self.databases.len().max(other.databases.len()), Database::default());
-        self.databases.iter_mut().zip(&other.databases).for_each(|(sum, db)| sum.add(db));
+        self.databases.resize(
+            self.databases.len().max(other.databases.len()),
+            Database::default(),
+        );
+        self.databases
+            .iter_mut()
+            .zip(&other.databases)
+            .for_each(|(sum, db)| sum.add(db));
     }
 }
 
@@ -225,13 +251,22 @@ impl Database {
     fn of(core: &ShardCore, db: DbIndex) -> Database {
         let store = &core.space.store;
         let (keys, expires) = (store.len(db) as u64, store.expires_len(db) as u64);
-        let mut database = Database { keys, expires, ..Database::default() };
+        let mut database = Database {
+            keys,
+            expires,
+            ..Database::default()
+        };
         if expires > 0 {
             let (mut found, now) = (Vec::new(), unix_ms());
             store.expiring_slice(db, 0, TTL_BUCKETS, i64::MAX, &mut found);
-            let at = |key: &damselfly_engine::store::Key| store.get(db, key.as_bytes())?.expire_at();
+            let at =
+                |key: &damselfly_engine::store::Key| store.get(db, key.as_bytes())?.expire_at();
             database.ttl_samples = found.len() as u64;
-            database.ttl_ms = found.iter().filter_map(at).map(|at| (at - now).max(0) as u64).sum();
+            database.ttl_ms = found
+                .iter()
+                .filter_map(at)
+                .map(|at| (at - now).max(0) as u64)
+                .sum();
         }
         database
     }

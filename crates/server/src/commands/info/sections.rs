@@ -11,7 +11,9 @@ const LRU_CLOCK_BITS: u64 = (1 << 24) - 1;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 pub(super) fn server(report: &Report, text: &mut Text) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let uptime = report.uptime_s();
     text.field("redis_version", REDIS_VERSION);
     text.field("damselfly_version", env!("CARGO_PKG_VERSION"));
@@ -34,7 +36,10 @@ pub(super) fn server(report: &Report, text: &mut Text) {
     text.field("hz", 10);
     text.field("configured_hz", 10);
     text.field("lru_clock", now.as_secs() & LRU_CLOCK_BITS);
-    text.field("executable", std::env::current_exe().unwrap_or_default().display());
+    text.field(
+        "executable",
+        std::env::current_exe().unwrap_or_default().display(),
+    );
     text.field("config_file", "");
     text.field("io_threads_active", 0);
     text.field("thread_count", report.engine.mesh.threads());
@@ -48,30 +53,67 @@ pub(super) fn clients(report: &Report, text: &mut Text) {
     text.field("maxclients", report.config.maxclients);
     text.field("client_recent_max_input_buffer", clients.max_input);
     text.field("client_recent_max_output_buffer", clients.max_output);
-    text.fields(&["blocked_clients", "tracking_clients", "clients_in_timeout_table"], 0);
+    text.fields(
+        &[
+            "blocked_clients",
+            "tracking_clients",
+            "clients_in_timeout_table",
+        ],
+        0,
+    );
 }
 
 /// Nothing is saved to files yet; the data set can only be loaded from a primary.
 pub(super) fn persistence(report: &Report, text: &mut Text) {
     text.field("loading", u8::from(report.engine.is_loading()));
-    text.fields(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"], 0);
+    text.fields(
+        &[
+            "async_loading",
+            "current_cow_peak",
+            "current_cow_size",
+            "current_cow_size_age",
+        ],
+        0,
+    );
     text.field("current_fork_perc", "0.00");
-    text.fields(&["current_save_keys_processed", "current_save_keys_total"], 0);
+    text.fields(
+        &["current_save_keys_processed", "current_save_keys_total"],
+        0,
+    );
     text.field("rdb_changes_since_last_save", report.sums.shards.changes);
     text.field("rdb_bgsave_in_progress", 0);
     text.field("rdb_last_save_time", report.engine.started_at / 1000);
     text.field("rdb_last_bgsave_status", "ok");
-    text.fields(&["rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec"], -1);
     text.fields(
-        &["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded", "aof_enabled"],
+        &["rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec"],
+        -1,
+    );
+    text.fields(
+        &[
+            "rdb_saves",
+            "rdb_last_cow_size",
+            "rdb_last_load_keys_expired",
+            "rdb_last_load_keys_loaded",
+            "aof_enabled",
+        ],
         0,
     );
     text.fields(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"], 0);
-    text.fields(&["aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"], -1);
+    text.fields(
+        &["aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"],
+        -1,
+    );
     text.field("aof_last_bgrewrite_status", "ok");
     text.fields(&["aof_rewrites", "aof_rewrites_consecutive_failures"], 0);
     text.field("aof_last_write_status", "ok");
-    text.fields(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"], 0);
+    text.fields(
+        &[
+            "aof_last_cow_size",
+            "module_fork_in_progress",
+            "module_fork_last_cow_size",
+        ],
+        0,
+    );
 }
 
 pub(super) fn replication(report: &Report, text: &mut Text) {
@@ -83,7 +125,10 @@ pub(super) fn cpu(_: &Report, text: &mut Text) {
     let Cpu { user, system } = Cpu::of_process();
     text.field("used_cpu_sys", format_args!("{system:.6}"));
     text.field("used_cpu_user", format_args!("{user:.6}"));
-    text.fields(&["used_cpu_sys_children", "used_cpu_user_children"], "0.000000");
+    text.fields(
+        &["used_cpu_sys_children", "used_cpu_user_children"],
+        "0.000000",
+    );
 }
 
 pub(super) fn cluster(_: &Report, text: &mut Text) {
@@ -91,9 +136,20 @@ pub(super) fn cluster(_: &Report, text: &mut Text) {
 }
 
 pub(super) fn keyspace(report: &Report, text: &mut Text) {
-    for (index, db) in report.sums.shards.databases.iter().enumerate().filter(|(_, db)| db.keys > 0) {
-        let line = format!("keys={},expires={},avg_ttl={}", db.keys, db.expires, db.mean_ttl_ms());
+    for (index, db) in report
+        .sums
+        .shards
+        .databases
+        .iter()
+        .enumerate()
+        .filter(|(_, db)| db.keys > 0)
+    {
+        let line = format!(
+            "keys={},expires={},avg_ttl={}",
+            db.keys,
+            db.expires,
+            db.mean_ttl_ms()
+        );
         text.field(format_args!("db{index}"), line);
     }
 }
-

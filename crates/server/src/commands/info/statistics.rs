@@ -13,31 +13,95 @@ pub(super) fn stats(report: &Report, text: &mut Text) {
     traffic(report, text);
     text.fields(&["sync_full", "sync_partial_ok", "sync_partial_err"], 0);
     keys(report, text);
-    text.fields(&["pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"], 0);
-    text.fields(&["migrate_cached_sockets", "slave_expires_tracked_keys", "active_defrag_hits"], 0);
-    text.fields(&["active_defrag_misses", "active_defrag_key_hits", "active_defrag_key_misses"], 0);
-    text.fields(&["total_active_defrag_time", "current_active_defrag_time", "tracking_total_keys"], 0);
-    text.fields(&["tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies"], 0);
+    text.fields(
+        &[
+            "pubsub_channels",
+            "pubsub_patterns",
+            "pubsubshard_channels",
+            "latest_fork_usec",
+            "total_forks",
+        ],
+        0,
+    );
+    text.fields(
+        &[
+            "migrate_cached_sockets",
+            "slave_expires_tracked_keys",
+            "active_defrag_hits",
+        ],
+        0,
+    );
+    text.fields(
+        &[
+            "active_defrag_misses",
+            "active_defrag_key_hits",
+            "active_defrag_key_misses",
+        ],
+        0,
+    );
+    text.fields(
+        &[
+            "total_active_defrag_time",
+            "current_active_defrag_time",
+            "tracking_total_keys",
+        ],
+        0,
+    );
+    text.fields(
+        &[
+            "tracking_total_items",
+            "tracking_total_prefixes",
+            "unexpected_error_replies",
+        ],
+        0,
+    );
     text.field("total_error_replies", report.sums.commands.total_errors());
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", report.sums.traffic.reads);
     text.field("total_writes_processed", report.sums.traffic.writes);
-    text.fields(&["io_threaded_reads_processed", "io_threaded_writes_processed"], 0);
+    text.fields(
+        &[
+            "io_threaded_reads_processed",
+            "io_threaded_writes_processed",
+        ],
+        0,
+    );
     text.fields(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
     text.field("parked_commands", report.sums.shards.parked);
 }
 
 fn traffic(report: &Report, text: &mut Text) {
     let traffic = &report.sums.traffic;
-    text.field("total_connections_received", report.shared.clients.accepted());
+    text.field(
+        "total_connections_received",
+        report.shared.clients.accepted(),
+    );
     text.field("total_commands_processed", report.sums.commands.total());
-    text.field("instantaneous_ops_per_sec", traffic.rates.commands.round() as u64);
+    text.field(
+        "instantaneous_ops_per_sec",
+        traffic.rates.commands.round() as u64,
+    );
     text.field("total_net_input_bytes", traffic.input_bytes);
     text.field("total_net_output_bytes", traffic.output_bytes);
-    text.fields(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"], 0);
-    text.field("instantaneous_input_kbps", format_args!("{:.2}", traffic.rates.input / 1024.0));
-    text.field("instantaneous_output_kbps", format_args!("{:.2}", traffic.rates.output / 1024.0));
-    text.fields(&["instantaneous_input_repl_kbps", "instantaneous_output_repl_kbps"], "0.00");
+    text.fields(
+        &["total_net_repl_input_bytes", "total_net_repl_output_bytes"],
+        0,
+    );
+    text.field(
+        "instantaneous_input_kbps",
+        format_args!("{:.2}", traffic.rates.input / 1024.0),
+    );
+    text.field(
+        "instantaneous_output_kbps",
+        format_args!("{:.2}", traffic.rates.output / 1024.0),
+    );
+    text.fields(
+        &[
+            "instantaneous_input_repl_kbps",
+            "instantaneous_output_repl_kbps",
+        ],
+        "0.00",
+    );
     text.field("rejected_connections", report.shared.clients.rejected());
 }
 
@@ -45,8 +109,22 @@ fn keys(report: &Report, text: &mut Text) {
     let lookups = report.sums.shards.lookups;
     text.field("expired_keys", lookups.expired);
     text.field("expired_stale_perc", "0.00");
-    text.fields(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds", "evicted_keys"], 0);
-    text.fields(&["evicted_clients", "total_eviction_exceeded_time", "current_eviction_exceeded_time"], 0);
+    text.fields(
+        &[
+            "expired_time_cap_reached_count",
+            "expire_cycle_cpu_milliseconds",
+            "evicted_keys",
+        ],
+        0,
+    );
+    text.fields(
+        &[
+            "evicted_clients",
+            "total_eviction_exceeded_time",
+            "current_eviction_exceeded_time",
+        ],
+        0,
+    );
     text.field("keyspace_hits", lookups.hits);
     text.field("keyspace_misses", lookups.misses);
 }
@@ -54,14 +132,24 @@ fn keys(report: &Report, text: &mut Text) {
 /// All commands that were called or refused, under their full names.
 fn by_name(report: &Report) -> BTreeMap<String, &RowStats> {
     let rows = report.sums.commands.rows();
-    rows.map(|stats| (report.engine.table.full_name(stats.row), stats)).collect()
+    rows.map(|stats| (report.engine.table.full_name(stats.row), stats))
+        .collect()
 }
 
 /// The time of all calls is taken from those that were timed.
 pub(super) fn commands(report: &Report, text: &mut Text) {
     for (name, stats) in by_name(report) {
-        let per_call = if stats.calls == 0 { 0.0 } else { stats.usec_per_call() };
-        let RowStats { calls, rejected, failed, .. } = stats;
+        let per_call = if stats.calls == 0 {
+            0.0
+        } else {
+            stats.usec_per_call()
+        };
+        let RowStats {
+            calls,
+            rejected,
+            failed,
+            ..
+        } = stats;
         let line = format!(
             "calls={calls},usec={},usec_per_call={per_call:.2},rejected_calls={rejected},failed_calls={failed}",
             (per_call * *calls as f64).round() as u64,
@@ -72,16 +160,28 @@ pub(super) fn commands(report: &Report, text: &mut Text) {
 
 pub(super) fn errors(report: &Report, text: &mut Text) {
     for (kind, count) in report.sums.commands.errors() {
-        text.field(format_args!("errorstat_{kind}"), format_args!("count={count}"));
+        text.field(
+            format_args!("errorstat_{kind}"),
+            format_args!("count={count}"),
+        );
     }
 }
 
 pub(super) fn latencies(report: &Report, text: &mut Text) {
     for (name, stats) in by_name(report) {
-        let percentile = |percent| stats.histogram.percentile(percent).map_or(0.0, microseconds);
-        let times = PERCENTILES.map(|(label, percent)| format!("{label}={:.3}", percentile(percent)));
+        let percentile = |percent| {
+            stats
+                .histogram
+                .percentile(percent)
+                .map_or(0.0, microseconds)
+        };
+        let times =
+            PERCENTILES.map(|(label, percent)| format!("{label}={:.3}", percentile(percent)));
         if stats.samples > 0 {
-            text.field(format_args!("latency_percentiles_usec_{name}"), times.join(","));
+            text.field(
+                format_args!("latency_percentiles_usec_{name}"),
+                times.join(","),
+            );
         }
     }
 }

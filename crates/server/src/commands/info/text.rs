@@ -58,9 +58,13 @@ mod tests {
 
     #[test]
     fn amounts_for_people() {
-        for (bytes, text) in
-            [(0, "0B"), (1023, "1023B"), (1024, "1.00K"), (916_208, "894.73K"), (25_276_510_208, "23.54G")]
-        {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1024, "1.00K"),
+            (916_208, "894.73K"),
+            (25_276_510_208, "23.54G"),
+        ] {
             assert_eq!(human(bytes), text);
         }
     }
@@ -71,6 +75,9 @@ mod tests {
         text.title("One");
         text.bytes("a", 2048);
         text.title("Two");
-        assert_eq!(text.finish(), "# One\r\na:2048\r\na_human:2.00K\r\n\r\n# Two\r\n");
+        assert_eq!(
+            text.finish(),
+            "# One\r\na:2048\r\na_human:2.00K\r\n\r\n# Two\r\n"
+        );
     }
 }
