@@ -20,6 +20,8 @@ pub struct ShardPlan {
     pub locks: Vec<KeyLock>,
     /// Whether it writes there.
     pub writes: bool,
+    /// Whether it may grow memory there.
+    pub grows: bool,
 }
 
 /// What a transaction is about, beyond its keys.
@@ -45,7 +47,8 @@ impl Transaction {
     /// Schedules a transaction on these shards and waits for its turn.
     ///
     /// # Errors
-    /// [`CommandError::ReadOnly`]: it writes, and this has become a replica.
+    /// [`CommandError::ReadOnly`]: it writes, and this has become a replica. [`CommandError::OutOfMemory`]: a shard is over its
+    /// part of `maxmemory`. Nothing has been applied then.
     pub async fn begin(
         thread: &Rc<Thread>,
         plans: Vec<ShardPlan>,
@@ -65,6 +68,7 @@ impl Transaction {
                 }
                 Scheduled::TooLate => {}
                 Scheduled::ReadOnly => return Err(CommandError::ReadOnly),
+                Scheduled::OutOfMemory => return Err(CommandError::OutOfMemory),
             }
         }
     }
@@ -80,6 +84,7 @@ impl Transaction {
                 shard,
                 locks: Vec::new(),
                 writes: true,
+                grows: false,
             })
             .collect();
         Transaction::begin(
@@ -181,15 +186,15 @@ async fn try_schedule(
     let mut ready = Vec::with_capacity(plans.len());
     for plan in plans {
         let (tell_ready, is_ready) = thread.answer::<()>();
-        let (shared, locks, writes) = (shared.clone(), plan.locks.clone(), plan.writes);
+        let spec = TxSpec {
+            shared: shared.clone(),
+            locks: plan.locks.clone(),
+            global: scope.global,
+            writes: plan.writes,
+            grows: plan.grows,
+            replays: scope.replays,
+        };
         accepted.push(thread.call(plan.shard, move |thread, answer| {
-            let spec = TxSpec {
-                shared,
-                locks,
-                global: scope.global,
-                writes,
-                replays: scope.replays,
-            };
             let accepted =
                 thread.with_core(|core| core.schedule(spec, Box::new(move || tell_ready.send(()))));
             answer.send(accepted);

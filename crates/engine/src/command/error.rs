@@ -42,6 +42,9 @@ pub enum CommandError {
     /// Wrong number of arguments.
     #[error("ERR wrong number of arguments for '{0}' command")]
     Arity(String),
+    /// A command that takes memory, over `maxmemory`.
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
     /// A write on a replica.
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,

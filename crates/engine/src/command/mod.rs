@@ -280,6 +280,11 @@ impl Command {
         )
     }
 
+    /// Whether it may grow memory, and so is refused over `maxmemory`.
+    pub fn grows(&self) -> bool {
+        self.flags.has(Flags::DENY_OOM)
+    }
+
     /// Whether it looks at its keys in other databases than the connection's.
     pub fn reaches_other_databases(&self) -> bool {
         matches!(self.spread, Spread::GatherAll)

@@ -82,7 +82,7 @@ pub(crate) fn writer(table: &CommandTable, args: &[&[u8]]) -> Result<&'static Co
 }
 
 /// The beginning of a command, for errors.
-fn shown(args: &[&[u8]]) -> String {
+pub(crate) fn shown(args: &[&[u8]]) -> String {
     let words: Vec<String> = args.iter().take(3).map(|arg| arg[..arg.len().min(64)].escape_ascii().to_string()).collect();
     words.join(" ")
 }

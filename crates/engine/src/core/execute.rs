@@ -41,7 +41,11 @@ impl ShardCore {
         let timer = self.stats.begin(row);
         if row.is_write() {
             let mut effects = Effects::new(self.journal.is_active());
-            let result = self.write(row, db, args, keys, &mut effects, out);
+            let result = if row.grows() && self.is_out_of_memory() {
+                Err(CommandError::OutOfMemory)
+            } else {
+                self.write(row, db, args, keys, &mut effects, out)
+            };
             self.reply(row, result, out);
             self.journal_alone(effects);
         } else {
@@ -91,11 +95,6 @@ impl ShardCore {
         out: &mut ReplyWriter<'_>,
     ) -> CommandResult {
         self.commands_run += 1;
-        if row.flags.has(crate::command::Flags::DENY_OOM) && self.is_out_of_memory() {
-            return Err(CommandError::text(
-                "OOM command not allowed when used memory > 'maxmemory'.",
-            ));
-        }
         for at in keys {
             self.expire_before_write(db, args[*at as usize], effects);
         }
@@ -110,7 +109,8 @@ impl ShardCore {
         )
     }
 
-    fn is_out_of_memory(&self) -> bool {
+    /// Whether the shard is over its part of `maxmemory`.
+    pub(super) fn is_out_of_memory(&self) -> bool {
         // What a primary had room for, its replica takes.
         self.max_memory != 0 && !self.is_replica && self.space.store.used_memory() > self.max_memory
     }

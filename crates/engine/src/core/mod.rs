@@ -14,7 +14,7 @@ mod slices;
 mod transactions;
 
 pub use apply::ApplyJob;
-pub(crate) use apply::writer;
+pub(crate) use apply::{shown, writer};
 pub use freeze::CutAction;
 pub(crate) use execute::{read, write};
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};

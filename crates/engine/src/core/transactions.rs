@@ -41,6 +41,8 @@ pub enum Scheduled {
     TooLate,
     /// It writes, and this is a replica.
     ReadOnly,
+    /// It takes memory, and the shard has no more.
+    OutOfMemory,
 }
 
 /// What the shards of a transaction share. The state moves once, before the first hop is sent.
@@ -97,6 +99,8 @@ pub struct TxSpec {
     pub global: bool,
     /// Whether it writes here, and so is subject to the budget of the journal's consumers.
     pub writes: bool,
+    /// Whether it may grow memory here, and so is subject to `maxmemory`: asked before anything is applied anywhere.
+    pub grows: bool,
     /// Whether it replays what a primary did, and so may write on a replica.
     pub replays: bool,
 }
@@ -152,6 +156,9 @@ impl ShardCore {
         let id = spec.shared.id;
         if spec.writes && self.is_replica && !spec.replays {
             return Scheduled::ReadOnly;
+        }
+        if spec.grows && self.is_out_of_memory() {
+            return Scheduled::OutOfMemory;
         }
         if id <= self.last_started {
             return Scheduled::TooLate;
@@ -288,6 +295,7 @@ mod tests {
             locks: Vec::new(),
             global: false,
             writes: true,
+            grows: false,
             replays: false,
         }
     }

@@ -27,6 +27,7 @@ pub(super) async fn transaction(
             shard: *shard,
             locks: locks(thread, part)?,
             writes: true,
+            grows: false,
         });
     }
     let scope = Scope {

@@ -1,5 +1,6 @@
 //! MULTI, EXEC, DISCARD, WATCH.
 
+use super::checks::exec_aborted;
 use super::spread::is_everywhere;
 use super::{AsyncResult, Begun, Pipeline, Session};
 use crate::command::{
@@ -130,15 +131,14 @@ impl Session {
             Err(error) => Err(error),
         };
         self.unwatch().await;
-        result
+        result.map_err(|error| exec_aborted(&error))
     }
 
     /// What would have been refused now, had it not been queued before.
     fn check_queue(&self, queue: &[QueuedCommand]) -> CommandResult {
-        let checked = queue
+        queue
             .iter()
-            .try_for_each(|queued| self.check_state(queued.row));
-        checked.map_err(|error| super::checks::exec_aborted(&error))
+            .try_for_each(|queued| self.check_state(queued.row))
     }
 
     async fn exec_queue(&mut self, queue: &[QueuedCommand], out: &mut Vec<u8>) -> CommandResult {

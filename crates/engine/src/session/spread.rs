@@ -51,9 +51,10 @@ impl Session {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
             self.db = *db;
             reply.clear();
-            self.run_in(&transaction, self.find(&args)?, &args, &mut reply).await?;
+            let failed = |why: &str| CommandError::owned(format!("record {}: {why}", crate::core::shown(&args)));
+            self.run_in(&transaction, self.find(&args)?, &args, &mut reply).await.map_err(|error| failed(&error.to_string()))?;
             if reply.first() == Some(&b'-') {
-                return Err(CommandError::owned(String::from_utf8_lossy(&reply[1..]).trim_end().to_owned()));
+                return Err(failed(String::from_utf8_lossy(&reply[1..]).trim_end()));
             }
         }
         Ok(())
@@ -85,6 +86,7 @@ impl Session {
             let shard = mesh.shard_of(key);
             let plan = plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() });
             plan.writes |= writes;
+            plan.grows |= row.grows();
             plan.locks.push(KeyLock { key: key_hash(key), mode });
         }
         if writes && row.keys.positions(args)?.is_empty() && !is_everywhere(row) {
