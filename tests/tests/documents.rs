@@ -57,7 +57,7 @@ fn fields(reply: &Reply) -> BTreeMap<String, &Reply> {
 }
 
 /// Documentation of all commands, by full name.
-fn documentation<'a>(name: String, reply: &'a Reply, all: &mut BTreeMap<String, [String; 3]>) {
+fn documentation(name: String, reply: &Reply, all: &mut BTreeMap<String, [String; 3]>) {
     let docs = fields(reply);
     let field = |name: &str| docs.get(name).map(|reply| text(reply)).unwrap_or_default();
     all.insert(name, ["since", "group", "summary"].map(field));

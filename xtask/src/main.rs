@@ -27,7 +27,7 @@ struct Task {
 const TASKS: &[Task] = &[
     Task {
         name: "test",
-        summary: "everything but the long tests: peers, format, clippy, tests, doctests, tidy, a short simulation; [stage…]",
+        summary: "everything but the long tests: peers, format, tidy, clippy, documentation, tests, doctests, a short simulation; [stage…]",
         run: test::run,
     },
     Task {

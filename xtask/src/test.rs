@@ -14,6 +14,9 @@ use crate::{
 /// How many seeds the simulator gets here; `cargo xtask sim` takes more.
 const SIM_SEEDS: &str = "50";
 
+/// The simulation is a feature, so that tests of servers are built without it; clippy looks at it too.
+const SIM_FEATURE: &str = "damselfly-tests/sim";
+
 /// Tests and checks, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
@@ -44,6 +47,10 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "clippy",
         run: || Ok(one(shell::run(&mut clippy()))),
+    },
+    Stage {
+        name: "docs",
+        run: || Ok(one(shell::run(&mut documentation()))),
     },
     Stage {
         name: "tests",
@@ -161,11 +168,21 @@ fn clippy() -> Command {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        SIM_FEATURE,
         "--",
         "-D",
         "warnings",
     ]);
     clippy
+}
+
+/// Broken links and the like in what `cargo doc` makes.
+fn documentation() -> Command {
+    let mut doc = cargo();
+    doc.args(["doc", "--workspace", "--no-deps", "--quiet"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    doc
 }
 
 /// Nextest where it is installed: it runs the tests of all packages at a time. It has no doctests.

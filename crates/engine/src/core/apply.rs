@@ -16,7 +16,11 @@ pub type Applied = Box<dyn FnOnce(Result<(), DataError>) + Send>;
 
 impl ShardCore {
     /// Executes a part whose keys all live here, and relays it. `None`: it has to wait, nothing has changed.
-    pub fn try_apply(&mut self, table: &CommandTable, part: &TransactionPart) -> Option<Result<(), DataError>> {
+    pub fn try_apply(
+        &mut self,
+        table: &CommandTable,
+        part: &TransactionPart,
+    ) -> Option<Result<(), DataError>> {
         match self.may_apply(table, part) {
             Ok(Step::Done) => Some(self.apply(table, part)),
             Ok(Step::Parked) => None,
@@ -41,32 +45,56 @@ impl ShardCore {
 
     /// Appends a part to the journal under the primary's own numbers.
     pub fn relay(&mut self, part: &TransactionPart) -> Result<(), DataError> {
-        let Some(first) = part.first_lsn().filter(|_| self.relays) else { return Ok(()) };
+        let Some(first) = part.first_lsn().filter(|_| self.relays) else {
+            return Ok(());
+        };
         let mut run = RunBuilder::new(part.txid(), part.shards());
         part.write_to(&mut run);
-        let appended = self.journal.append_relayed(&mut run, first, self.space.now.unsigned_abs());
-        appended.map(drop).map_err(|error| DataError::terminal(error.to_string()))
+        let appended = self
+            .journal
+            .append_relayed(&mut run, first, self.space.now.unsigned_abs());
+        appended
+            .map(drop)
+            .map_err(|error| DataError::terminal(error.to_string()))
     }
 
-    fn apply_command(&mut self, table: &CommandTable, db: DbIndex, args: &ArgVec<'_>, effects: &mut Effects) -> Result<(), DataError> {
+    fn apply_command(
+        &mut self,
+        table: &CommandTable,
+        db: DbIndex,
+        args: &ArgVec<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), DataError> {
         let row = writer(table, args)?;
         if db.0 >= self.space.store.dbnum() {
-            return Err(DataError::terminal(format!("a record for database {}, there are {}", db.0, self.space.store.dbnum())));
+            return Err(DataError::terminal(format!(
+                "a record for database {}, there are {}",
+                db.0,
+                self.space.store.dbnum()
+            )));
         }
         let mut reply = Vec::new();
         let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
         self.commands_run += 1;
         match super::execute::write(&mut self.space, row, db, args, effects, true, &mut out) {
             Ok(()) => Ok(()),
-            Err(error) => Err(DataError::terminal(format!("record {}: {error}", shown(args)))),
+            Err(error) => Err(DataError::terminal(format!(
+                "record {}: {error}",
+                shown(args)
+            ))),
         }
     }
 
     fn may_apply(&self, table: &CommandTable, part: &TransactionPart) -> Result<Step, DataError> {
         for effect in part.effects() {
-            let Effect::Command { db, args } = effect else { continue };
+            let Effect::Command { db, args } = effect else {
+                continue;
+            };
             let row = writer(table, &args)?;
-            let keys = row.keys.positions(&args).map_err(|error| DataError::terminal(error.to_string()))?;
+            let keys = row
+                .keys
+                .positions(&args)
+                .map_err(|error| DataError::terminal(error.to_string()))?;
             if self.admits(row, DbIndex(db), &args, &keys) == Step::Parked {
                 return Ok(Step::Parked);
             }
@@ -77,13 +105,22 @@ impl ShardCore {
 
 /// The row of a record's command, which must be one that writes.
 pub(crate) fn writer(table: &CommandTable, args: &[&[u8]]) -> Result<&'static Command, DataError> {
-    let row = args.first().and_then(|name| table.find(name)).filter(|row| row.is_write() && row.accepts(args.len()));
-    row.ok_or_else(|| DataError::terminal(format!("a record that is no known write: {}", shown(args))))
+    let row = args
+        .first()
+        .and_then(|name| table.find(name))
+        .filter(|row| row.is_write() && row.accepts(args.len()));
+    row.ok_or_else(|| {
+        DataError::terminal(format!("a record that is no known write: {}", shown(args)))
+    })
 }
 
 /// The beginning of a command, for errors.
 pub(crate) fn shown(args: &[&[u8]]) -> String {
-    let words: Vec<String> = args.iter().take(3).map(|arg| arg[..arg.len().min(64)].escape_ascii().to_string()).collect();
+    let words: Vec<String> = args
+        .iter()
+        .take(3)
+        .map(|arg| arg[..arg.len().min(64)].escape_ascii().to_string())
+        .collect();
     words.join(" ")
 }
 
@@ -97,13 +134,19 @@ pub struct ApplyJob {
 impl ApplyJob {
     /// A job whose outcome goes to `done`.
     pub fn new(engine: Arc<Engine>, part: TransactionPart, done: Applied) -> ApplyJob {
-        ApplyJob { engine, part, done: Some(done) }
+        ApplyJob {
+            engine,
+            part,
+            done: Some(done),
+        }
     }
 }
 
 impl Job for ApplyJob {
     fn step(&mut self, core: &mut ShardCore) -> Step {
-        let Some(result) = core.try_apply(&self.engine.table, &self.part) else { return Step::Parked };
+        let Some(result) = core.try_apply(&self.engine.table, &self.part) else {
+            return Step::Parked;
+        };
         if let Some(done) = self.done.take() {
             done(result);
         }
@@ -112,8 +155,12 @@ impl Job for ApplyJob {
 
     fn keys(&self, visit: &mut dyn FnMut(u64)) {
         for effect in self.part.effects() {
-            let Effect::Command { args, .. } = effect else { continue };
-            let keys = writer(&self.engine.table, &args).ok().and_then(|row| row.keys.positions(&args).ok());
+            let Effect::Command { args, .. } = effect else {
+                continue;
+            };
+            let keys = writer(&self.engine.table, &args)
+                .ok()
+                .and_then(|row| row.keys.positions(&args).ok());
             for at in keys.into_iter().flatten() {
                 visit(key_hash(args[at as usize]));
             }

@@ -15,8 +15,8 @@ mod transactions;
 
 pub use apply::ApplyJob;
 pub(crate) use apply::{shown, writer};
-pub use freeze::CutAction;
 pub(crate) use execute::{read, write};
+pub use freeze::CutAction;
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
 pub use locks::{KeyLock, LockMode, key_hash};
 pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSpec, TxState};

@@ -29,7 +29,15 @@ impl Session {
         if row.is_write() {
             plans.iter().for_each(|plan| self.note_written(plan.shard));
         }
-        let transaction = Transaction::begin(&self.thread, plans, Scope { global, replays: self.is_internal }).await?;
+        let transaction = Transaction::begin(
+            &self.thread,
+            plans,
+            Scope {
+                global,
+                replays: self.is_internal,
+            },
+        )
+        .await?;
         self.run_in(&transaction, row, args, out).await
     }
 
@@ -43,7 +51,10 @@ impl Session {
         let transaction = Transaction::begin(
             &self.thread,
             plans.into_values().collect(),
-            Scope { global: false, replays: true },
+            Scope {
+                global: false,
+                replays: true,
+            },
         )
         .await?;
         let mut reply = Vec::new();
@@ -51,8 +62,12 @@ impl Session {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
             self.db = *db;
             reply.clear();
-            let failed = |why: &str| CommandError::owned(format!("record {}: {why}", crate::core::shown(&args)));
-            self.run_in(&transaction, self.find(&args)?, &args, &mut reply).await.map_err(|error| failed(&error.to_string()))?;
+            let failed = |why: &str| {
+                CommandError::owned(format!("record {}: {why}", crate::core::shown(&args)))
+            };
+            self.run_in(&transaction, self.find(&args)?, &args, &mut reply)
+                .await
+                .map_err(|error| failed(&error.to_string()))?;
             if reply.first() == Some(&b'-') {
                 return Err(failed(String::from_utf8_lossy(&reply[1..]).trim_end()));
             }
@@ -61,7 +76,11 @@ impl Session {
     }
 
     /// The shards and locks that a command needs.
-    pub(super) fn plan(&self, row: &'static Command, args: &[&[u8]]) -> Result<Vec<ShardPlan>, CommandError> {
+    pub(super) fn plan(
+        &self,
+        row: &'static Command,
+        args: &[&[u8]],
+    ) -> Result<Vec<ShardPlan>, CommandError> {
         let mut plans = BTreeMap::new();
         self.add_to_plan(row, args, &mut plans)?;
         Ok(plans.into_values().collect())
@@ -77,20 +96,42 @@ impl Session {
         let writes = row.is_write();
         if is_everywhere(row) {
             for shard in 0..mesh.shards() {
-                plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() }).writes |= writes;
+                plans
+                    .entry(shard)
+                    .or_insert_with(|| ShardPlan {
+                        shard,
+                        ..ShardPlan::default()
+                    })
+                    .writes |= writes;
             }
         }
-        let mode = if writes { LockMode::Exclusive } else { LockMode::Shared };
+        let mode = if writes {
+            LockMode::Exclusive
+        } else {
+            LockMode::Shared
+        };
         for at in row.keys.positions(args)? {
             let key = args[at as usize];
             let shard = mesh.shard_of(key);
-            let plan = plans.entry(shard).or_insert_with(|| ShardPlan { shard, ..ShardPlan::default() });
+            let plan = plans.entry(shard).or_insert_with(|| ShardPlan {
+                shard,
+                ..ShardPlan::default()
+            });
             plan.writes |= writes;
             plan.grows |= row.grows();
-            plan.locks.push(KeyLock { key: key_hash(key), mode });
+            plan.locks.push(KeyLock {
+                key: key_hash(key),
+                mode,
+            });
         }
         if writes && row.keys.positions(args)?.is_empty() && !is_everywhere(row) {
-            plans.entry(0).or_insert_with(|| ShardPlan { shard: 0, ..ShardPlan::default() }).writes = true;
+            plans
+                .entry(0)
+                .or_insert_with(|| ShardPlan {
+                    shard: 0,
+                    ..ShardPlan::default()
+                })
+                .writes = true;
         }
         Ok(())
     }
@@ -104,8 +145,14 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         if is_everywhere(row) {
-            let merge = if let Spread::All(merge) = row.spread { merge } else { Merge::Same };
-            return self.run_everywhere(transaction, row, args, merge, out).await;
+            let merge = if let Spread::All(merge) = row.spread {
+                merge
+            } else {
+                Merge::Same
+            };
+            return self
+                .run_everywhere(transaction, row, args, merge, out)
+                .await;
         }
         match row.spread {
             Spread::Split(merge) => self.run_split(transaction, row, args, merge, out).await,
@@ -123,7 +170,12 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let parts = (0..self.thread.engine.mesh.shards())
-            .map(|shard| Part { shard, args: owned(args), keys: KeyPositions::new(), order: Vec::new() })
+            .map(|shard| Part {
+                shard,
+                args: owned(args),
+                keys: KeyPositions::new(),
+                order: Vec::new(),
+            })
             .collect();
         self.run_parts(transaction, row, parts, merge, out).await
     }
@@ -140,12 +192,19 @@ impl Session {
         for (order, at) in row.keys.positions(args)?.into_iter().enumerate() {
             let at = at as usize;
             let shard = self.thread.engine.mesh.shard_of(args[at]);
-            let part = parts.entry(shard).or_insert_with(|| Part::new(shard, args[0]));
+            let part = parts
+                .entry(shard)
+                .or_insert_with(|| Part::new(shard, args[0]));
             part.order.push(order);
             part.keys.push(part.args.len() as u32);
-            part.args.extend(args[at..(at + row.keys.step()).min(args.len())].iter().map(|arg| arg.to_vec()));
+            part.args.extend(
+                args[at..(at + row.keys.step()).min(args.len())]
+                    .iter()
+                    .map(|arg| arg.to_vec()),
+            );
         }
-        self.run_parts(transaction, row, parts.into_values().collect(), merge, out).await
+        self.run_parts(transaction, row, parts.into_values().collect(), merge, out)
+            .await
     }
 
     async fn run_parts(
@@ -166,7 +225,9 @@ impl Session {
                     _ if row.is_write() => HopWrites::Keys(part.written(db)),
                     _ => HopWrites::NOTHING,
                 };
-                transaction.hop(part.shard, writes, move |core, effects| part.run(core, effects, row, db, proto))
+                transaction.hop(part.shard, writes, move |core, effects| {
+                    part.run(core, effects, row, db, proto)
+                })
             })
             .collect();
         let mut replies = Vec::with_capacity(hops.len());
@@ -188,13 +249,22 @@ impl Session {
         scratch.now = crate::thread::unix_ms();
         scratch.noted = Some(Vec::new());
         let keys = row.keys.positions(args)?;
-        self.gather(transaction, row, args, &keys, &mut scratch).await;
+        self.gather(transaction, row, args, &keys, &mut scratch)
+            .await;
         let mut reply = ReplyWriter::new(out, self.proto);
         if !row.is_write() {
             return crate::core::read(&scratch, row, self.db, args, &mut reply);
         }
         let (mut effects, replays) = (Effects::new(false), self.is_internal);
-        let result = crate::core::write(&mut scratch, row, self.db, args, &mut effects, replays, &mut reply);
+        let result = crate::core::write(
+            &mut scratch,
+            row,
+            self.db,
+            args,
+            &mut effects,
+            replays,
+            &mut reply,
+        );
         self.take_back(transaction, scratch).await;
         result
     }
@@ -207,13 +277,19 @@ impl Session {
         keys: &KeyPositions,
         scratch: &mut Keyspace,
     ) {
-        let dbs = if row.reaches_other_databases() { 0..scratch.store.dbnum() } else { self.db.0..self.db.0 + 1 };
+        let dbs = if row.reaches_other_databases() {
+            0..scratch.store.dbnum()
+        } else {
+            self.db.0..self.db.0 + 1
+        };
         let hops: Vec<_> = self
             .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
             .into_iter()
             .map(|(shard, keys)| {
                 let dbs = dbs.clone();
-                transaction.hop(shard, HopWrites::NOTHING, move |core, _| fetch(core, dbs, keys))
+                transaction.hop(shard, HopWrites::NOTHING, move |core, _| {
+                    fetch(core, dbs, keys)
+                })
             })
             .collect();
         for hop in hops {
@@ -230,13 +306,23 @@ impl Session {
         let mut by_shard: BTreeMap<usize, Vec<(DbIndex, Vec<u8>, Moved)>> = BTreeMap::new();
         for (db, key) in noted {
             let moved = scratch.store.remove(db, &key);
-            by_shard.entry(self.thread.engine.mesh.shard_of(&key)).or_default().push((db, key, moved));
+            by_shard
+                .entry(self.thread.engine.mesh.shard_of(&key))
+                .or_default()
+                .push((db, key, moved));
         }
         let hops: Vec<_> = by_shard
             .into_iter()
             .map(|(shard, entries)| {
-                let writes = HopWrites::Keys(entries.iter().map(|(db, key, _)| (*db, key.clone())).collect());
-                transaction.hop(shard, writes, move |core, effects| store(core, effects, entries))
+                let writes = HopWrites::Keys(
+                    entries
+                        .iter()
+                        .map(|(db, key, _)| (*db, key.clone()))
+                        .collect(),
+                );
+                transaction.hop(shard, writes, move |core, effects| {
+                    store(core, effects, entries)
+                })
             })
             .collect();
         for hop in hops {
@@ -247,7 +333,10 @@ impl Session {
     fn by_shard(&self, keys: impl Iterator<Item = Vec<u8>>) -> BTreeMap<usize, Vec<Vec<u8>>> {
         let mut shards: BTreeMap<usize, Vec<Vec<u8>>> = BTreeMap::new();
         for key in keys {
-            shards.entry(self.thread.engine.mesh.shard_of(&key)).or_default().push(key);
+            shards
+                .entry(self.thread.engine.mesh.shard_of(&key))
+                .or_default()
+                .push(key);
         }
         shards
     }
@@ -255,7 +344,8 @@ impl Session {
 
 /// Whether the command runs on every shard.
 pub(super) fn is_everywhere(row: &Command) -> bool {
-    matches!(row.spread, Spread::All(_)) || matches!(row.handler, crate::command::Handler::Global(_))
+    matches!(row.spread, Spread::All(_))
+        || matches!(row.handler, crate::command::Handler::Global(_))
 }
 
 fn owned(args: &[&[u8]]) -> Vec<Vec<u8>> {
@@ -273,11 +363,19 @@ struct Part {
 
 impl Part {
     fn new(shard: usize, name: &[u8]) -> Part {
-        Part { shard, args: vec![name.to_vec()], keys: KeyPositions::new(), order: Vec::new() }
+        Part {
+            shard,
+            args: vec![name.to_vec()],
+            keys: KeyPositions::new(),
+            order: Vec::new(),
+        }
     }
 
     fn written(&self, db: DbIndex) -> Vec<(DbIndex, Vec<u8>)> {
-        self.keys.iter().map(|at| (db, self.args[*at as usize].clone())).collect()
+        self.keys
+            .iter()
+            .map(|at| (db, self.args[*at as usize].clone()))
+            .collect()
     }
 
     fn run(
@@ -290,7 +388,14 @@ impl Part {
     ) -> Vec<u8> {
         let args: Vec<&[u8]> = self.args.iter().map(Vec::as_slice).collect();
         let mut reply = Vec::new();
-        core.run_in_transaction(row, db, &args, &self.keys, effects, &mut ReplyWriter::new(&mut reply, proto));
+        core.run_in_transaction(
+            row,
+            db,
+            &args,
+            &self.keys,
+            effects,
+            &mut ReplyWriter::new(&mut reply, proto),
+        );
         reply
     }
 }
@@ -300,7 +405,11 @@ fn fetch(core: &mut ShardCore, dbs: std::ops::Range<u16>, keys: Vec<Vec<u8>>) ->
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
         for db in dbs.clone().map(DbIndex) {
-            let entry = if core.is_replica { core.space.store.get(db, &key) } else { core.space.live(db, &key) };
+            let entry = if core.is_replica {
+                core.space.store.get(db, &key)
+            } else {
+                core.space.live(db, &key)
+            };
             if let Some(entry) = entry {
                 found.push((db, key.clone(), entry.value().clone(), entry.expire_at()));
             }
@@ -344,7 +453,17 @@ pub(crate) fn push_restore(
 ) {
     let payload = damselfly_snapshot::dump_value(value);
     let ttl = expire_at.unwrap_or(0).to_string();
-    effects.push(db, &[b"RESTORE", key, ttl.as_bytes(), &payload, b"REPLACE", b"ABSTTL"]);
+    effects.push(
+        db,
+        &[
+            b"RESTORE",
+            key,
+            ttl.as_bytes(),
+            &payload,
+            b"REPLACE",
+            b"ABSTTL",
+        ],
+    );
 }
 
 /// One reply of the shards' replies.
@@ -366,7 +485,10 @@ fn merge_replies(
         Merge::Append => {
             let parts: Vec<_> = replies.iter().map(|reply| elements(reply)).collect();
             writer.array(parts.iter().map(Vec::len).sum());
-            parts.iter().flatten().for_each(|element| writer.raw(element));
+            parts
+                .iter()
+                .flatten()
+                .for_each(|element| writer.raw(element));
         }
         Merge::ByKey => {
             let mut placed: Vec<&[u8]> = vec![b""; orders.iter().map(Vec::len).sum()];
@@ -392,7 +514,10 @@ fn elements(reply: &[u8]) -> Vec<&[u8]> {
     let mut found = Vec::new();
     while !rest.is_empty() {
         let head = line_len(rest);
-        let body = match rest.strip_prefix(b"$").and_then(|line| damselfly_resp::parse_i64(&line[..head - 3])) {
+        let body = match rest
+            .strip_prefix(b"$")
+            .and_then(|line| damselfly_resp::parse_i64(&line[..head - 3]))
+        {
             Some(len) if len >= 0 => len as usize + 2,
             _ => 0,
         };
@@ -404,5 +529,8 @@ fn elements(reply: &[u8]) -> Vec<&[u8]> {
 }
 
 fn line_len(bytes: &[u8]) -> usize {
-    bytes.windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| at + 2)
+    bytes
+        .windows(2)
+        .position(|pair| pair == b"\r\n")
+        .map_or(bytes.len(), |at| at + 2)
 }
