@@ -431,7 +431,7 @@ fn failovers_at_random_end_with_equal_contents() {
             for round in 0..6_usize {
                 for (n, server) in servers.iter().enumerate().filter(|(n, _)| *n != primary) {
                     // Sometimes in a chain.
-                    let up = if n == 2 && random.next_u64() % 3 == 0 && primary == 0 {
+                    let up = if n == 2 && random.next_u64().is_multiple_of(3) && primary == 0 {
                         1
                     } else {
                         primary
@@ -440,12 +440,12 @@ fn failovers_at_random_end_with_equal_contents() {
                 }
                 for n in 0..60 {
                     fill(&servers[primary], round * 30 + n, round * 30 + n + 1).await;
-                    if random.next_u64() % 20 == 0 {
+                    if random.next_u64().is_multiple_of(20) {
                         net.cut_all();
                     }
                     tokio::time::sleep(Duration::from_millis(random.next_u64() % 20)).await;
                 }
-                if random.next_u64() % 2 == 0 {
+                if random.next_u64().is_multiple_of(2) {
                     primary = (primary + 1 + (random.next_u64() % 2) as usize) % 3;
                     servers[primary]
                         .role

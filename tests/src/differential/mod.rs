@@ -17,7 +17,7 @@ use crate::commands::Compare;
 use compare::{Answer, same, same_transaction};
 
 /// How long a reply may take; the servers are on this machine and hold little.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Runs that looking for a shorter sequence may take.
 const SHRINK_RUNS: usize = 400;
 /// Bytes of a reply that a message shows.
