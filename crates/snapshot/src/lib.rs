@@ -66,7 +66,7 @@ pub use error::{At, RdbError};
 pub use store::faults;
 #[cfg(feature = "store")]
 pub use store::{
-    Assembled, Assembler, BuildError, Chunks, Progress, RestoreError, Sink, Snapshot,
+    Assembled, Assembler, BuildError, Chunks, Progress, Refused, RestoreError, Sink, Snapshot,
     SnapshotError, SnapshotOptions, Snapshots, ValueBuilder, dump_value, encode_value,
     restore_value,
 };

@@ -1,6 +1,7 @@
 //! From decoder events to values, element by element.
 
 use crate::decode::{ChunkId, Event, KeyMeta, Part, ValueKind};
+use crate::wire::type_name;
 use damselfly_store::values::{Hash, List, Set, ZSet};
 use damselfly_store::{StrValue, Value};
 use std::collections::HashMap;
@@ -25,6 +26,27 @@ pub enum BuildError {
     #[error("an event out of order")]
     OutOfOrder,
 }
+
+/// An entry that the store cannot take, by name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "key {key} of database {db} (type {type_byte}, {name}): {reason}",
+    key = .key.escape_ascii(),
+    name = type_name(*.type_byte)
+)]
+pub struct Refused {
+    /// Database.
+    pub db: u32,
+    /// The key, its beginning if it is long.
+    pub key: Vec<u8>,
+    /// Its type byte.
+    pub type_byte: u8,
+    /// Why.
+    pub reason: BuildError,
+}
+
+/// Bytes of a key that an error repeats.
+const SHOWN_KEY_BYTES: usize = 256;
 
 /// Builds one value from its parts.
 #[derive(Debug)]
@@ -145,6 +167,24 @@ struct Open {
     build: Option<Result<ValueBuilder, BuildError>>,
 }
 
+impl Open {
+    #[cold]
+    fn refused(&self, reason: BuildError) -> Refused {
+        let key = self.key[..self.key.len().min(SHOWN_KEY_BYTES)].to_vec();
+        Refused {
+            db: self.db,
+            key,
+            type_byte: self.type_byte,
+            reason,
+        }
+    }
+}
+
+#[cold]
+fn out_of_order() -> Refused {
+    Open::default().refused(BuildError::OutOfOrder)
+}
+
 impl Assembler {
     /// An assembler; `skip_unsupported` passes over keys of types that the store does not have.
     pub fn new(skip_unsupported: bool) -> Assembler {
@@ -162,9 +202,9 @@ impl Assembler {
     /// Takes an event; gives the entry that it completes. Events that are not about entries are ignored.
     ///
     /// # Errors
-    /// [`BuildError`], where unsupported types are not to be skipped.
+    /// [`Refused`], where unsupported types are not to be skipped.
     #[inline]
-    pub fn take(&mut self, event: &Event<'_>) -> Result<Option<Assembled<'_>>, BuildError> {
+    pub fn take(&mut self, event: &Event<'_>) -> Result<Option<Assembled<'_>>, Refused> {
         match event {
             Event::Key(meta) => self.begin(meta).map(|()| None),
             Event::Part { stream, part } => self.push(*stream, *part).map(|()| None),
@@ -174,10 +214,16 @@ impl Assembler {
     }
 
     #[inline]
-    fn begin(&mut self, meta: &KeyMeta<'_>) -> Result<(), BuildError> {
+    fn begin(&mut self, meta: &KeyMeta<'_>) -> Result<(), Refused> {
         let build = ValueBuilder::new(meta.kind);
-        if let (Err(error), false) = (&build, self.skip_unsupported) {
-            return Err(error.clone());
+        if let (Err(reason), false) = (&build, self.skip_unsupported) {
+            let open = Open {
+                db: meta.db,
+                key: meta.key.to_vec(),
+                type_byte: meta.type_byte,
+                ..Open::default()
+            };
+            return Err(open.refused(reason.clone()));
         }
         let open = match meta.stream {
             None => &mut self.plain,
@@ -191,35 +237,35 @@ impl Assembler {
     }
 
     #[inline]
-    fn push(&mut self, stream: Option<ChunkId>, part: Part<'_>) -> Result<(), BuildError> {
+    fn push(&mut self, stream: Option<ChunkId>, part: Part<'_>) -> Result<(), Refused> {
         let open = match stream {
             None => Some(&mut self.plain),
             Some(stream) => self.chunked.get_mut(&stream),
         };
-        let build = open
-            .and_then(|open| open.build.as_mut())
-            .ok_or(BuildError::OutOfOrder)?;
-        let Ok(builder) = build else { return Ok(()) };
+        let open = open.ok_or_else(out_of_order)?;
+        let Ok(builder) = open.build.as_mut().ok_or_else(out_of_order)? else {
+            return Ok(());
+        };
         match builder.push(part) {
             Ok(()) => Ok(()),
             Err(error) if self.skip_unsupported => {
-                *build = Err(error);
+                open.build = Some(Err(error));
                 Ok(())
             }
-            Err(error) => Err(error),
+            Err(error) => Err(open.refused(error)),
         }
     }
 
     #[inline]
-    fn end(&mut self, stream: Option<ChunkId>) -> Result<Assembled<'_>, BuildError> {
+    fn end(&mut self, stream: Option<ChunkId>) -> Result<Assembled<'_>, Refused> {
         let open = match stream {
             None => &mut self.plain,
             Some(stream) => {
-                self.finished = self.chunked.remove(&stream).ok_or(BuildError::OutOfOrder)?;
+                self.finished = self.chunked.remove(&stream).ok_or_else(out_of_order)?;
                 &mut self.finished
             }
         };
-        let build = open.build.take().ok_or(BuildError::OutOfOrder)?;
+        let build = open.build.take().ok_or_else(out_of_order)?;
         let (db, key, type_byte) = (open.db, &open.key[..], open.type_byte);
         Ok(match build.map(ValueBuilder::finish) {
             Ok(Some(value)) => Assembled::Entry {

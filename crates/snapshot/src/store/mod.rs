@@ -9,7 +9,7 @@ mod snapshot;
 mod state;
 mod value;
 
-pub use build::{Assembled, Assembler, BuildError, ValueBuilder};
+pub use build::{Assembled, Assembler, BuildError, Refused, ValueBuilder};
 pub use output::Sink;
 pub use snapshot::{Progress, Snapshot, SnapshotError, Snapshots};
 pub use state::{Chunks, SnapshotOptions};
