@@ -4,6 +4,7 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The answers of a simulation.
@@ -19,6 +20,15 @@ thread_local! {
     static SIMULATED: Cell<Option<Simulated>> = const { Cell::new(None) };
 }
 
+/// What [`shift_clock`] adds.
+static SHIFT_MS: AtomicI64 = AtomicI64::new(0);
+
+/// From here on every engine of this process sees the time so many milliseconds later than it is (earlier, if negative):
+/// for tests of what happens at other times, and of data from other times (`DEBUG CLOCK`).
+pub fn shift_clock(by_ms: i64) {
+    SHIFT_MS.store(by_ms, Ordering::Relaxed);
+}
+
 /// From here on engines that are driven by this thread live in a simulated world; `None` ends that.
 pub fn simulate(world: Option<Simulated>) {
     SIMULATED.set(world);
@@ -32,7 +42,8 @@ pub fn unix_ms() -> i64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    let now = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    now.saturating_add(SHIFT_MS.load(Ordering::Relaxed))
 }
 
 /// From the process's randomly seeded hasher and the clock: unique, not secret.

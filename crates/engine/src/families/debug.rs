@@ -149,8 +149,18 @@ fn set_active_expire<'a>(
     })
 }
 
+fn clock(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    let by_ms = damselfly_resp::parse_i64(args[2]).ok_or(CommandError::NotInteger)?;
+    crate::world::shift_clock(by_ms);
+    session.thread.tick();
+    out.ok();
+    Ok(())
+}
+
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CLOCK <milliseconds>",
+    "    Let the server's time of day be so much later than it is (earlier, if negative).",
     "DIGEST [STRICT]",
     "    Output a hex signature of the whole data set; STRICT: expiry times count to the millisecond.",
     "DIGEST-VALUE <key> [<key> ...]",
@@ -159,8 +169,9 @@ const HELP: &[&str] = &[
     "    Show low level info about a key's value.",
     "POPULATE <count> [<prefix>] [<size>] [RAND] [TYPE <type>] [ELEMENTS <n>]",
     "    Create <count> keys named <prefix>:<number>.",
-    "REPLICA <OFFSET|PAUSE|RESUME>",
-    "    Show the link's number and the executed LSN of each flow; stop or go on reading from the primary.",
+    "REPLICA <OFFSET|PAUSE|RESUME|SKIPPED>",
+    "    Show the link's number and the executed LSN of each flow; stop or go on reading from the primary; list what was",
+    "    passed over of its data because it is not known here: database, key, what and why, how often.",
     "SET-ACTIVE-EXPIRE <0|1>",
     "    Turn the deletion of expired keys in the background off or on.",
     "SLEEP <seconds>",
@@ -186,6 +197,12 @@ fn unknown(_: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandR
 }
 
 static SUBCOMMANDS: &[Command] = &[
+    sub(
+        "clock",
+        3,
+        Handler::Session(clock),
+        "Shifts the server's time of day.",
+    ),
     sub(
         "digest",
         -2,
