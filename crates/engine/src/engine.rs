@@ -3,7 +3,7 @@
 use crate::command::{Command, CommandTable};
 use crate::core::ShardCore;
 use crate::mesh::Mesh;
-use crate::replicate::{Replication, ReplicationOptions};
+use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::thread::Thread;
 use crate::world;
 use damselfly_journal::JournalOptions;
@@ -34,7 +34,8 @@ pub struct EngineOptions {
     pub backlog_max_bytes: u64,
     /// Time for which journal is kept, in milliseconds; 0 leaves it to the bytes.
     pub backlog_time_ms: u64,
-    /// Whether a full sync passes over values of types that are not known, instead of ending with an error.
+    /// Whether a replica passes over values of types and records of commands that are not known, instead of ending the
+    /// link with an error; [`Skipped::enable`] changes it later.
     pub skip_unknown_types: bool,
     /// How replication goes.
     pub replication: ReplicationOptions,
@@ -87,6 +88,8 @@ pub struct Engine {
     pub table: CommandTable,
     /// The settings it was started with.
     pub options: EngineOptions,
+    /// What a replica passed over, because it does not know it.
+    pub skipped: Arc<Skipped>,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
     /// When it was made, in Unix milliseconds.
@@ -107,10 +110,13 @@ impl Engine {
             .copied()
             .chain(commands.iter().copied())
             .collect();
+        let skipped = Arc::new(Skipped::default());
+        skipped.enable(options.skip_unknown_types);
         Arc::new(Engine {
             mesh: Mesh::new(options.threads, options.shards),
             table: CommandTable::new(&families),
             options,
+            skipped,
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),
             role: AtomicU8::new(Role::Primary as u8),
@@ -157,6 +163,7 @@ impl Engine {
             seed,
             JournalOptions::default(),
         );
+        core.skipped = self.skipped.clone();
         let EngineOptions {
             max_memory,
             backlog_max_bytes,

@@ -2,9 +2,10 @@
 //! journalling of one's own effects; the records are relayed as they came.
 
 use super::{Job, ShardCore, Step, key_hash};
-use crate::command::{Command, CommandTable};
+use crate::command::{Command, CommandTable, KeyPositions};
 use crate::context::Effects;
 use crate::engine::Engine;
+use crate::replicate::shown;
 use damselfly_journal::RunBuilder;
 use damselfly_replication::{DataError, Effect, TransactionPart};
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
@@ -33,7 +34,13 @@ impl ShardCore {
         let mut effects = Effects::new(!self.relays && self.journal.is_active());
         for effect in part.effects() {
             if let Effect::Command { db, args } = effect {
-                self.apply_command(table, DbIndex(db), &args, &mut effects)?;
+                if db >= self.space.store.dbnum() {
+                    return Err(no_database(db, self.space.store.dbnum()));
+                }
+                if let Err(error) = self.apply_command(table, DbIndex(db), &args, &mut effects) {
+                    self.skipped
+                        .record(table.find(args[0]), DbIndex(db), &args, error)?;
+                }
             }
         }
         if self.relays {
@@ -66,13 +73,6 @@ impl ShardCore {
         effects: &mut Effects,
     ) -> Result<(), DataError> {
         let row = writer(table, args)?;
-        if db.0 >= self.space.store.dbnum() {
-            return Err(DataError::terminal(format!(
-                "a record for database {}, there are {}",
-                db.0,
-                self.space.store.dbnum()
-            )));
-        }
         let mut reply = Vec::new();
         let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
         self.commands_run += 1;
@@ -90,11 +90,12 @@ impl ShardCore {
             let Effect::Command { db, args } = effect else {
                 continue;
             };
-            let row = writer(table, &args)?;
-            let keys = row
-                .keys
-                .positions(&args)
-                .map_err(|error| DataError::terminal(error.to_string()))?;
+            let (row, keys) = match writer_with_keys(table, &args) {
+                Ok(found) => found,
+                // It will be passed over: there is nothing to wait for.
+                Err(_) if self.skipped.is_enabled() => continue,
+                Err(error) => return Err(error),
+            };
             if self.admits(row, DbIndex(db), &args, &keys) == Step::Parked {
                 return Ok(Step::Parked);
             }
@@ -114,14 +115,24 @@ pub(crate) fn writer(table: &CommandTable, args: &[&[u8]]) -> Result<&'static Co
     })
 }
 
-/// The beginning of a command, for errors.
-pub(crate) fn shown(args: &[&[u8]]) -> String {
-    let words: Vec<String> = args
-        .iter()
-        .take(3)
-        .map(|arg| arg[..arg.len().min(64)].escape_ascii().to_string())
-        .collect();
-    words.join(" ")
+/// The row of a record's command, and where its keys stand.
+pub(crate) fn writer_with_keys(
+    table: &CommandTable,
+    args: &[&[u8]],
+) -> Result<(&'static Command, KeyPositions), DataError> {
+    let row = writer(table, args)?;
+    let keys = row
+        .keys
+        .positions(args)
+        .map_err(|error| DataError::terminal(format!("record {}: {error}", shown(args))))?;
+    Ok((row, keys))
+}
+
+/// A record for a database that is not there: nothing to pass over, but a server set up with too few.
+pub(crate) fn no_database(db: u16, dbnum: u16) -> DataError {
+    DataError::terminal(format!(
+        "a record for database {db}, which is beyond this server's {dbnum} (see --dbnum)"
+    ))
 }
 
 /// A part that waits for its turn.

@@ -134,8 +134,11 @@ impl ShardCore {
         self.journal_effects(effects, 0, 1);
     }
 
-    /// Appends one contiguous run of records.
+    /// Appends one contiguous run of records. A relay's journal has its primary's records, and nothing of its own.
     pub(super) fn journal_effects(&mut self, mut effects: Effects, txid: u64, shards: u16) {
+        if self.relays {
+            return;
+        }
         effects.journal(
             &mut self.journal,
             txid,

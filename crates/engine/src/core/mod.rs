@@ -14,7 +14,7 @@ mod slices;
 mod transactions;
 
 pub use apply::ApplyJob;
-pub(crate) use apply::{shown, writer};
+pub(crate) use apply::{no_database, writer, writer_with_keys};
 pub(crate) use execute::{read, write};
 pub use freeze::CutAction;
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
@@ -22,12 +22,14 @@ pub use locks::{KeyLock, LockMode, key_hash};
 pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSpec, TxState};
 
 use crate::keyspace::Keyspace;
+use crate::replicate::Skipped;
 use damselfly_journal::{Journal, JournalOptions};
 use damselfly_store::DbIndex;
 use freeze::Freeze;
 use jobs::ParkedQueue;
 use locks::LockTable;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use transactions::ShardTransaction;
 
 /// Keys from which on a table is taken to be larger than the processor's caches.
@@ -60,6 +62,8 @@ pub struct ShardCore {
     pub max_memory: usize,
     /// Commands that ran here.
     pub commands_run: u64,
+    /// What is passed over of a primary's records, shared with the whole engine.
+    pub skipped: Arc<Skipped>,
     /// What ran here, how often and how long.
     pub stats: crate::stats::CommandStats,
     locks: LockTable,
@@ -82,6 +86,7 @@ impl ShardCore {
             relays: false,
             max_memory: 0,
             commands_run: 0,
+            skipped: Arc::default(),
             stats: crate::stats::CommandStats::default(),
             locks: LockTable::default(),
             transactions: BTreeMap::new(),

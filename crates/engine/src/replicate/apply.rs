@@ -1,9 +1,10 @@
 //! Executing records whose keys live on several shards, or that belong together.
 
 use super::replica::commands;
-use crate::command::KeyPositions;
+use super::skipped::shown;
+use crate::command::CommandError;
 use crate::coordinator::{Scope, ShardPlan, Transaction};
-use crate::core::{HopWrites, KeyLock, LockMode, key_hash};
+use crate::core::{HopWrites, KeyLock, LockMode, key_hash, no_database, writer, writer_with_keys};
 use crate::session::Session;
 use crate::thread::Thread;
 use damselfly_replication::{DataError, TransactionPart, is_global_command};
@@ -18,7 +19,7 @@ pub(super) async fn transaction(
 ) -> Result<(), DataError> {
     let relays = thread.on_shard(0, |core| core.relays).await;
     if !relays {
-        return spread_all(thread, &parts).await;
+        return spread_all(thread, &parts, None).await;
     }
     let mut plans = Vec::with_capacity(parts.len());
     for (shard, part) in &parts {
@@ -61,6 +62,7 @@ pub(super) async fn global(
     let Some((_, first)) = parts.first() else {
         return Ok(());
     };
+    let known = all_known(thread, first)?;
     thread.engine.mesh.raise_txid(first.txid());
     let transaction = Transaction::begin_global_replay(thread)
         .await
@@ -74,8 +76,9 @@ pub(super) async fn global(
                 .filter(|_| relays)
                 .unwrap_or_else(|| first.clone());
             let engine = thread.engine.clone();
-            transaction.hop(shard, HopWrites::Everything, move |core, _| {
-                core.apply(&engine.table, &part)
+            transaction.hop(shard, HopWrites::Everything, move |core, _| match known {
+                true => core.apply(&engine.table, &part),
+                false => core.relay(&part),
             })
         })
         .collect();
@@ -85,6 +88,19 @@ pub(super) async fn global(
     Ok(())
 }
 
+/// Whether there is a row for every command of a part. What has none is passed over here, if that is wanted: once, not on
+/// every shard.
+fn all_known(thread: &Rc<Thread>, part: &TransactionPart) -> Result<bool, DataError> {
+    let mut known = true;
+    for (db, args) in commands(part) {
+        if let Err(error) = writer(&thread.engine.table, &args) {
+            thread.engine.skipped.record(None, db, &args, error)?;
+            known = false;
+        }
+    }
+    Ok(known)
+}
+
 /// Executes a part of a primary with another number of shards.
 pub(super) async fn spread(thread: &Rc<Thread>, part: &TransactionPart) -> Result<(), DataError> {
     if part.len() == 1
@@ -92,7 +108,34 @@ pub(super) async fn spread(thread: &Rc<Thread>, part: &TransactionPart) -> Resul
     {
         return on_shard(thread, shard, part.clone()).await;
     }
-    spread_all(thread, &[(0, part.clone())]).await
+    spread_all(thread, &[(0, part.clone())], None).await
+}
+
+/// Whether all keys of a part live on `shard`, as far as it is known where they are.
+pub(super) fn is_home(thread: &Rc<Thread>, shard: usize, part: &TransactionPart) -> bool {
+    commands(part).all(|(_, args)| {
+        let keys = writer_with_keys(&thread.engine.table, &args)
+            .map(|(_, keys)| keys)
+            .unwrap_or_default();
+        keys.iter()
+            .all(|at| thread.engine.mesh.shard_of(args[*at as usize]) == shard)
+    })
+}
+
+/// Executes a part that came over flow `shard` and has keys of other shards, and relays it where it came: Dragonfly records
+/// the result of PFMERGE on every shard that had a source.
+pub(super) async fn foreign(
+    thread: &Rc<Thread>,
+    shard: usize,
+    part: &TransactionPart,
+) -> Result<(), DataError> {
+    thread.engine.mesh.raise_txid(part.txid());
+    spread_all(
+        thread,
+        &[(shard, part.clone())],
+        Some((shard, part.clone())),
+    )
+    .await
 }
 
 async fn on_shard(
@@ -112,11 +155,31 @@ async fn on_shard(
 async fn spread_all(
     thread: &Rc<Thread>,
     parts: &[(usize, TransactionPart)],
+    relayed: Option<(usize, TransactionPart)>,
 ) -> Result<(), DataError> {
     let mut session = Session::new(thread.clone(), Rc::new(()));
     session.is_internal = true;
-    let error = session.apply(in_order(parts)).await;
-    error.map_err(|error| DataError::terminal(error.to_string()))
+    let (engine, dbnum) = (&thread.engine, thread.engine.options.dbnum);
+    let mut known = Vec::new();
+    for (db, args) in in_order(parts) {
+        let words: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        if db.0 >= dbnum {
+            return Err(no_database(db.0, dbnum));
+        }
+        match writer_with_keys(&engine.table, &words) {
+            Ok(_) => known.push((db, args)),
+            Err(error) => {
+                let row = engine.table.find(words[0]);
+                engine.skipped.record(row, db, &words, error)?;
+            }
+        }
+    }
+    let refused = |db: DbIndex, args: &[&[u8]], error: CommandError| {
+        let error = DataError::terminal(format!("record {}: {error}", shown(args)));
+        let row = engine.table.find(args[0]);
+        engine.skipped.record(row, db, args, error)
+    };
+    session.apply(known, &refused, relayed).await
 }
 
 /// The commands of all parts. A global command among others stands in every part, and runs once: behind what stands
@@ -158,11 +221,12 @@ fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {
 fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, DataError> {
     let mut found = Vec::new();
     for (_, args) in commands(part) {
-        let row = crate::core::writer(&thread.engine.table, &args)?;
-        let keys: KeyPositions = row
-            .keys
-            .positions(&args)
-            .map_err(|error| DataError::terminal(error.to_string()))?;
+        let keys = match writer_with_keys(&thread.engine.table, &args) {
+            Ok((_, keys)) => keys,
+            // It will be passed over: it needs no lock.
+            Err(_) if thread.engine.skipped.is_enabled() => continue,
+            Err(error) => return Err(error),
+        };
         found.extend(keys.iter().map(|at| KeyLock {
             key: key_hash(args[*at as usize]),
             mode: LockMode::Exclusive,

@@ -68,6 +68,7 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
         Role::Primary => text.push_str("role:master\r\n"),
         Role::Replica(address) => replica_lines(&mut text, engine, address, status.as_ref()),
     }
+    skipped_lines(&mut text, engine, role != Role::Primary);
     let words = RoleWords::of(engine);
     let replicas = replication.hub.replicas();
     let _ = write!(text, "connected_slaves:{}\r\n", replicas.len());
@@ -93,6 +94,17 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
         backlog.iter().map(|(_, bytes)| bytes).sum::<usize>(),
     );
     text
+}
+
+/// What was passed over of the primary's data: a promoted replica goes on saying it.
+fn skipped_lines(text: &mut String, engine: &Engine, replica: bool) {
+    let (keys, records) = engine.skipped.counts();
+    if replica || keys + records > 0 {
+        let _ = write!(
+            text,
+            "rdb_skipped_keys:{keys}\r\nrdb_skipped_records:{records}\r\n"
+        );
+    }
 }
 
 fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words: &RoleWords) {

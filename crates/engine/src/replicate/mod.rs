@@ -7,6 +7,7 @@ mod info;
 mod primary;
 mod replica;
 mod role;
+mod skipped;
 mod wait;
 
 pub use commands::COMMANDS;
@@ -14,6 +15,8 @@ pub(crate) use debug::replica as debug_replica;
 pub use info::{master_repl_offset, replication_section};
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
+pub(crate) use skipped::shown;
+pub use skipped::{Skipped, SkippedKey};
 
 use crate::engine::Engine;
 use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle, TcpConnect};

@@ -7,7 +7,8 @@ use damselfly_journal::Lsn;
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
 use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
-use damselfly_snapshot::{Assembled, Assembler, Event};
+use damselfly_snapshot::wire::type_name;
+use damselfly_snapshot::{Assembled, Assembler, BuildError, Event};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
 
@@ -37,22 +38,24 @@ impl ReplicaDataSet for EngineDataSet {
     fn open_flow(&self, flow: usize, upstream: &Upstream) -> EngineFlow {
         let thread = Thread::current();
         let relay = upstream.flows == self.0.mesh.shards();
-        let skip = self.0.options.skip_unknown_types;
+        let skip = self.0.skipped.is_enabled();
         let others = (0..self.0.mesh.shards()).map(|_| Vec::new()).collect();
+        let may_stray = upstream.level == 0;
         EngineFlow {
             flow,
             relay,
+            may_stray,
             thread,
             assembler: Assembler::new(skip),
             others,
             collected: 0,
-            skipped: 0,
         }
     }
 
     async fn begin_full_sync(&self, _upstream: &Upstream) -> Result<(), DataError> {
         let thread = Thread::current();
         self.0.set_loading(true);
+        self.0.skipped.clear();
         // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
         let _ = self
             .0
@@ -138,12 +141,13 @@ pub struct EngineFlow {
     flow: usize,
     /// Both ends have as many shards: flow *i* feeds shard *i*, and its records are relayed as they came.
     relay: bool,
+    /// A record may have keys of other shards than its flow's: Dragonfly writes such.
+    may_stray: bool,
     thread: Rc<Thread>,
     assembler: Assembler,
     /// Entries for shards of other threads.
     others: Vec<Vec<Loaded>>,
     collected: usize,
-    skipped: u64,
 }
 
 /// An entry of a full sync.
@@ -168,17 +172,31 @@ impl ReplicaFlowSink for EngineFlow {
         let assembled = self
             .assembler
             .take(event)
-            .map_err(|error| DataError::terminal(error.to_string()))?;
+            .map_err(|error| match error.reason {
+                BuildError::OutOfOrder => DataError::terminal(error.to_string()),
+                _ => DataError::terminal(format!(
+                    "{error}; --rdb_unknown_types=skip passes over such keys"
+                )),
+            })?;
         match assembled {
             None => Ok(()),
             Some(Assembled::Skipped {
                 db,
                 key,
                 type_byte,
-                reason,
+                reason: Some(reason),
             }) => {
-                self.skipped += 1;
-                tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), type_byte, ?reason, "a value was left out");
+                let why = format!("type {type_byte} ({}): {reason}", type_name(type_byte));
+                self.thread.engine.skipped.key(db, key, why);
+                Ok(())
+            }
+            Some(Assembled::Skipped {
+                db,
+                key,
+                reason: None,
+                ..
+            }) => {
+                tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), "an empty collection was left out");
                 Ok(())
             }
             Some(Assembled::Entry {
@@ -238,6 +256,9 @@ impl ReplicaFlowSink for EngineFlow {
 
     async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
         if self.relay && self.thread.owns(self.flow) {
+            if self.may_stray && !super::apply::is_home(&self.thread, self.flow, part) {
+                return super::apply::foreign(&self.thread, self.flow, part).await;
+            }
             return self.apply_here(part).await;
         }
         super::apply::spread(&self.thread, part).await

@@ -6,6 +6,7 @@ use crate::context::Effects;
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
 use crate::keyspace::Keyspace;
+use damselfly_replication::{DataError, TransactionPart};
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::collections::BTreeMap;
@@ -42,37 +43,63 @@ impl Session {
     }
 
     /// Executes a primary's commands, each with its database, in one transaction.
-    pub(crate) async fn apply(&mut self, commands: Vec<(DbIndex, Vec<Vec<u8>>)>) -> CommandResult {
+    /// `refused` gets each command that fails, and says whether the others go on; `relayed` is appended to the journal of
+    /// its shard in the same transaction.
+    pub(crate) async fn apply(
+        &mut self,
+        commands: Vec<(DbIndex, Vec<Vec<u8>>)>,
+        refused: &dyn Fn(DbIndex, &[&[u8]], CommandError) -> Result<(), DataError>,
+        relayed: Option<(usize, TransactionPart)>,
+    ) -> Result<(), DataError> {
+        let terminal = |error: CommandError| DataError::terminal(error.to_string());
         let mut plans = BTreeMap::new();
         for (_, args) in &commands {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-            self.add_to_plan(self.find(&args)?, &args, &mut plans)?;
+            let row = self.find(&args).map_err(terminal)?;
+            self.add_to_plan(row, &args, &mut plans).map_err(terminal)?;
         }
-        let transaction = Transaction::begin(
-            &self.thread,
-            plans.into_values().collect(),
-            Scope {
-                global: false,
-                replays: true,
-            },
-        )
-        .await?;
+        if let Some((shard, _)) = &relayed {
+            plans
+                .entry(*shard)
+                .or_insert_with(|| ShardPlan {
+                    shard: *shard,
+                    ..ShardPlan::default()
+                })
+                .writes = true;
+        }
+        let plans = plans.into_values().collect();
+        let scope = Scope {
+            global: false,
+            replays: true,
+        };
+        let transaction = Transaction::begin(&self.thread, plans, scope)
+            .await
+            .map_err(terminal)?;
         let mut reply = Vec::new();
         for (db, args) in &commands {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
             self.db = *db;
             reply.clear();
-            let failed = |why: &str| {
-                CommandError::owned(format!("record {}: {why}", crate::core::shown(&args)))
+            let row = self.find(&args).map_err(terminal)?;
+            let result = match self.run_in(&transaction, row, &args, &mut reply).await {
+                Ok(()) if reply.first() == Some(&b'-') => Err(CommandError::owned(
+                    String::from_utf8_lossy(&reply[1..]).trim_end().to_owned(),
+                )),
+                result => result,
             };
-            self.run_in(&transaction, self.find(&args)?, &args, &mut reply)
-                .await
-                .map_err(|error| failed(&error.to_string()))?;
-            if reply.first() == Some(&b'-') {
-                return Err(failed(String::from_utf8_lossy(&reply[1..]).trim_end()));
+            if let Err(error) = result {
+                refused(*db, &args, error)?;
             }
         }
-        Ok(())
+        match relayed {
+            Some((shard, part)) => {
+                transaction
+                    .hop(shard, HopWrites::NOTHING, move |core, _| core.relay(&part))
+                    .answer()
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 
     /// The shards and locks that a command needs.

@@ -14,7 +14,7 @@ use damselfly_engine::{
     Session,
 };
 
-use crate::config::{Config, Endpoint};
+use crate::config::{Config, Endpoint, UnknownTypes};
 use crate::limits::make_room_for_clients;
 use crate::service::{ServerThread, SessionHost, replication_options};
 use crate::settings::Settings;
@@ -186,6 +186,9 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
         shown
             .backlog_max_bytes
             .store(limits.backlog_max_bytes, Ordering::Relaxed);
+        engine
+            .skipped
+            .enable(config.rdb_unknown_types == UnknownTypes::Skip);
         for shard in 0..engine.mesh.shards() {
             let task = move |thread: &Rc<Thread>| {
                 thread.with_core(|core| thread.engine.limit_shard(core, limits))
