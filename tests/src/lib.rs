@@ -4,6 +4,7 @@
 //!   [`Process`]es that can be frozen, killed and measured, and leave nothing behind.
 //! - [`Client`]: blocking, both protocols, pipelines.
 //! - [`FaultProxy`]: a network between them that cuts, stalls and delays.
+//! - [`FakePrimary`]: a primary that says what a test wants it to say.
 //! - [`eventually`]: waiting on a condition with a deadline; [`same_data`]: on equal contents.
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
@@ -32,6 +33,7 @@ pub mod commands;
 pub mod differential;
 mod digest;
 mod eventually;
+mod fake_primary;
 mod figures;
 mod interrupt;
 pub mod load;
@@ -48,6 +50,7 @@ pub mod sim;
 pub use client::{Args, Client, words};
 pub use digest::{Digest, differences, digest, same_data};
 pub use eventually::{eventually, eventually_some, within};
+pub use fake_primary::{FakeFlow, FakeLink, FakePrimary, Pieces, cut};
 pub use figures::grouped;
 pub use interrupt::end_children_on_signals;
 pub use peer::{Peer, PeerKind, await_synced, is_synced, replicaof};
