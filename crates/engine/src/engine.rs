@@ -80,6 +80,9 @@ pub enum Role {
     Replica = 1,
 }
 
+/// Ends the links of all replicas, for this reason.
+pub type EndReplicas = Box<dyn Fn(&str) + Send + Sync>;
+
 /// The shared part of an engine.
 pub struct Engine {
     /// The threads' mailboxes.
@@ -98,6 +101,7 @@ pub struct Engine {
     loading: AtomicBool,
     lineage: Mutex<Lineage>,
     replication: OnceLock<Replication>,
+    end_replicas: OnceLock<EndReplicas>,
     next_client: AtomicU64,
     stop: CancellationToken,
 }
@@ -123,6 +127,7 @@ impl Engine {
             loading: AtomicBool::new(false),
             lineage: Mutex::new(Lineage::new(new_replid())),
             replication: OnceLock::new(),
+            end_replicas: OnceLock::new(),
             next_client: AtomicU64::new(1),
             stop: CancellationToken::new(),
         })
@@ -234,6 +239,18 @@ impl Engine {
         )
     }
 
+    /// Ends the links of all replicas, those that are still preparing too; they come back and greet again.
+    pub(crate) fn end_replicas(&self, why: &str) {
+        if let Some(end) = self.end_replicas.get() {
+            end(why);
+        }
+    }
+
+    /// Says how the links of all replicas are ended, for whoever has the hub: once, before any comes.
+    pub fn ends_replicas_with(&self, end: EndReplicas) {
+        let _ = self.end_replicas.set(end);
+    }
+
     /// Whether the data set is being replaced: most commands are refused.
     pub fn is_loading(&self) -> bool {
         self.loading.load(Ordering::Relaxed)
@@ -292,7 +309,10 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
         let thread = Thread::new(index, engine.clone());
         thread.enter();
         if index == 0 {
-            let _ = engine.replication.set(Replication::start(engine));
+            let replication = Replication::start(engine);
+            let hub = replication.hub.clone();
+            engine.ends_replicas_with(Box::new(move |why| hub.end_all(why)));
+            let _ = engine.replication.set(replication);
         }
         start_tasks(&thread);
         stop.cancelled().await;

@@ -61,9 +61,7 @@ impl ReplicaDataSet for EngineDataSet {
             .0
             .change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
         self.0
-            .replication()
-            .hub
-            .end_all("the data set is replaced by a full sync");
+            .end_replicas("the data set is replaced by a full sync");
         thread
             .on_all_threads(|thread| {
                 thread.flows.end_all(&FlowEnd::Session {
@@ -92,10 +90,7 @@ impl ReplicaDataSet for EngineDataSet {
             .0
             .change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
         if change.end_replicas {
-            self.0
-                .replication()
-                .hub
-                .end_all("the data set follows another history");
+            self.0.end_replicas("the data set follows another history");
         }
         let lsns = lsns.to_vec();
         thread

@@ -22,7 +22,7 @@ pub(super) async fn lead(thread: &Rc<Thread>) {
     let next = thread.on_all_shards(|core| core.journal.next_lsn()).await;
     let change_of_lineage = engine.change_lineage(|lineage| lineage.promoted(new_replid(), &next));
     if change_of_lineage.end_replicas {
-        engine.replication().hub.end_all("this server was promoted");
+        engine.end_replicas("this server was promoted");
     }
     thread
         .on_all_threads(move |thread| {
