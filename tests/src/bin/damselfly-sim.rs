@@ -33,6 +33,9 @@ fn main() -> ExitCode {
         }
     };
     sim::prepare();
+    if !sim::repeats() {
+        println!("this build does not repeat seeds exactly; `cargo xtask sim` makes one that does");
+    }
     let passed = if options.prove {
         prove(&options)
     } else {
@@ -103,6 +106,7 @@ struct Findings {
     failed: Option<(u64, Outcome)>,
     run: u64,
     virtual_ms: u64,
+    counts: sim::Counts,
     took: Duration,
 }
 
@@ -118,6 +122,11 @@ fn search(options: &Options) -> bool {
             "{} seeds passed{faulty} in {seconds:.1} s ({virtual_s} s of virtual time)",
             found.run
         );
+        let counted = found
+            .counts
+            .iter()
+            .map(|(what, count)| format!("{count} {what}"));
+        println!("{}", counted.collect::<Vec<_>>().join(", "));
         return options.fault.is_none();
     };
     outcome.events.iter().for_each(|line| println!("{line}"));
@@ -177,13 +186,14 @@ fn run(options: &Options, fault: Option<Fault>) -> Findings {
         AtomicU64::new(0),
     );
     let failed: Mutex<Option<(u64, Outcome)>> = Mutex::new(None);
+    let counts: Mutex<sim::Counts> = Mutex::default();
     let began = Instant::now();
     let (progress, heard) = mpsc::channel();
     std::thread::scope(|scope| {
         for worker in 0..options.jobs.min(options.seeds as usize) {
             let progress = progress.clone();
-            let (next, stop, virtual_ms, done, failed) =
-                (&next, &stop, &virtual_ms, &done, &failed);
+            let (next, stop, virtual_ms, done) = (&next, &stop, &virtual_ms, &done);
+            let (failed, counts) = (&failed, &counts);
             scope.spawn(move || {
                 while !stop.load(Relaxed) {
                     let index = next.fetch_add(1, Relaxed);
@@ -195,6 +205,12 @@ fn run(options: &Options, fault: Option<Fault>) -> Findings {
                     let outcome = sim::run(seed, fault, options.events);
                     virtual_ms.fetch_add(outcome.virtual_ms, Relaxed);
                     done.fetch_add(1, Relaxed);
+                    let mut counts = counts.lock().expect("nobody panics here");
+                    outcome
+                        .counts
+                        .iter()
+                        .for_each(|(what, count)| *counts.entry(what).or_default() += count);
+                    drop(counts);
                     if outcome.violation.is_some() {
                         stop.store(true, Relaxed);
                         let mut failed = failed.lock().expect("nobody panics here");
@@ -212,6 +228,7 @@ fn run(options: &Options, fault: Option<Fault>) -> Findings {
     Findings {
         failed: failed.into_inner().expect("nobody panics there"),
         run: done.into_inner(),
+        counts: counts.into_inner().expect("nobody panics there"),
         virtual_ms: virtual_ms.into_inner(),
         took: began.elapsed(),
     }

@@ -173,6 +173,7 @@ impl ReplicaDataSet for SimData {
         lsns: &[Lsn],
     ) -> Result<(), DataError> {
         let kind = if full { "full" } else { "partial" };
+        world().count(if full { "full syncs" } else { "partial syncs" });
         note!(
             "node{} enters stable sync ({kind}) with {} at {lsns:?}",
             self.node,

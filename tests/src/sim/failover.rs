@@ -37,37 +37,43 @@ async fn fail_over(world: &World) -> Result<(), String> {
     pause(world.draw(|rng| rng.between(300, 1_200)) as u64).await;
     world.node(DEAD).crash(world.draw(|rng| rng.percent(30)));
     pause(world.draw(|rng| rng.between(0, 500)) as u64).await;
-    let held = [NEW, OTHER].map(|index| executed(world, index));
     world.node(NEW).lead();
     pause(world.draw(|rng| rng.between(30, 1_000)) as u64).await;
-    let before = stats(world, OTHER);
     world.node(OTHER).pause_link(false);
+    // What it has read already is executed still.
+    pause(5).await;
+    let expected = expected(world)?;
     world.node(OTHER).follow(name(NEW), PORT);
     reach_new(world, OTHER).await?;
-    judge(world, &held, before)
+    judge(world, expected)
 }
 
-/// `held`: what the two had executed when the old primary was dead. Records that were read but not executed may still have been executed after.
-fn judge(world: &World, held: &[Vec<u64>; 2], before: (u64, u64)) -> Result<(), String> {
-    let (partial, full) = stats(world, OTHER);
-    note!(
-        "failover: executed {held:?}, partial syncs {} → {partial}, full syncs {} → {full}",
-        before.0,
-        before.1
-    );
-    Ok(())
+/// Whether the follower is to get a partial sync.
+fn expected(world: &World) -> Result<bool, String> {
+    let watch = world.watch.borrow();
+    let fork = watch.fork(NEW).ok_or("the new primary was no replica")?;
+    let held = watch.executed(OTHER).ok_or("the follower was no replica")?;
+    let behind = held.iter().zip(&fork).all(|(held, fork)| held <= fork);
+    note!("failover: the new primary forked at {fork:?}, the follower holds {held:?}");
+    Ok(behind && world.plan.replica.partial_sync && world.node(NEW).reaches_back(&held))
 }
 
-fn executed(world: &World, index: usize) -> Vec<u64> {
-    let link = world.node(index).link_status();
-    link.map(|link| link.executed.iter().map(|lsn| lsn.0).collect())
-        .unwrap_or_default()
-}
-
-fn stats(world: &World, index: usize) -> (u64, u64) {
-    world.node(index).link_status().map_or((0, 0), |link| {
-        (link.stats.psync_successes, link.stats.full_syncs)
-    })
+fn judge(world: &World, partial: bool) -> Result<(), String> {
+    let entered = world.watch.borrow().entered(OTHER);
+    let new = world.node(NEW).replid();
+    match entered {
+        Some((upstream, full)) if Some(upstream) == new && full != partial => {
+            world.count(if partial {
+                "failovers with partial sync"
+            } else {
+                "failovers with full sync"
+            });
+            Ok(())
+        }
+        _ => Err(format!(
+            "node{OTHER} was to get a partial sync: {partial}; it came into stable sync {entered:?} (with whom, full)"
+        )),
+    }
 }
 
 async fn reach(

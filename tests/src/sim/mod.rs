@@ -12,7 +12,13 @@
 //! A [`Plan`] is drawn from the seed: servers, shards, settings, load, and what goes wrong ([`scenario`]). The [`checkers`] look on
 //! at every step, and at the end everything is healed and all servers must hold the same.
 //!
+//! A seed repeats only in a build with `--cfg tokio_unstable`, as `cargo xtask sim` makes it: `select!` draws which branch goes first,
+//! and only there can its generator be seeded.
+//!
 //! [`Fault`]s are bugs put in on purpose, to see that the checkers find them.
+
+// cargo knows nothing of tokio's flag.
+#![allow(unexpected_cfgs)]
 
 pub mod checkers;
 mod clients;
@@ -29,6 +35,7 @@ mod world;
 
 pub use fault::Fault;
 pub use plan::{Plan, Theme};
+pub use world::Counts;
 
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -54,6 +61,8 @@ pub struct Outcome {
     pub trace_hash: u64,
     /// Virtual time that passed, in milliseconds.
     pub virtual_ms: u64,
+    /// How often what happened.
+    pub counts: Counts,
 }
 
 /// To be called once, before the first simulation of the process: makes seeds repeat, and panics of tasks findings.
@@ -70,11 +79,7 @@ pub fn prepare() {
 pub fn run(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
     PANICS.take();
     damselfly_snapshot::faults::skip_buckets(fault == Some(Fault::SkipBucket));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without input and output needs nothing of the system");
+    let runtime = runtime(seed);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(simulate(seed, fault, print))
     }));
@@ -84,7 +89,26 @@ pub fn run(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
         events: Vec::new(),
         trace_hash: 0,
         virtual_ms: 0,
+        counts: Counts::new(),
     })
+}
+
+/// A runtime without input and output, in which time stands still while anybody has something to do.
+fn runtime(seed: u64) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true);
+    // `select!` draws by chance which branch it looks at first.
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&seed.to_le_bytes()));
+    let _ = seed;
+    builder
+        .build()
+        .expect("such a runtime needs nothing of the system")
+}
+
+/// Whether a seed always gives the same simulation: only where tokio's random choices can be seeded, too.
+pub fn repeats() -> bool {
+    cfg!(tokio_unstable)
 }
 
 async fn simulate(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
@@ -98,6 +122,7 @@ async fn simulate(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
         events: world.last_events(),
         trace_hash: world.trace_hash(),
         virtual_ms: world.now_ms(),
+        counts: world.counts(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use damselfly_engine::engine::start_tasks;
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, Role};
+use damselfly_journal::Lsn;
 use damselfly_replication::driver::{
     LinkOptions, LinkStatus, PrimaryHub, Random, ReplicaOfHandle, serve_connection,
 };
@@ -30,7 +31,10 @@ pub struct Node {
     pub index: usize,
     running: RefCell<Option<Rc<Running>>>,
     silent: Cell<bool>,
-    switches: Cell<u64>,
+    /// REPLICAOFs asked for.
+    asked: Cell<u64>,
+    /// Those that were answered.
+    answered: Cell<u64>,
     before_promotion: RefCell<Option<Lineage>>,
 }
 
@@ -52,7 +56,8 @@ impl Node {
             index,
             running: RefCell::default(),
             silent: Cell::new(false),
-            switches: Cell::new(0),
+            asked: Cell::new(0),
+            answered: Cell::new(0),
             before_promotion: RefCell::default(),
         })
     }
@@ -73,6 +78,8 @@ impl Node {
         };
         let engine = Engine::new(options, &[]);
         world.watch.borrow_mut().on_boot(self.index);
+        self.asked.set(0);
+        self.answered.set(0);
         let threads: Vec<_> = (0..shape.threads)
             .map(|index| Thread::new(index, engine.clone()))
             .collect();
@@ -91,6 +98,8 @@ impl Node {
             primary.output_limit = usize::MAX / 2;
         }
         let hub = PrimaryHub::new(data.clone(), primary, random.clone());
+        let all = hub.clone();
+        engine.ends_replicas_with(Box::new(move |why| all.end_all(why)));
         let running = Rc::new(Running {
             engine,
             threads,
@@ -130,6 +139,7 @@ impl Node {
             self.index,
             if silently { " silently" } else { "" }
         );
+        world.count("crashes");
         self.silent.set(silently);
         world.draw(|rng| world.net.borrow_mut().crash(self.index, silently, rng));
         running.lanes.iter().for_each(|lane| world.lanes.end(*lane));
@@ -187,20 +197,24 @@ impl Node {
             return;
         };
         note!("node{}: REPLICAOF {host} {port}", self.index);
-        let node = self.clone();
+        let (node, before) = (self.clone(), self.before());
+        self.asked.set(self.asked.get() + 1);
         world().lanes.spawn(running.lanes[0], async move {
-            let Some(before) = node.before() else { return };
+            let Some(before) = before else { return };
             if world().fault == Some(Fault::SwitchFirst)
                 && let Some(link) = handle.link()
             {
                 link.stop().await;
             }
-            match handle.follow(&host, port).await {
+            let result = handle.follow(&host, port).await;
+            node.answered.set(node.answered.get() + 1);
+            match result {
                 Ok(()) => {
+                    world().count("REPLICAOFs");
                     note!("node{} switched to {host}", node.index);
-                    node.switches.set(node.switches.get() + 1);
                 }
                 Err(error) => {
+                    world().count("failed REPLICAOFs");
                     note!("node{} did not switch to {host}: {error}", node.index);
                     // What the old link had to do with it, if anything, shows in a moment.
                     super::world::pause(50).await;
@@ -221,9 +235,10 @@ impl Node {
         };
         note!("node{}: REPLICAOF NO ONE", self.index);
         let node = self.clone();
+        self.asked.set(self.asked.get() + 1);
         world().lanes.spawn(running.lanes[0], async move {
-            node.switches.set(node.switches.get() + 1);
             let result = handle.follow_no_one().await;
+            node.answered.set(node.answered.get() + 1);
             note!("node{}: REPLICAOF NO ONE answers {result:?}", node.index);
         });
     }
@@ -276,7 +291,8 @@ impl Node {
         Some(Before {
             role,
             replid: running.engine.lineage().replid(),
-            switches: self.switches.get(),
+            asked: self.asked.get(),
+            answered: self.answered.get(),
             full_syncs: link.map_or(0, |link| link.stats.full_syncs),
             conns: if stable && sync_id.is_some() {
                 net.of(of_link)
@@ -308,6 +324,17 @@ impl Node {
             .iter()
             .filter_map(|thread| thread.try_with_core(|core| core.journal.next_lsn().0))
             .collect()
+    }
+
+    /// Whether its backlog reaches back to these LSNs.
+    pub fn reaches_back(&self, lsns: &[u64]) -> bool {
+        let Some(running) = self.running() else {
+            return false;
+        };
+        let reaches = |(thread, lsn): (&Rc<Thread>, &u64)| {
+            thread.try_with_core(|core| core.journal.contains_border(Lsn(*lsn))) == Some(true)
+        };
+        running.threads.iter().zip(lsns).all(reaches)
     }
 
     /// All that it holds.

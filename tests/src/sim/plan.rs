@@ -127,7 +127,11 @@ impl Plan {
             nodes,
             primary: primary(&replica, rng),
             replica,
-            backlog_bytes: *rng.pick(&[64 << 10, 256 << 10, 4 << 20, 4 << 20]),
+            backlog_bytes: if theme == Theme::Failover {
+                8 << 20
+            } else {
+                *rng.pick(&[64 << 10, 256 << 10, 4 << 20, 4 << 20])
+            },
             net: net(rng),
             load: load(rng),
             chaos_ms: rng.between(2_000, 12_000) as u64,

@@ -188,7 +188,7 @@ async fn rest(world: &World) -> Result<(), String> {
     world.nodes().iter().for_each(|node| node.speak());
     // No REPLICAOF that was asked before is under way after this.
     let pending_ms =
-        world.plan.replica.connect_timeout_ms + 10 * world.plan.replica.handshake_timeout_ms;
+        world.plan.replica.connect_timeout_ms + 2 * world.plan.replica.handshake_timeout_ms;
     let storms = matches!(world.plan.theme, Theme::Storm | Theme::All | Theme::Crashes);
     pause(if storms { pending_ms } else { 50 }).await;
     let tree = join(world).await?;

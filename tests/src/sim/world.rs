@@ -1,7 +1,7 @@
 //! One simulated world: what everything in it reaches through the thread that runs it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
@@ -26,6 +26,9 @@ thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
 }
 
+/// How often something happened.
+pub type Counts = BTreeMap<&'static str, u64>;
+
 /// A world of one seed.
 pub struct World {
     /// What the seed means.
@@ -46,6 +49,7 @@ pub struct World {
     violation: RefCell<Option<String>>,
     print: Cell<bool>,
     quiet: Cell<bool>,
+    counts: RefCell<Counts>,
     director: Cell<Option<LaneId>>,
 }
 
@@ -72,6 +76,7 @@ impl World {
             violation: RefCell::default(),
             print: Cell::new(print),
             quiet: Cell::new(false),
+            counts: RefCell::default(),
             director: Cell::new(None),
         });
         WORLD.set(Some(world.clone()));
@@ -147,6 +152,16 @@ impl World {
         if trace.lines.len() > TRACE_LINES {
             trace.lines.pop_front();
         }
+    }
+
+    /// Counts something that is good to have seen.
+    pub fn count(&self, what: &'static str) {
+        *self.counts.borrow_mut().entry(what).or_default() += 1;
+    }
+
+    /// All that was counted.
+    pub fn counts(&self) -> Counts {
+        self.counts.borrow().clone()
     }
 
     /// A checker found something: the simulation ends. The first finding counts.

@@ -14,8 +14,10 @@ pub struct Before {
     pub role: Role,
     /// Its sequence.
     pub replid: ReplId,
-    /// How often its role has been changed.
-    pub switches: u64,
+    /// REPLICAOFs asked for before.
+    pub asked: u64,
+    /// Those that were answered.
+    pub answered: u64,
     /// How often it has begun a full sync.
     pub full_syncs: u64,
     /// The connections of its link, if that was in stable sync.
@@ -27,7 +29,8 @@ pub fn check(node: usize, before: &Before, error: &str) -> Verdict {
     let Some(now) = world.node(node).before() else {
         return Ok(());
     };
-    if now.switches != before.switches {
+    // Others, before or beside it, may have changed something.
+    if before.answered != before.asked || now.asked != before.asked + 1 {
         return Ok(());
     }
     if now.role != before.role {

@@ -73,6 +73,10 @@ pub struct View {
     /// What it follows, from its first stable sync on.
     followed: Option<Followed>,
     torn_promotion: bool,
+    /// What had been executed of the old history when it was promoted.
+    fork: Option<Vec<u64>>,
+    /// How it last came into stable sync: with whom, and whether after a full sync.
+    entered: Option<(ReplId, bool)>,
 }
 
 /// A primary's sequence, as far as a replica has executed it.
@@ -233,6 +237,7 @@ impl Watch {
             self.torn.insert(own);
         }
         self.views[node].own = Some(own);
+        self.views[node].entered = Some((upstream.replid, full));
         let relays = world().plan.nodes[node].shards == upstream.flows;
         if let (Some(followed), true, true) = (&self.views[node].followed, full, relays) {
             for (shard, log) in followed.held.iter().enumerate() {
@@ -267,6 +272,7 @@ impl Watch {
     /// REPLICAOF NO ONE is about to be carried out.
     pub fn on_promotion(&mut self, node: usize, before: &Lineage) {
         self.views[node].torn_promotion = !before.reached_stable();
+        self.views[node].fork = self.executed(node);
         self.views[node].followed = None;
     }
 
@@ -275,6 +281,22 @@ impl Watch {
         if self.views[node].torn_promotion {
             self.torn.insert(own);
         }
+    }
+
+    /// The next LSN of each flow, as far as a replica has executed them.
+    pub fn executed(&self, node: usize) -> Option<Vec<u64>> {
+        let followed = self.views[node].followed.as_ref()?;
+        Some(followed.held.iter().map(|log| log.next()).collect())
+    }
+
+    /// What a server that was promoted had executed of the history before.
+    pub fn fork(&self, node: usize) -> Option<Vec<u64>> {
+        self.views[node].fork.clone()
+    }
+
+    /// With whom a replica came into stable sync last, and whether after a full sync.
+    pub fn entered(&self, node: usize) -> Option<(ReplId, bool)> {
+        self.views[node].entered
     }
 
     /// Whether the contents of this sequence are no point of any history.
@@ -289,6 +311,7 @@ impl Watch {
         accounts: &[Option<Vec<u8>>],
         twins: &[Option<Vec<u8>>],
     ) {
+        world().count("reads of transactions");
         self.judge(node, atomic::check(accounts, twins));
     }
 

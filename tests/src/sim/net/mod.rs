@@ -125,6 +125,7 @@ impl Network {
     pub fn cut(&mut self, id: ConnId, rng: &mut Rng) {
         if let Some(conn) = self.conns.get_mut(&id) {
             conn.broken = true;
+            world().count("cut connections");
             self.disturbed.insert(id);
             for pipe in &mut conn.pipes {
                 let kept = rng.index(pipe.on_its_way() + 1);
