@@ -43,8 +43,12 @@ pub fn end_children_on_signals() -> io::Result<()> {
                 _ = hangup.recv() => {}
             }
         });
-        // What the main thread meets when its servers vanish is of no interest.
-        std::panic::set_hook(Box::new(|_| {}));
+        // Threads that panic because their servers vanish wait there for the end.
+        std::panic::set_hook(Box::new(|_| {
+            loop {
+                std::thread::park();
+            }
+        }));
         end_all();
         eprintln!("\ninterrupted: all servers were ended");
         std::process::exit(INTERRUPTED);
