@@ -75,11 +75,11 @@ proptest! {
 #[test]
 fn grows_out_of_the_packed_form_where_redis_does() {
     let mut hash = Hash::new();
-    (0..128).for_each(|n| assert!(hash.insert(format!("f{n}").as_bytes(), b"v")));
+    (0..512).for_each(|n| assert!(hash.insert(format!("f{n}").as_bytes(), b"v")));
     assert_eq!(hash.redis_encoding(), "listpack");
     let order: Vec<Vec<u8>> = hash.iter().map(|(field, _)| field.to_vec()).collect();
-    assert_eq!(order[127], b"f127");
-    hash.insert(b"f128", b"v");
+    assert_eq!(order[511], b"f511");
+    hash.insert(b"f512", b"v");
     assert_eq!(hash.redis_encoding(), "hashtable");
 
     let mut hash = Hash::new();
