@@ -73,6 +73,10 @@ impl ShardCore {
         effects: &mut Effects,
     ) -> Result<(), DataError> {
         let row = writer(table, args)?;
+        if self.space.store.is_observed() {
+            let (_, keys) = writer_with_keys(table, args)?;
+            self.serialize_sources(db, args, &keys);
+        }
         let mut reply = Vec::new();
         let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
         self.commands_run += 1;

@@ -5,7 +5,8 @@ use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions
 use crate::context::{Effects, ReadContext, RewriteContext, WriteContext};
 use crate::keyspace::{EventClass, Keyspace};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::DbIndex;
+use damselfly_store::{DbIndex, Intent};
+use smallvec::SmallVec;
 
 impl ShardCore {
     /// Tries a command whose keys all live here, and journals it. The reply goes to `out` when it is done.
@@ -98,6 +99,7 @@ impl ShardCore {
         for at in keys {
             self.expire_before_write(db, args[*at as usize], effects);
         }
+        self.serialize_sources(db, args, keys);
         write(
             &mut self.space,
             row,
@@ -113,6 +115,26 @@ impl ShardCore {
     pub(super) fn is_out_of_memory(&self) -> bool {
         // What a primary had room for, its replica takes.
         self.max_memory != 0 && !self.is_replica && self.space.store.used_memory() > self.max_memory
+    }
+
+    /// The record of a command that reads other keys than it writes is executed by a replica whose full sync is under way, too:
+    /// what stood under all of its keys has to be there before.
+    pub(super) fn serialize_sources(&mut self, db: DbIndex, args: &[&[u8]], keys: &KeyPositions) {
+        if keys.len() < 2 || !self.space.store.is_observed() {
+            return;
+        }
+        for at in keys {
+            let (key, mut unseen) = (args[*at as usize], SmallVec::<[_; 2]>::new());
+            if self.space.store.get(db, key).is_some() {
+                let store = &self.space.store;
+                store.prepare(db, key, Intent::Update, &mut |bucket| {
+                    unseen.push(bucket.id())
+                });
+            }
+            for bucket in unseen {
+                self.space.store.serialize_bucket(bucket);
+            }
+        }
     }
 
     /// A write that meets an expired key deletes it first, with its own record.
@@ -204,5 +226,52 @@ pub(crate) fn write(
         _ => Err(CommandError::text(
             "ERR the command does not run on a shard",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::CommandTable;
+    use damselfly_journal::JournalOptions;
+    use damselfly_resp::Proto;
+    use damselfly_snapshot::{RdbWriter, SnapshotOptions};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    fn run(core: &mut ShardCore, table: &CommandTable, line: &str) {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let row = table.find(args[0]).expect("a command");
+        let keys = row.keys.positions(&args).expect("keys");
+        let mut reply = Vec::new();
+        let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+        let step = core.try_command(row, DbIndex(0), &args, &keys, &mut out);
+        assert_eq!(step, Step::Done, "{line}");
+        assert_ne!(reply.first(), Some(&b'-'), "{line}");
+    }
+
+    #[test]
+    fn sources_are_in_the_snapshot_before_the_record_that_reads_them() {
+        let table = CommandTable::new(crate::families::ALL);
+        let mut core = ShardCore::new(0, 1, 1, JournalOptions::default());
+        (0..500).for_each(|n| run(&mut core, &table, &format!("ZADD source:{n} 1 member:{n}")));
+        let written = Rc::new(RefCell::new(RdbWriter::new()));
+        let space = &mut core.space;
+        let _snapshot =
+            space
+                .snapshots
+                .begin(&mut space.store, SnapshotOptions::flow(), written.clone());
+        run(&mut core, &table, "ZUNIONSTORE sum 2 source:7 source:123");
+        run(&mut core, &table, "COPY source:321 copy");
+        let stream = written.borrow_mut().take();
+        for n in [7, 123, 321] {
+            let member = format!("member:{n}");
+            assert!(
+                stream
+                    .windows(member.len())
+                    .any(|bytes| bytes == member.as_bytes()),
+                "{member}"
+            );
+        }
     }
 }
