@@ -1,4 +1,4 @@
-//! `cargo xtask sim [--seeds N] [--seed S] [--fault NAME] [--jobs N] [--events]`, `cargo xtask sim --prove [--seeds N]`: runs simulations.
+//! `cargo xtask sim [--seeds N] [--seed S] [--fault NAME] [--jobs N] [--events] [--key KEY]`, `cargo xtask sim --prove [--seeds N]`: runs simulations.
 //!
 //! Seeds S, S + 1, … are run on as many threads as there are processors. The first that fails ends the program with the last events, and
 //! the command that repeats it. `--fault` puts a bug in, and says which seed found it; `--prove` does so for every fault there is.
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use damselfly_tests::sim::{self, Fault, Outcome};
+use damselfly_tests::sim::{self, Fault, Outcome, Show};
 
 /// A seed that takes longer hangs in a loop that never gives its thread back.
 const HANG: Duration = Duration::from_secs(120);
@@ -20,7 +20,7 @@ struct Options {
     seeds: u64,
     fault: Option<Fault>,
     jobs: usize,
-    events: bool,
+    show: Show,
     prove: bool,
 }
 
@@ -55,7 +55,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         seeds: 0,
         fault: None,
         jobs,
-        events: false,
+        show: Show::default(),
         prove: false,
     };
     let mut seed = None;
@@ -70,11 +70,12 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seed" => seed = Some(number(value()?)?),
             "--jobs" => options.jobs = number(value()?)?.max(1) as usize,
             "--fault" => options.fault = Some(named(&value()?)?),
-            "--events" => options.events = true,
+            "--events" => options.show.events = true,
+            "--key" => options.show.key = Some(value()?.into_bytes()),
             "--prove" => options.prove = true,
             other => {
                 return Err(format!(
-                    "no option {other}; there are --seeds, --seed, --fault, --jobs, --events, --prove"
+                    "no option {other}; there are --seeds, --seed, --fault, --jobs, --events, --key, --prove"
                 ));
             }
         }
@@ -202,7 +203,7 @@ fn run(options: &Options, fault: Option<Fault>) -> Findings {
                     }
                     let seed = options.first + index;
                     let _ = progress.send((worker, Some(seed)));
-                    let outcome = sim::run(seed, fault, options.events);
+                    let outcome = sim::run(seed, fault, &options.show);
                     virtual_ms.fetch_add(outcome.virtual_ms, Relaxed);
                     done.fetch_add(1, Relaxed);
                     let mut counts = counts.lock().expect("nobody panics here");

@@ -272,7 +272,7 @@ async fn read_forever(node: Rc<Node>, thread: Rc<Thread>) {
     let mut twins = vec![b"MGET".to_vec()];
     twins.extend(keys(twin, TWINS));
     loop {
-        pause(world().draw(|rng| rng.between(1, 30)) as u64).await;
+        pause(world().draw(|rng| rng.between(1, 80)) as u64).await;
         let before = node.replid();
         let replies = client.send(&[accounts.clone(), twins.clone()]).await;
         let (Some(accounts), Some(twins)) = (values(&replies[0]), values(&replies[1])) else {

@@ -235,6 +235,14 @@ pub struct SimFlow {
 
 impl ReplicaFlowSink for SimFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
+        if let Event::Key(meta) = event {
+            let (node, flow) = (self.node, self.flow);
+            world().note_key(
+                format_args!("node{node} {flow} loads"),
+                meta.db as u16,
+                [meta.key].into_iter(),
+            );
+        }
         self.inner.load(event)
     }
 

@@ -7,6 +7,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use damselfly_journal::{Record, RecordDecoder, RecordLimits, Run, StreamLevel};
 use damselfly_replication::{Effect, ReplId, TransactionPart};
 
+use super::world::world;
+
 /// A record that was not seen: it fits every other.
 pub const UNSEEN: u64 = 0;
 
@@ -92,13 +94,21 @@ impl History {
 }
 
 /// The records of a run.
-pub fn of_run(run: &Run) -> Vec<u64> {
+pub fn of_run(replid: ReplId, shard: usize, run: &Run) -> Vec<u64> {
     run.entries()
         .map(|entry| {
             let mut decoder = RecordDecoder::blobs(StreamLevel::Extended, RecordLimits::default());
             decoder.feed(entry.payload);
             match decoder.next() {
-                Ok(Some(Record::Command { args, .. })) => of_command(entry.db, args.iter()),
+                Ok(Some(Record::Command { args, .. })) => {
+                    let (replid, lsn) = (replid.as_str(), entry.lsn);
+                    world().note_key(
+                        format_args!("{} {shard} journals {lsn}", &replid[..6]),
+                        entry.db,
+                        args.iter(),
+                    );
+                    of_command(entry.db, args.iter())
+                }
                 _ => of_ping(),
             }
         })

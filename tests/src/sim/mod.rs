@@ -75,13 +75,22 @@ pub fn prepare() {
     }));
 }
 
-/// Runs the simulation of one seed. `print` shows its events as they happen.
-pub fn run(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
+/// What is to be seen of a simulation.
+#[derive(Debug, Clone, Default)]
+pub struct Show {
+    /// Events are printed as they happen.
+    pub events: bool,
+    /// Everything that is journalled, loaded or executed for this key is an event.
+    pub key: Option<Vec<u8>>,
+}
+
+/// Runs the simulation of one seed.
+pub fn run(seed: u64, fault: Option<Fault>, show: &Show) -> Outcome {
     PANICS.take();
     damselfly_snapshot::faults::skip_buckets(fault == Some(Fault::SkipBucket));
     let runtime = runtime(seed);
     let result = panic::catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(simulate(seed, fault, print))
+        runtime.block_on(simulate(seed, fault, show.clone()))
     }));
     world::leave();
     result.unwrap_or_else(|_| Outcome {
@@ -111,8 +120,8 @@ pub fn repeats() -> bool {
     cfg!(tokio_unstable)
 }
 
-async fn simulate(seed: u64, fault: Option<Fault>, print: bool) -> Outcome {
-    let world = World::enter(Plan::of(seed), fault, print);
+async fn simulate(seed: u64, fault: Option<Fault>, show: Show) -> Outcome {
+    let world = World::enter(Plan::of(seed), fault, show);
     let nodes = (0..world.plan.nodes.len()).map(Node::new).collect();
     assert!(world.nodes.set(nodes).is_ok(), "set once");
     world.direct(scenario::run());

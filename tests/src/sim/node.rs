@@ -282,9 +282,8 @@ impl Node {
         let sync_id = link.as_ref().and_then(|link| link.sync_id);
         let world = world();
         let net = world.net.borrow();
-        let of_link = |conn: &super::net::Conn| {
-            conn.client == self.index && conn.tap.flow().map(|flow| flow.sync_id) == sync_id
-        };
+        let of_link =
+            |conn: &super::net::Conn| conn.client == self.index && conn.tap.link() == sync_id;
         let stable = link.as_ref().is_some_and(|link| {
             link.phase == damselfly_replication::replica::LinkPhase::StableSync
         });

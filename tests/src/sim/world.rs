@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use tokio::time::{Duration, Instant};
 
+use super::Show;
 use super::checkers::Watch;
 use super::fault::Fault;
 use super::lanes::{LaneId, Lanes};
@@ -47,7 +48,7 @@ pub struct World {
     start: Instant,
     trace: RefCell<Trace>,
     violation: RefCell<Option<String>>,
-    print: Cell<bool>,
+    show: Show,
     quiet: Cell<bool>,
     counts: RefCell<Counts>,
     director: Cell<Option<LaneId>>,
@@ -61,7 +62,7 @@ struct Trace {
 
 impl World {
     /// The world of `plan`, entered by this thread until [`leave`].
-    pub fn enter(plan: Plan, fault: Option<Fault>, print: bool) -> Rc<World> {
+    pub fn enter(plan: Plan, fault: Option<Fault>, show: Show) -> Rc<World> {
         let rng = Rng::new(plan.seed ^ 0x51ED_270B_1DF4_22C6);
         let world = Rc::new(World {
             net: RefCell::new(Network::new(plan.net.clone())),
@@ -74,7 +75,7 @@ impl World {
             start: Instant::now(),
             trace: RefCell::default(),
             violation: RefCell::default(),
-            print: Cell::new(print),
+            show,
             quiet: Cell::new(false),
             counts: RefCell::default(),
             director: Cell::new(None),
@@ -143,7 +144,7 @@ impl World {
     /// Notes an event: it is part of what a repetition has to reproduce.
     pub fn note(&self, event: fmt::Arguments<'_>) {
         let line = format!("{:>8} {event}", self.now_ms());
-        if self.print.get() {
+        if self.show.events {
             println!("{line}");
         }
         let mut trace = self.trace.borrow_mut();
@@ -151,6 +152,21 @@ impl World {
         trace.lines.push_back(line);
         if trace.lines.len() > TRACE_LINES {
             trace.lines.pop_front();
+        }
+    }
+
+    /// Notes what was done with the key that is to be seen, if this is about it.
+    pub fn note_key<'a>(
+        &self,
+        what: fmt::Arguments<'_>,
+        db: u16,
+        mut args: impl Iterator<Item = &'a [u8]> + Clone,
+    ) {
+        let Some(key) = &self.show.key else { return };
+        if args.clone().any(|arg| arg == key) {
+            let first: Vec<u8> = args.by_ref().take(8).collect::<Vec<_>>().join(&b' ');
+            let shown = first[..first.len().min(120)].escape_ascii().to_string();
+            self.note(format_args!("{what} in db {db}: {shown}"));
         }
     }
 

@@ -45,13 +45,15 @@ pub fn check(node: usize, before: &Before, error: &str) -> Verdict {
         ));
     }
     let net = world.net.borrow();
-    let disturbed = before.conns.iter().any(|id| net.was_disturbed(*id));
+    // The end of one connection is the end of the link: then it was the network, or the primary.
+    let others =
+        |id: &ConnId| net.was_disturbed(*id) || net.closed_first(*id) == Some(Side::Server);
     let closed = before
         .conns
         .iter()
         .find(|id| net.closed_first(**id) == Some(Side::Client));
     match closed {
-        Some(id) if !disturbed => Err(format!(
+        Some(id) if !before.conns.iter().any(others) => Err(format!(
             "a REPLICAOF that failed ({error}) ended the old link (connection {id})"
         )),
         _ => Ok(()),

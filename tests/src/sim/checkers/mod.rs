@@ -143,7 +143,7 @@ impl Watch {
         };
         for run in runs {
             self.order.on_run(own, shard, run)?;
-            history::of_run(run)
+            history::of_run(own, shard, run)
                 .into_iter()
                 .for_each(|record| log.push(record));
         }
@@ -248,6 +248,16 @@ impl Watch {
 
     /// A part is about to be executed.
     pub fn on_apply(&mut self, node: usize, flow: usize, part: &TransactionPart) {
+        for effect in part.effects() {
+            if let damselfly_replication::Effect::Command { db, args } = effect {
+                let lsn = part.first_lsn();
+                world().note_key(
+                    format_args!("node{node} {flow} executes {lsn:?}"),
+                    db,
+                    args.iter().copied(),
+                );
+            }
+        }
         let followed = self.views[node].followed.as_ref();
         let verdict = exactly_once::check(followed, &self.history, flow, part);
         self.judge(node, verdict);

@@ -100,6 +100,11 @@ impl Tap {
         self.flow.as_ref()
     }
 
+    /// The link that it belongs to, as flow or control connection.
+    pub fn link(&self) -> Option<SyncId> {
+        self.flow.as_ref().map(|flow| flow.sync_id).or(self.sync_id)
+    }
+
     /// The link that the connection controls, once it has asked for something.
     pub fn sync_id(&self) -> Option<SyncId> {
         self.sync_id
