@@ -17,6 +17,9 @@ pub(crate) type Moved = Option<(Value, Option<UnixMs>)>;
 /// A copy of an entry, with its database and key.
 type Fetched = (DbIndex, Vec<u8>, Value, Option<UnixMs>);
 
+/// Told of a primary's command that fails: what that means for those after it.
+type Refused<'a> = dyn Fn(DbIndex, &[&[u8]], CommandError) -> Result<(), DataError> + 'a;
+
 impl Session {
     /// Runs a command of several shards as one transaction.
     pub(super) async fn run_spread(
@@ -48,7 +51,7 @@ impl Session {
     pub(crate) async fn apply(
         &mut self,
         commands: Vec<(DbIndex, Vec<Vec<u8>>)>,
-        refused: &dyn Fn(DbIndex, &[&[u8]], CommandError) -> Result<(), DataError>,
+        refused: &Refused<'_>,
         relayed: Option<(usize, TransactionPart)>,
     ) -> Result<(), DataError> {
         let terminal = |error: CommandError| DataError::terminal(error.to_string());
