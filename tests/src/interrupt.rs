@@ -1,12 +1,16 @@
 //! Nothing is left running when a long run is interrupted.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::machine::descendants;
+
+/// Set when the end has begun.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// What a shell answers for a program ended by SIGINT: 128 + 2.
 const INTERRUPTED: i32 = 130;
@@ -44,16 +48,26 @@ pub fn end_children_on_signals() -> io::Result<()> {
             }
         });
         // Threads that panic because their servers vanish wait there for the end.
-        std::panic::set_hook(Box::new(|_| {
-            loop {
-                std::thread::park();
-            }
-        }));
+        std::panic::set_hook(Box::new(|_| wait_forever()));
+        ENDING.store(true, Ordering::SeqCst);
         end_all();
         eprintln!("\ninterrupted: all servers were ended");
         std::process::exit(INTERRUPTED);
     });
     Ok(())
+}
+
+/// Waits for the end, if this process was told to end: what failed now failed because of that.
+pub fn wait_if_interrupted() {
+    if ENDING.load(Ordering::SeqCst) {
+        wait_forever();
+    }
+}
+
+fn wait_forever() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 fn end_all() {

@@ -52,7 +52,7 @@ pub use digest::{Digest, differences, digest, same_data};
 pub use eventually::{eventually, eventually_some, within};
 pub use fake_primary::{FakeFlow, FakeLink, FakePrimary, Pieces, cut};
 pub use figures::grouped;
-pub use interrupt::end_children_on_signals;
+pub use interrupt::{end_children_on_signals, wait_if_interrupted};
 pub use peer::{Peer, PeerKind, await_synced, is_synced, replicaof};
 pub use process::{Process, TempDir};
 pub use proxy::{Direction, FaultProxy};

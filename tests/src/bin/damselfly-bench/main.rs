@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            damselfly_tests::wait_if_interrupted();
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

@@ -47,6 +47,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            damselfly_tests::wait_if_interrupted();
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }

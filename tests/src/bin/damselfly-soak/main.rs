@@ -201,6 +201,7 @@ fn run_one(scenario: &Scenario, scale: &Scale) -> std::result::Result<Duration, 
         Ok(verdict) => verdict.map_err(|error| error.to_string()),
         Err(panic) => Err(panic_text(panic.as_ref())),
     };
+    damselfly_tests::wait_if_interrupted();
     match &verdict {
         Ok(()) => println!("    ok, {:.1} s", start.elapsed().as_secs_f64()),
         Err(error) => println!(
