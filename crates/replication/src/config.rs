@@ -15,6 +15,8 @@ pub struct ReplicaConfig {
     pub client_id: String,
     /// Until a connection must stand.
     pub connect_timeout_ms: u64,
+    /// The same when a link that broke is tried again.
+    pub reconnect_timeout_ms: u64,
     /// Until an answer on the control connection, or to `DFLY FLOW`, must have come.
     pub handshake_timeout_ms: u64,
     /// Silence that breaks the link.
@@ -43,6 +45,7 @@ impl Default for ReplicaConfig {
             announce_ip: None,
             client_id: "damselfly".to_owned(),
             connect_timeout_ms: 20_000,
+            reconnect_timeout_ms: 1_000,
             handshake_timeout_ms: 10_000,
             replication_timeout_ms: 30_000,
             ack_interval_ms: 1_000,

@@ -122,6 +122,7 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
             announce_port: port,
             announce_ip: given(&config.replica_announce_ip),
             connect_timeout_ms: config.master_connect_timeout_ms,
+            reconnect_timeout_ms: config.master_reconnect_timeout_ms,
             replication_timeout_ms: config.replication_timeout_ms,
             ack_interval_ms: config.replication_acks_interval_ms,
             partial_sync: config.replica_partial_sync,

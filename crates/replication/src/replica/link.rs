@@ -203,7 +203,7 @@ impl ReplicaLink {
             Phase::Backoff { .. } => return self.connect(now_ms),
             Phase::Connecting { .. } => LinkError::Timeout {
                 step: "connect",
-                limit_ms: self.config.connect_timeout_ms,
+                limit_ms: self.connect_limit_ms(),
             },
             Phase::Greet { greeting, .. } => LinkError::Timeout {
                 step: greeting.step(),
@@ -647,9 +647,17 @@ impl ReplicaLink {
 
     fn connect(&mut self, now_ms: u64) {
         self.phase = Phase::Connecting {
-            deadline_ms: now_ms + self.config.connect_timeout_ms,
+            deadline_ms: now_ms + self.connect_limit_ms(),
         };
         self.outputs.push_back(LinkOutput::Connect);
+    }
+
+    fn connect_limit_ms(&self) -> u64 {
+        if self.stats.reconnects == 0 {
+            self.config.connect_timeout_ms
+        } else {
+            self.config.reconnect_timeout_ms
+        }
     }
 
     fn send(&mut self, args: &[&str]) {
