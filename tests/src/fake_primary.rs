@@ -58,8 +58,19 @@ pub struct FakeFlow {
     pub full: Vec<u8>,
     /// Sent after `DFLY STARTSTABLE`.
     pub stable: Vec<u8>,
-    /// Whether the connection is closed behind the last byte.
-    pub closes: bool,
+    /// Where the connection is closed, if it is.
+    pub ends: Option<FakeEnd>,
+}
+
+/// Behind what a fake primary closes a flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FakeEnd {
+    /// The answer to `DFLY FLOW`.
+    Answer,
+    /// The full sync.
+    Full,
+    /// The records.
+    Stable,
 }
 
 impl FakeLink {
@@ -363,14 +374,20 @@ impl Connection {
                 .write_all(b"-ERR value is not an integer or out of range\r\n");
         };
         self.stream.write_all(&script.answer)?;
+        if script.ends == Some(FakeEnd::Answer) {
+            return Ok(());
+        }
         if !script.full.is_empty() && self.shared.wait(&link, |board| board.synced) {
             self.send(&script.full, link.pieces)?;
+        }
+        if script.ends == Some(FakeEnd::Full) {
+            return Ok(());
         }
         if self.shared.wait(&link, |board| board.stable) {
             self.send(&script.stable, link.pieces)?;
             self.shared.board().sent += 1;
         }
-        if script.closes {
+        if script.ends == Some(FakeEnd::Stable) {
             return Ok(());
         }
         while self.request()?.is_some() {}
@@ -469,7 +486,7 @@ mod tests {
         let flow = FakeFlow {
             full: b"full".to_vec(),
             stable: b"stable".to_vec(),
-            closes: true,
+            ends: Some(FakeEnd::Stable),
             ..FakeFlow::granted("FULL", &"t".repeat(40))
         };
         let primary = FakePrimary::new(

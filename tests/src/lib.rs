@@ -50,7 +50,7 @@ pub mod sim;
 pub use client::{Args, Client, words};
 pub use digest::{Digest, differences, digest, same_data};
 pub use eventually::{eventually, eventually_some, within};
-pub use fake_primary::{FakeFlow, FakeLink, FakePrimary, Pieces, cut};
+pub use fake_primary::{FakeEnd, FakeFlow, FakeLink, FakePrimary, Pieces, cut};
 pub use figures::grouped;
 pub use interrupt::{end_children_on_signals, wait_if_interrupted};
 pub use peer::{Peer, PeerKind, await_synced, is_synced, replicaof};
