@@ -138,3 +138,36 @@ pub fn write(heading: &str, table: &str) -> Result<PathBuf> {
     fs::write(&file, new)?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::Row;
+
+    const ROW: Row = Row {
+        what: "memory",
+        unit: "B/key",
+        ratio: Ratio::Ours,
+        target: Target::RatioAtMost(0.7),
+    };
+
+    #[test]
+    fn a_row_says_whether_its_target_is_met() {
+        let outcome = Outcome {
+            row: &ROW,
+            redis: 174.0,
+            ours: 116.0,
+        };
+        let table = table(&[outcome]);
+        let row = table.lines().nth(2).unwrap();
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(
+            cells[1..8],
+            ["memory", "B/key", "174", "116", "0.67 ×", "≤ 0.7 ×", "met"]
+        );
+        assert_eq!(
+            (number(1_234_567.0), number(12.34), number(-0.5)),
+            ("1,234,567".into(), "12.3".into(), "-0.50".into())
+        );
+    }
+}
