@@ -103,6 +103,11 @@ impl Mesh {
         self.txid.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// No transaction has an id that is as high as this.
+    pub fn txids_end(&self) -> u64 {
+        self.txid.load(Ordering::Relaxed)
+    }
+
     /// Raises the counter above ids that another server has drawn, so that ours keep ascending after it.
     pub fn raise_txid(&self, above: u64) {
         self.txid.fetch_max(above + 1, Ordering::Relaxed);

@@ -7,9 +7,12 @@ use damselfly_journal::{Journal, StreamLevel};
 use damselfly_replication::primary::{FlowHandle, FlowTable};
 use damselfly_replication::{DataError, Lineage};
 use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
-use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions};
+use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// An AUX field at the beginning of a flow: all transactions before the cut have lower ids.
+pub(super) const TXID_AUX: &[u8] = b"damselfly-txid";
 
 /// Bytes that one step of a snapshot writes (about 100 µs of work).
 const STEP_BYTES: usize = 32 * 1024;
@@ -95,6 +98,9 @@ impl PrimaryShard for EngineShard {
             StreamLevel::Reference => SnapshotOptions::level0_flow(),
             StreamLevel::Extended => SnapshotOptions::flow(),
         };
+        // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
+        let txid = self.thread.engine.mesh.txids_end().to_string();
+        flow.write_snapshot(|writer| put_aux(writer.buffer(), TXID_AUX, txid.as_bytes()));
         let snapshot = self.thread.with_core(|core| {
             // From its first replica on a primary keeps what one that comes back may want.
             core.journal.keep_backlog(true);

@@ -1,6 +1,6 @@
 //! The engine as a data set that follows a primary.
 
-use super::primary::{EngineDataSet, run_local};
+use super::primary::{EngineDataSet, TXID_AUX, run_local};
 use crate::core::{ApplyJob, ShardCore};
 use crate::thread::Thread;
 use damselfly_journal::Lsn;
@@ -163,6 +163,16 @@ impl Loaded {
 
 impl ReplicaFlowSink for EngineFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
+        if let Event::Aux {
+            key: TXID_AUX,
+            value,
+        } = event
+        {
+            let end = std::str::from_utf8(value)
+                .ok()
+                .and_then(|end| end.parse().ok());
+            self.thread.engine.mesh.raise_txid(end.unwrap_or(0));
+        }
         let dbnum = self.thread.engine.options.dbnum;
         let assembled = self
             .assembler
@@ -250,6 +260,9 @@ impl ReplicaFlowSink for EngineFlow {
     }
 
     async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
+        if part.txid() > 0 {
+            self.thread.engine.mesh.raise_txid(part.txid());
+        }
         if self.relay && self.thread.owns(self.flow) {
             if self.may_stray && !super::apply::is_home(&self.thread, self.flow, part) {
                 return super::apply::foreign(&self.thread, self.flow, part).await;
