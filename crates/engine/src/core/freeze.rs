@@ -4,7 +4,8 @@
 //! Its coordinator first freezes every shard, then reads which of the queued
 //! transactions have been decided, and tells every shard to act after exactly
 //! those. Transactions that nobody has applied yet are overtaken, so that one
-//! that is parked on a slow link holds nothing up.
+//! that is parked on a slow link holds nothing up; those among them that stand
+//! in front of a decided one are revoked, and come back with a new id.
 
 use super::{ShardCore, TxId, TxShared};
 use std::sync::Arc;
@@ -61,6 +62,7 @@ impl ShardCore {
             before: here,
             action,
         };
+        self.dismiss_revoked();
         self.cut_when_ready();
         self.advance_transactions();
     }

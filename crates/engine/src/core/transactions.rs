@@ -28,7 +28,7 @@ pub enum TxState {
     Preparing = 0,
     /// It is being applied: it will be on all its shards.
     Committed = 1,
-    /// It must not be applied any more: the server stopped taking writes.
+    /// It must not be applied under this id any more: a cut came first. It may come back with a new one.
     Revoked = 2,
 }
 
@@ -37,7 +37,7 @@ pub enum TxState {
 pub enum Scheduled {
     /// It does.
     Accepted,
-    /// A later one has already begun here: it may come back with a new id.
+    /// A later one has already begun here, or a cut came first: it may come back with a new id.
     TooLate,
     /// It writes, and this is a replica.
     ReadOnly,
@@ -83,9 +83,14 @@ impl TxShared {
         decided.is_ok() || decided == Err(state as u8)
     }
 
-    /// Whether it has been decided.
+    /// Whether it has been committed.
     pub fn is_committed(&self) -> bool {
         self.state.load(Ordering::Acquire) == TxState::Committed as u8
+    }
+
+    /// Whether it has been revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.state.load(Ordering::Acquire) == TxState::Revoked as u8
     }
 }
 
@@ -103,6 +108,13 @@ pub struct TxSpec {
     pub grows: bool,
     /// Whether it replays what a primary did, and so may write on a replica.
     pub replays: bool,
+}
+
+impl TxSpec {
+    /// Whether it is a client's write, and this is a replica.
+    fn is_refused(&self, is_replica: bool) -> bool {
+        self.writes && is_replica && !self.replays
+    }
 }
 
 /// What a hop answers.
@@ -154,13 +166,13 @@ impl ShardCore {
     /// `ready` is called when its turn has come and nothing holds it back.
     pub fn schedule(&mut self, spec: TxSpec, ready: Box<dyn FnOnce() + Send>) -> Scheduled {
         let id = spec.shared.id;
-        if spec.writes && self.is_replica && !spec.replays {
+        if spec.is_refused(self.is_replica) {
             return Scheduled::ReadOnly;
         }
         if spec.grows && self.is_out_of_memory() {
             return Scheduled::OutOfMemory;
         }
-        if id <= self.last_started {
+        if id <= self.last_started || self.would_overtake_cut(&spec.shared) {
             return Scheduled::TooLate;
         }
         self.locks.add(id, &spec.locks, spec.global);
@@ -175,6 +187,25 @@ impl ShardCore {
         );
         self.advance_transactions();
         Scheduled::Accepted
+    }
+
+    /// Whether this would stand, undecided, in front of transactions that a cut waits for. (Which of those that are queued here it
+    /// will wait for is not known yet while the shard is only frozen.)
+    fn would_overtake_cut(&self, tx: &TxShared) -> bool {
+        let last = self.transactions.last_key_value().map(|(last, _)| *last);
+        tx.is_revoked()
+            || (!matches!(self.freeze, Freeze::None) && last.is_some_and(|last| tx.id < last))
+    }
+
+    /// Lets the coordinators of revoked transactions go on: they find that they have to come back.
+    pub(super) fn dismiss_revoked(&mut self) {
+        let revoked = self
+            .transactions
+            .values_mut()
+            .filter(|tx| tx.spec.shared.is_revoked());
+        revoked
+            .filter_map(|tx| tx.ready.take())
+            .for_each(|ready| ready());
     }
 
     /// Takes a transaction back of which nothing has been applied.
@@ -223,7 +254,10 @@ impl ShardCore {
 
     /// One step of the head. `Parked`: there is nothing that it could do now.
     fn advance_head(&mut self) -> Step {
-        let Some((&id, head)) = self.transactions.first_key_value() else {
+        // Revoked ones are on their way out, and hold nobody up.
+        let mut queue = self.transactions.iter();
+        let head = queue.find(|(_, tx)| !tx.spec.shared.is_revoked());
+        let Some((&id, head)) = head else {
             return Step::Parked;
         };
         if head.ready.is_some() {
@@ -248,14 +282,18 @@ impl ShardCore {
     }
 
     fn prepare_head(&mut self, id: TxId) -> Step {
-        let held = !matches!(self.freeze, Freeze::None)
-            || (self.is_over_budget() && self.transactions[&id].spec.writes);
+        let (frozen, full) = (!matches!(self.freeze, Freeze::None), self.is_over_budget());
+        let is_replica = self.is_replica;
         let head = self
             .transactions
             .get_mut(&id)
             .expect("the head was just looked up");
-        if held {
+        if frozen || (full && head.spec.writes) {
             return Step::Parked;
+        }
+        if head.spec.is_refused(is_replica) {
+            // It was scheduled while the role changed.
+            head.spec.shared.revoke();
         }
         let ready = head.ready.take().expect("not yet told that it is ready");
         ready();
@@ -287,6 +325,7 @@ impl ShardCore {
 mod tests {
     use super::*;
     use damselfly_journal::{JournalOptions, Lsn};
+    use std::sync::Mutex;
 
     fn spec(id: u64) -> TxSpec {
         let shared = Arc::new(TxShared::new(TxId(id)));
@@ -310,6 +349,108 @@ mod tests {
             run,
             reply: Box::new(|reply| assert!(reply.has_effects)),
         }
+    }
+
+    fn core() -> ShardCore {
+        ShardCore::new(0, 1, 1, JournalOptions::default())
+    }
+
+    fn note(
+        notes: &Arc<Mutex<Vec<&'static str>>>,
+        what: &'static str,
+    ) -> impl FnOnce() + Send + 'static {
+        let notes = notes.clone();
+        move || notes.lock().unwrap().push(what)
+    }
+
+    fn noting_hop(notes: &Arc<Mutex<Vec<&'static str>>>, what: &'static str) -> Hop {
+        let note = note(notes, what);
+        let run: HopRun = Box::new(|_, _| {
+            note();
+            Box::new(())
+        });
+        Hop {
+            writes: HopWrites::NOTHING,
+            run,
+            reply: Box::new(drop),
+        }
+    }
+
+    /// A transaction that is being applied elsewhere has one with a lower id in front of it here, of which nothing has been applied.
+    /// A cut waits for the first, and must not wait for the second.
+    #[test]
+    fn a_cut_does_not_wait_for_what_comes_after_it() {
+        let (mut core, notes) = (core(), Arc::default());
+        let (late, early) = (spec(5), spec(4));
+        let (committed, undecided) = (late.shared.clone(), early.shared.clone());
+        core.schedule(late, Box::new(note(&notes, "5 ready")));
+        assert!(committed.commit());
+        core.schedule(early, Box::new(note(&notes, "4 ready")));
+        let queued = core.freeze();
+        assert_eq!(
+            queued.iter().map(|tx| tx.id).collect::<Vec<_>>(),
+            [TxId(4), TxId(5)]
+        );
+        assert!(undecided.revoke());
+        core.hop(TxId(5), noting_hop(&notes, "5 runs"));
+        core.cut(&[TxId(5)], Box::new(note(&notes, "cut")));
+        core.conclude(TxId(5), 1);
+        core.take_cut().expect("nothing is left to wait for")();
+        core.thaw();
+        assert_eq!(
+            *notes.lock().unwrap(),
+            ["5 ready", "4 ready", "5 runs", "cut"]
+        );
+        core.cancel(TxId(4));
+        assert!(core.queued().is_empty());
+    }
+
+    #[test]
+    fn nothing_gets_in_front_of_what_a_cut_may_wait_for() {
+        let (mut core, notes) = (core(), Arc::default());
+        assert_eq!(
+            core.schedule(spec(5), Box::new(note(&notes, "5 ready"))),
+            Scheduled::Accepted
+        );
+        core.freeze();
+        assert_eq!(core.schedule(spec(4), Box::new(|| ())), Scheduled::TooLate);
+        assert_eq!(core.schedule(spec(6), Box::new(|| ())), Scheduled::Accepted);
+        core.cut(&[], Box::new(|| ()));
+        core.take_cut().expect("nothing to wait for")();
+        core.thaw();
+        assert_eq!(core.schedule(spec(4), Box::new(|| ())), Scheduled::Accepted);
+    }
+
+    #[test]
+    fn a_revoked_one_is_told_and_does_not_come_in() {
+        let (mut core, notes) = (core(), Arc::default());
+        core.freeze();
+        let revoked = spec(4);
+        let shared = revoked.shared.clone();
+        core.schedule(revoked, Box::new(note(&notes, "4 told")));
+        assert!(shared.revoke() && !shared.commit());
+        core.cut(&[], Box::new(|| ()));
+        assert_eq!(*notes.lock().unwrap(), ["4 told"]);
+        let again = TxSpec { shared, ..spec(4) };
+        assert_eq!(core.schedule(again, Box::new(|| ())), Scheduled::TooLate);
+    }
+
+    #[test]
+    fn a_write_that_was_scheduled_while_the_server_became_a_replica_is_revoked() {
+        let (mut core, notes) = (core(), Arc::default());
+        core.freeze();
+        let write = spec(4);
+        let shared = write.shared.clone();
+        assert_eq!(
+            core.schedule(write, Box::new(note(&notes, "4 told"))),
+            Scheduled::Accepted
+        );
+        core.cut(&[], Box::new(|| ()));
+        core.take_cut().expect("nothing to wait for")();
+        core.is_replica = true;
+        core.thaw();
+        assert_eq!(*notes.lock().unwrap(), ["4 told"]);
+        assert!(!shared.commit());
     }
 
     #[test]
