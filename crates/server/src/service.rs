@@ -86,8 +86,6 @@ impl EngineService {
         if let Some(primary) = &config.replicaof {
             running
                 .engine()
-                .replication()
-                .link
                 .begin_as_replica(&primary.host, primary.port);
         }
         apply_changes(&shared.settings, running.engine());
@@ -122,6 +120,7 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
             announce_port: port,
             announce_ip: given(&config.replica_announce_ip),
             connect_timeout_ms: config.master_connect_timeout_ms,
+            handshake_timeout_ms: config.master_connect_timeout_ms,
             reconnect_timeout_ms: config.master_reconnect_timeout_ms,
             replication_timeout_ms: config.replication_timeout_ms,
             ack_interval_ms: config.replication_acks_interval_ms,

@@ -81,3 +81,12 @@ impl Replication {
         }
     }
 }
+
+impl Engine {
+    /// Follows a primary from the start (`--replicaof`): no client's write is taken from here on, and connecting is tried until it
+    /// succeeds.
+    pub fn begin_as_replica(&self, host: &str, port: u16) {
+        self.set_role(crate::engine::Role::Replica);
+        self.replication().link.begin_as_replica(host, port);
+    }
+}

@@ -5,10 +5,14 @@ use crate::session::{AsyncResult, Session};
 use crate::thread::join;
 use damselfly_journal::Lsn;
 use damselfly_replication::SyncId;
+use damselfly_replication::driver::ReplicaStatus;
 use damselfly_replication::primary::SessionState;
 use damselfly_resp::{ReplyWriter, parse_i64};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Between two looks while no ack comes: nobody tells when a replica gets to stable sync.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn wait<'a>(
     session: &'a mut Session,
@@ -29,6 +33,8 @@ pub(super) fn wait<'a>(
         ))?;
         let timeout =
             u64::try_from(timeout).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+        // What is queued between MULTI and EXEC never blocks.
+        let wanted = if session.executing { 0 } else { wanted };
         let count = session
             .wait_for_replicas(wanted.max(0) as usize, timeout)
             .await;
@@ -43,13 +49,6 @@ impl Session {
         let shards: Vec<usize> = (0..self.thread.engine.mesh.shards())
             .filter(|shard| self.has_written(*shard))
             .collect();
-        if shards.is_empty() {
-            let replicas = self.thread.engine.replication().hub.replicas();
-            return replicas
-                .iter()
-                .filter(|replica| replica.state == SessionState::StableSync)
-                .count();
-        }
         let targets = self.ask_for_acks(&shards).await;
         let deadline = async {
             match timeout_ms {
@@ -67,15 +66,26 @@ impl Session {
                         .call(*shard, |thread, answer| thread.on_next_ack(answer))
                 })
                 .collect();
-            let count = self.count_acked(&targets).await;
+            let count = self.count_reached(&targets).await;
             if count >= wanted {
                 return count;
             }
             tokio::select! {
                 () = any(acks) => {}
-                () = &mut deadline => return self.count_acked(&targets).await,
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                () = &mut deadline => return self.count_reached(&targets).await,
             }
         }
+    }
+
+    /// The replicas in stable sync that have reached all targets.
+    async fn count_reached(&self, targets: &[(usize, Lsn)]) -> usize {
+        if !targets.is_empty() {
+            return self.count_acked(targets).await;
+        }
+        let replicas = self.thread.engine.replication().hub.replicas();
+        let stable = |replica: &&ReplicaStatus| replica.state == SessionState::StableSync;
+        replicas.iter().filter(stable).count()
     }
 
     /// Writes a PING on each shard, which replicas answer at once. The LSN that they have to reach there.
@@ -97,7 +107,7 @@ impl Session {
         shards.iter().copied().zip(join(calls).await).collect()
     }
 
-    /// The replicas that have reached all targets.
+    /// [`Session::count_reached`] for a connection that has written.
     async fn count_acked(&self, targets: &[(usize, Lsn)]) -> usize {
         let calls: Vec<_> = targets
             .iter()

@@ -70,6 +70,8 @@ pub struct Session {
     pub close: bool,
     /// Whether it comes from the server itself (a replica's link to its primary): may write on a replica.
     pub is_internal: bool,
+    /// Whether EXEC is running the queued commands: nothing may block.
+    pub(crate) executing: bool,
     /// Shards that it has written to, for WAIT: bit *i* of word *i / 64*.
     pub written: Vec<u64>,
     /// Commands so far.
@@ -114,6 +116,7 @@ impl Session {
             dirty: DirtyFlag::default(),
             close: false,
             is_internal: false,
+            executing: false,
             written: vec![0; words],
             commands: 0,
             last_command: "NULL",

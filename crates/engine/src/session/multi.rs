@@ -156,7 +156,10 @@ impl Session {
             },
         )
         .await?;
-        self.exec_in(&transaction, queue, out).await
+        self.executing = true;
+        let result = self.exec_in(&transaction, queue, out).await;
+        self.executing = false;
+        result
     }
 
     /// The shards and locks of all queued commands, and of the watched keys.

@@ -109,6 +109,8 @@ impl ReplicaOfHandle {
 
     /// Begins as a replica, and connects until it succeeds (`--replicaof`).
     pub fn begin_as_replica(&self, host: &str, port: u16) {
+        // Shown from now on, not only once the coordinator comes to it.
+        lock(&self.shared).role = Role::Replica(format!("{host}:{port}"));
         drop(self.requests.send(Request::Start {
             host: host.to_owned(),
             port,
