@@ -99,6 +99,7 @@ impl Writer {
             pause(1 + self.rng.below(self.load.pause_ms)).await;
             if !world().is_quiet() && self.node.is_primary() {
                 let requests = self.requests();
+                let _under_way = world().begin_request();
                 self.client.send(&requests).await;
             }
         }

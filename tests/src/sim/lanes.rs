@@ -117,6 +117,14 @@ impl Lanes {
         }
     }
 
+    /// Lets everybody go on.
+    pub fn release_all(&self) {
+        for lane in self.lanes.borrow().iter().flatten() {
+            *lane.held.borrow_mut() = None;
+            lane.signal.wake_by_ref();
+        }
+    }
+
     /// Ends the world: [`run`](Self::run) returns.
     pub fn stop(&self) {
         self.done.set(true);

@@ -182,6 +182,7 @@ pub fn name(index: usize) -> String {
 async fn rest(world: &World) -> Result<(), String> {
     note!("everything is healed");
     world.net.borrow_mut().heal();
+    world.lanes.release_all();
     for node in world.nodes().iter().filter(|node| !node.is_up()) {
         node.boot();
     }
@@ -196,6 +197,15 @@ async fn rest(world: &World) -> Result<(), String> {
     pause(world.draw(|rng| rng.between(0, 1_500)) as u64).await;
     world.quiet();
     let limit_ms = world.now_ms() + REST_LIMIT_MS;
+    while world.busy() > 0 {
+        if world.now_ms() > limit_ms {
+            return Err(format!(
+                "{} requests have not been answered after {REST_LIMIT_MS} ms",
+                world.busy()
+            ));
+        }
+        pause(5).await;
+    }
     for (index, primary) in tree {
         let (node, primary) = (world.node(index).clone(), world.node(primary).clone());
         while !has_caught_up(&node, &primary) {

@@ -50,6 +50,7 @@ pub struct World {
     violation: RefCell<Option<String>>,
     show: Show,
     quiet: Cell<bool>,
+    busy: Cell<u64>,
     counts: RefCell<Counts>,
     director: Cell<Option<LaneId>>,
 }
@@ -77,6 +78,7 @@ impl World {
             violation: RefCell::default(),
             show,
             quiet: Cell::new(false),
+            busy: Cell::new(0),
             counts: RefCell::default(),
             director: Cell::new(None),
         });
@@ -139,6 +141,17 @@ impl World {
     /// Whether clients are to write nothing.
     pub fn is_quiet(&self) -> bool {
         self.quiet.get()
+    }
+
+    /// Requests of writers that have not been answered.
+    pub fn busy(&self) -> u64 {
+        self.busy.get()
+    }
+
+    /// A writer has sent something; it is answered when what this gives is dropped.
+    pub fn begin_request(self: &Rc<Self>) -> Request {
+        self.busy.set(self.busy.get() + 1);
+        Request(self.clone())
     }
 
     /// Notes an event: it is part of what a repetition has to reproduce.
@@ -205,6 +218,15 @@ impl World {
     /// The last events.
     pub fn last_events(&self) -> Vec<String> {
         self.trace.borrow().lines.iter().cloned().collect()
+    }
+}
+
+/// A request under way.
+pub struct Request(Rc<World>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
     }
 }
 
