@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_process_is_watched_pinned_and_found() {
-        let script = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exec sleep 60";
+        let script = "i=0; while [ $i -lt 1000000 ]; do i=$((i+1)); done; exec sleep 60";
         let process = Process::start(Path::new("/bin/sh"), &["-c", script], &[]).unwrap();
         pin(process.pid(), &[0]).unwrap();
         assert!(descendants(std::process::id()).contains(&process.pid()));

@@ -110,7 +110,9 @@ impl Mesh {
 
     /// Raises the counter above ids that another server has drawn, so that ours keep ascending after it.
     pub fn raise_txid(&self, above: u64) {
-        self.txid.fetch_max(above + 1, Ordering::Relaxed);
+        // What a peer says must not make ours overflow.
+        self.txid
+            .fetch_max(above.min(u64::MAX / 2) + 1, Ordering::Relaxed);
     }
 
     /// Sends work to a thread. Usable from any thread, also from outside the mesh.

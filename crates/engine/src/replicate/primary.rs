@@ -98,9 +98,11 @@ impl PrimaryShard for EngineShard {
             StreamLevel::Reference => SnapshotOptions::level0_flow(),
             StreamLevel::Extended => SnapshotOptions::flow(),
         };
-        // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
-        let txid = self.thread.engine.mesh.txids_end().to_string();
-        flow.write_snapshot(|writer| put_aux(writer.buffer(), TXID_AUX, txid.as_bytes()));
+        if flow.level() == StreamLevel::Extended {
+            // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
+            let txid = self.thread.engine.mesh.txids_end().to_string();
+            flow.write_snapshot(|writer| put_aux(writer.buffer(), TXID_AUX, txid.as_bytes()));
+        }
         let snapshot = self.thread.with_core(|core| {
             // From its first replica on a primary keeps what one that comes back may want.
             core.journal.keep_backlog(true);

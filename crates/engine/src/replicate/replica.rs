@@ -161,6 +161,15 @@ impl Loaded {
     }
 }
 
+fn known_db(db: u32, dbnum: u16) -> Result<DbIndex, DataError> {
+    let known = u16::try_from(db).ok().filter(|db| *db < dbnum);
+    known.map(DbIndex).ok_or_else(|| {
+        DataError::terminal(format!(
+            "database {db} is beyond this server's {dbnum} (see --dbnum)"
+        ))
+    })
+}
+
 impl ReplicaFlowSink for EngineFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
         if let Event::Aux {
@@ -173,7 +182,6 @@ impl ReplicaFlowSink for EngineFlow {
                 .and_then(|end| end.parse().ok());
             self.thread.engine.mesh.raise_txid(end.unwrap_or(0));
         }
-        let dbnum = self.thread.engine.options.dbnum;
         let assembled = self
             .assembler
             .take(event)
@@ -210,15 +218,7 @@ impl ReplicaFlowSink for EngineFlow {
                 value,
                 expire_ms,
             }) => {
-                let db = u16::try_from(db)
-                    .ok()
-                    .filter(|db| *db < dbnum)
-                    .ok_or_else(|| {
-                        DataError::terminal(format!(
-                            "database {db} is beyond this server's {dbnum} (see --dbnum)"
-                        ))
-                    })?;
-                let db = DbIndex(db);
+                let db = known_db(db, self.thread.engine.options.dbnum)?;
                 let shard = self.thread.engine.mesh.shard_of(key);
                 if self.thread.owns(shard) {
                     self.thread
