@@ -227,6 +227,12 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
     }
 
     fn handle_greeted(&mut self, ticket: Ticket, result: Result<Candidate<C::Stream>, LinkError>) {
+        // The greeting knew the replid of its beginning; a full sync may have drawn another one since.
+        let own = self.data.replid();
+        let result = result.and_then(|candidate| match candidate.upstream().replid == own {
+            true => Err(LinkError::SelfReplication),
+            false => Ok(candidate),
+        });
         match result {
             Ok(candidate) => {
                 if let Some(pending) = self.pending.get_mut(&ticket) {
