@@ -108,15 +108,15 @@ impl Watch {
 
     /// A thread of a server has had its turn.
     pub fn after_turn(&mut self, node: usize, thread: &Thread) {
-        self.judge(node, self.memory.check(thread));
         let (loading, own) = (thread.engine.is_loading(), thread.engine.lineage().replid());
-        if loading || !thread.owns(thread.index) {
-            return;
+        if !loading && thread.owns(thread.index) {
+            self.views[node].own = Some(own);
+            let shard = thread.index;
+            let verdict =
+                thread.with_core(|core| self.read_journal(node, own, shard, &core.journal));
+            self.judge(node, verdict);
         }
-        self.views[node].own = Some(own);
-        let shard = thread.index;
-        let verdict = thread.with_core(|core| self.read_journal(node, own, shard, &core.journal));
-        self.judge(node, verdict);
+        self.judge(node, self.memory.check(thread));
     }
 
     fn read_journal(
@@ -143,6 +143,7 @@ impl Watch {
         };
         for run in runs {
             self.order.on_run(own, shard, run)?;
+            self.memory.on_run(run);
             history::of_run(own, shard, run)
                 .into_iter()
                 .for_each(|record| log.push(record));
