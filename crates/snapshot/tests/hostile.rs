@@ -404,3 +404,30 @@ fn types_of_others_are_framed() {
         );
     }
 }
+
+#[test]
+fn a_fault_in_a_chunk_is_placed_alike_whatever_the_pieces() {
+    let mut stream = b"REDIS0009".to_vec();
+    damselfly_snapshot::put_chunk(&mut stream, 1, b"\x00\x01k\x43\xe8");
+    let second = stream.len() as u64;
+    damselfly_snapshot::put_chunk(&mut stream, 2, &[0xff; 80]);
+    let place = |piece: usize| {
+        let mut decoder = RdbDecoder::default();
+        for piece in stream.chunks(piece) {
+            decoder.feed(piece);
+            loop {
+                match decoder.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => break,
+                    Err(error) => return error.at(),
+                }
+            }
+        }
+        panic!("no error");
+    };
+    assert_eq!(
+        (place(stream.len()).offset, place(stream.len()).inner),
+        (second, Some(0))
+    );
+    assert!((1..stream.len()).all(|piece| place(piece) == place(stream.len())));
+}

@@ -37,6 +37,8 @@ pub struct RdbDecoder {
     chunks: Vec<(ChunkId, Lane)>,
     /// The chunk being read: index in `chunks`, and payload bytes that are still to be moved there.
     window: Option<(usize, usize)>,
+    /// Offset of that chunk's opcode, where it lies in the outer stream.
+    chunk_at: u64,
     scratch: Vec<u8>,
     crc: Crc64,
     /// Bytes of the outer buffer that the checksum has.
@@ -44,6 +46,9 @@ pub struct RdbDecoder {
     db: u32,
     failed: Option<RdbError>,
 }
+
+/// Opcode, id and length of a chunk.
+const CHUNK_HEAD_BYTES: u64 = 9;
 
 /// Which lane an event comes from.
 #[derive(Clone, Copy)]
@@ -69,6 +74,7 @@ impl RdbDecoder {
             blob_at: None,
             chunks: Vec::new(),
             window: None,
+            chunk_at: 0,
             scratch: Vec::new(),
             crc: Crc64::new(),
             hashed: 0,
@@ -234,6 +240,7 @@ impl RdbDecoder {
             }
         };
         self.window = Some((index, len as usize));
+        self.chunk_at = self.outer.offset().saturating_sub(CHUNK_HEAD_BYTES);
         Ok(())
     }
 
@@ -321,7 +328,11 @@ impl RdbDecoder {
 
     /// The place that is being read.
     fn here(&self, source: Source) -> At {
-        let offset = self.blob_at.unwrap_or_else(|| self.outer.offset());
+        let container = match source {
+            Source::Chunk(_) => self.chunk_at,
+            _ => self.outer.offset(),
+        };
+        let offset = self.blob_at.unwrap_or(container);
         let inner = match source {
             Source::Chunk(index) => Some(self.chunks[index].1.offset()),
             _ if self.blob_at.is_some() => Some(self.blob.offset()),
