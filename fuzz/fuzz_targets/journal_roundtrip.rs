@@ -2,8 +2,8 @@
 #![no_main]
 
 use damselfly_journal::{
-    Journal, JournalOptions, Record, RecordDecoder, RecordLimits, RecordWriter, RunBuilder,
-    StreamLevel,
+    Journal, JournalOptions, MAX_TXID, Record, RecordDecoder, RecordLimits, RecordWriter,
+    RunBuilder, StreamLevel,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|input: (Vec<(u64, u16, Effects)>, u16, u8)| {
     let mut writer = RecordWriter::stable(StreamLevel::Extended);
     let (mut bytes, mut sent) = (Vec::new(), Vec::new());
     for (txid, shards, effects) in &runs {
-        let mut builder = RunBuilder::new(*txid, 1 + shards % 1024);
+        let mut builder = RunBuilder::new(txid % MAX_TXID, 1 + shards % 1024);
         for (db, args) in effects.iter().filter(|(_, args)| !args.is_empty()) {
             builder.command(*db, &args.iter().map(Vec::as_slice).collect::<Vec<_>>());
             sent.push(args.clone());

@@ -83,6 +83,16 @@ pub enum JournalError {
         /// Where the record begins.
         offset: u64,
     },
+    /// A transaction id beyond [`MAX_TXID`](crate::MAX_TXID): no primary gets there by counting.
+    #[error("transaction id {got} at byte {offset}: expected at most {limit}")]
+    BadTxid {
+        /// The highest id.
+        limit: u64,
+        /// The id sent.
+        got: u64,
+        /// Where the record begins.
+        offset: u64,
+    },
     /// A TXN that announces no records, or more than allowed.
     #[error("transaction of {got} records at byte {offset}: expected 1 to {limit}")]
     BadTxnLength {

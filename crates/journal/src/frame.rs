@@ -7,8 +7,8 @@ use crate::{
     lsn::Lsn,
     record::{RecordLimits, StreamLevel},
     wire::{
-        self, BadPrefix, CHECK_BYTES, MAX_SHARDS, OP_CHECK, OP_COMMAND, OP_EXPIRED, OP_LSN,
-        OP_PING, OP_SELECT, OP_TXN,
+        self, BadPrefix, CHECK_BYTES, MAX_SHARDS, MAX_TXID, OP_CHECK, OP_COMMAND, OP_EXPIRED,
+        OP_LSN, OP_PING, OP_SELECT, OP_TXN,
     },
 };
 
@@ -196,6 +196,7 @@ impl PartialCommand {
         }
         let bytes = total.saturating_add(count).saturating_add(at as u64);
         within(bytes, offset, limits)?;
+        let txid = checked_txid(txid, offset)?;
         let shards = match rules.level {
             // What a reference peer writes there means nothing.
             StreamLevel::Reference => 1,
@@ -283,11 +284,23 @@ fn checked_shards(count: u64, offset: u64) -> Result<u16, JournalError> {
     })
 }
 
+fn checked_txid(txid: u64, offset: u64) -> Result<u64, JournalError> {
+    if txid > MAX_TXID {
+        return Err(JournalError::BadTxid {
+            limit: MAX_TXID,
+            got: txid,
+            offset,
+        });
+    }
+    Ok(txid)
+}
+
 fn txn(
     [txid, shards, records]: [u64; 3],
     offset: u64,
     limits: &RecordLimits,
 ) -> Result<Frame, JournalError> {
+    let txid = checked_txid(txid, offset)?;
     let shards = checked_shards(shards, offset)?;
     if !(1..=limits.max_txn_records).contains(&records) {
         return Err(JournalError::BadTxnLength {

@@ -60,6 +60,6 @@ pub use crate::{
     lsn::Lsn,
     record::{ArgIter, ArgList, Record, RecordLimits, StreamLevel},
     run::{Entry, Run, RunBuilder},
-    wire::MAX_SHARDS,
+    wire::{MAX_SHARDS, MAX_TXID},
     writer::{CHECK_INTERVAL_BYTES, RecordWriter},
 };

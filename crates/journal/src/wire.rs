@@ -18,6 +18,9 @@ pub(crate) const OP_TXN: u8 = 33;
 /// The most shards a server may have, and so the most that a transaction may touch.
 pub const MAX_SHARDS: u16 = 1024;
 
+/// The highest transaction id that is taken from a peer: above it one's own ids have to go on, and ids never wrap.
+pub const MAX_TXID: u64 = 1 << 62;
+
 /// An RDB length takes at most this many bytes.
 pub(crate) const MAX_UINT_BYTES: usize = 9;
 /// CHECK: opcode and CRC32C.

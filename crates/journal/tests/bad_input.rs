@@ -358,3 +358,19 @@ fn check_is_crc32c() {
     }
     assert_eq!(out, [&[15, 1, 32][..], &(!crc).to_le_bytes()].concat());
 }
+
+#[test]
+fn transaction_ids_that_no_counting_reaches() {
+    let id = [0x81, 0x40, 0, 0, 0, 0, 0, 0, 1];
+    let command = [&[10][..], &id, &[1, 1, 1, 1, b'X']].concat();
+    let txn = [&[33][..], &id, &[1, 1]].concat();
+    for bytes in [command, txn] {
+        let error = error_in(&bytes);
+        let got = damselfly_journal::MAX_TXID + 1;
+        assert!(
+            matches!(error, JournalError::BadTxid { got: id, offset: 0, .. } if id == got),
+            "{error}"
+        );
+        assert!(!error.is_retriable());
+    }
+}

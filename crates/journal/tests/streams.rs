@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use common::{Owned, decode, pieces};
 use damselfly_journal::{
-    CHECK_INTERVAL_BYTES, Journal, JournalError, JournalOptions, Lsn, RecordDecoder, RecordLimits,
-    RecordWriter, Run, RunBuilder, StreamLevel,
+    CHECK_INTERVAL_BYTES, Journal, JournalError, JournalOptions, Lsn, MAX_TXID, RecordDecoder,
+    RecordLimits, RecordWriter, Run, RunBuilder, StreamLevel,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
         vec(arg(), 1..6),
         prop::bool::weighted(0.1),
     );
-    let txid = prop_oneof![Just(0u64), 1u64..100, any::<u64>()];
+    let txid = prop_oneof![Just(0u64), 1u64..100, 0..=MAX_TXID];
     prop_oneof![
         6 => (txid, 1u16..=1024, vec(effect, 1..4)).prop_map(|(txid, shards, effects)| {
             Step::Run { txid, shards: if txid == 0 { 1 } else { shards }, effects }

@@ -310,6 +310,13 @@ fn damaged_ends_of_a_full_sync_are_named() {
         link.flows[0].full.truncate(at);
     });
     watched.expect("no cut", cut, Retriable, "silent");
+    let far = link(0, |link| link.flows[0].stable[1..9].fill(0xff));
+    watched.expect(
+        "a far offset",
+        far,
+        Terminal,
+        "a journal offset that no counting reaches",
+    );
     let twice = link_with(1, &[200, 0, 0, 0, 0, 0, 0, 0, 0]);
     watched.expect("a second cut", twice, Terminal, "a second full-sync cut");
     let early = link_with(1, &[211, 1, 0, 0, 0, 0, 0, 0, 0]);
@@ -589,6 +596,13 @@ fn records_behind_a_bad_check_are_not_executed() {
         Retriable,
         "the primary wrote record 9, 6 was counted here",
     );
+    let highest = [&[15, 0x81][..], &[0xff; 8]].concat();
+    watched.expect(
+        "the highest LSN",
+        link_then(0, &highest),
+        Retriable,
+        "the primary wrote record 18446744073709551615",
+    );
     watched.expect(
         "an LSN of level 0",
         link_then(0, &Flow { level: 0, index: 0 }.lsn(3)),
@@ -669,6 +683,13 @@ fn records_that_can_not_be_are_named() {
                 "without strings",
             ),
             ("an integer", &[10, 0xff, 1], "bad integer prefix"),
+            (
+                "an id",
+                &[
+                    10, 0x81, 255, 255, 255, 255, 255, 255, 255, 255, 1, 1, 1, b'X',
+                ],
+                "transaction id 18446744073709551615",
+            ),
         ] {
             watched.expect(name, link_then(0, bytes), Terminal, words);
         }

@@ -3,12 +3,12 @@
 use super::primary::{EngineDataSet, TXID_AUX, run_local};
 use crate::core::{ApplyJob, ShardCore};
 use crate::thread::Thread;
-use damselfly_journal::Lsn;
+use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
 use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::wire::type_name;
-use damselfly_snapshot::{Assembled, Assembler, BuildError, Event};
+use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
 
@@ -180,19 +180,11 @@ impl ReplicaFlowSink for EngineFlow {
             let end = std::str::from_utf8(value)
                 .ok()
                 .and_then(|end| end.parse().ok());
+            let end = end.filter(|end| *end <= MAX_TXID);
             self.thread.engine.mesh.raise_txid(end.unwrap_or(0));
         }
-        let assembled = self
-            .assembler
-            .take(event)
-            .map_err(|error| match error.reason {
-                BuildError::OutOfOrder => DataError::terminal(error.to_string()),
-                _ => DataError::terminal(format!(
-                    "{error}; --rdb_unknown_types=skip passes over such keys"
-                )),
-            })?;
-        match assembled {
-            None => Ok(()),
+        match self.assembler.take(event).map_err(refusal)? {
+            None => {}
             Some(Assembled::Skipped {
                 db,
                 key,
@@ -201,7 +193,6 @@ impl ReplicaFlowSink for EngineFlow {
             }) => {
                 let why = format!("type {type_byte} ({}): {reason}", type_name(type_byte));
                 self.thread.engine.skipped.key(db, key, why);
-                Ok(())
             }
             Some(Assembled::Skipped {
                 db,
@@ -210,7 +201,6 @@ impl ReplicaFlowSink for EngineFlow {
                 ..
             }) => {
                 tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), "an empty collection was left out");
-                Ok(())
             }
             Some(Assembled::Entry {
                 db,
@@ -232,9 +222,9 @@ impl ReplicaFlowSink for EngineFlow {
                     });
                     self.collected += 1;
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     async fn settle(&mut self) -> Result<(), DataError> {
@@ -289,6 +279,15 @@ impl EngineFlow {
         self.thread.with_core(|core| core.submit(Box::new(job)));
         applied.await
     }
+}
+
+/// An entry that has no place here, and what can be done.
+#[cold]
+fn refusal(refused: Refused) -> DataError {
+    DataError::terminal(match refused.reason {
+        BuildError::OutOfOrder => refused.to_string(),
+        _ => format!("{refused}; --rdb_unknown_types=skip passes over such keys"),
+    })
 }
 
 /// The commands of a part, with their databases.

@@ -83,7 +83,7 @@ impl Assembler {
     /// The primary says which record it wrote last.
     fn compare(&self, last: Lsn) -> Result<(), LinkError> {
         match self.next {
-            Some(next) if next.0 != last.0 + 1 => Err(LinkError::LsnMismatch {
+            Some(next) if next != last.plus(1) => Err(LinkError::LsnMismatch {
                 flow: self.flow,
                 announced: last.0,
                 counted: next.0 - 1,

@@ -120,6 +120,9 @@ impl Loading {
             Event::JournalOffset(_) if !self.cut || self.offset.is_some() => {
                 order("a journal offset before the cut, or a second one")
             }
+            Event::JournalOffset(lsn) if lsn > Lsn::MAX.0 => {
+                order("a journal offset that no counting reaches")
+            }
             Event::JournalOffset(lsn) => {
                 self.offset = Some(Lsn(lsn.max(1)));
                 Ok(None)
