@@ -83,6 +83,12 @@ impl TransactionPart {
         self.data.len()
     }
 
+    /// Whether some command of it is of this kind.
+    pub(crate) fn has(&self, is: fn(&[&[u8]]) -> bool) -> bool {
+        self.effects()
+            .any(|effect| matches!(&effect, Effect::Command { args, .. } if is(args)))
+    }
+
     /// The records in order.
     pub fn effects(&self) -> impl Iterator<Item = Effect<'_>> {
         (0..self.records.len()).map(|index| self.effect(index))

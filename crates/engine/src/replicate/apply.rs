@@ -42,7 +42,10 @@ pub(super) async fn transaction(
         .into_iter()
         .map(|(shard, part)| {
             let engine = thread.engine.clone();
-            let writes = HopWrites::Keys(keys(thread, &part));
+            let writes = match commands(&part).any(|(_, args)| is_global_command(&args)) {
+                true => HopWrites::Everything,
+                false => HopWrites::Keys(keys(thread, &part)),
+            };
             transaction.hop(shard, writes, move |core, _| {
                 core.apply(&engine.table, &part)
             })

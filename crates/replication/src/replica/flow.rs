@@ -390,8 +390,8 @@ impl ReplicaFlow {
         streaming: bool,
     ) -> Result<FlowOutput<'static>, LinkError> {
         let level = self.spec.upstream.level;
-        let has_global = has_command(&part, is_global_command);
-        if level == 0 && !streaming && has_command(&part, is_flush) {
+        let has_global = part.has(is_global_command);
+        if level == 0 && !streaming && part.has(is_flush) {
             return Err(LinkError::FlushInFullSync {
                 flow: self.spec.flow,
             });
@@ -484,11 +484,6 @@ impl ReplicaFlow {
             self.phase = Phase::Stopped;
         }
     }
-}
-
-fn has_command(part: &TransactionPart, is: fn(&[&[u8]]) -> bool) -> bool {
-    part.effects()
-        .any(|effect| matches!(&effect, Effect::Command { args, .. } if is(args)))
 }
 
 /// The answer to `DFLY FLOW`: `FULL` or `PARTIAL`, and the EOF token.

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{error::LinkError, part::TransactionPart};
+use crate::{
+    error::LinkError,
+    part::{TransactionPart, is_global_command},
+};
 
 /// The parts of one transaction, all of them here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +30,8 @@ pub struct Rendezvous {
 
 #[derive(Debug)]
 struct Open {
-    global: bool,
+    /// Parts that are a global command and nothing else.
+    global: usize,
     expected: usize,
     since_ms: u64,
     parts: Vec<(usize, TransactionPart)>,
@@ -43,7 +47,8 @@ impl Rendezvous {
         }
     }
 
-    /// `flow` has reached `part` and waits. `Some` when all are here: they go on waiting until it is
+    /// `flow` has reached `part` and waits; `global` says that it is a global command and nothing else. A transaction may have
+    /// such parts beside others, which hold the command too (FLUSHALL inside MULTI). `Some` when all are here: they go on waiting until it is
     /// [finished](Self::finish).
     ///
     /// # Errors
@@ -69,26 +74,30 @@ impl Rendezvous {
             return wrong("it touches more shards than there are flows");
         }
         let open = self.meetings.entry(txid).or_insert_with(|| Open {
-            global,
+            global: 0,
             expected,
             since_ms: now_ms,
             parts: Vec::new(),
         });
-        if open.global != global || open.expected != expected || open.parts.len() == open.expected {
+        if open.expected != expected || open.parts.len() == open.expected {
             return wrong("its parts disagree on how many shards it touches");
         }
-        if global
-            && open
-                .parts
-                .first()
-                .is_some_and(|(_, first)| !same_command(first, &part))
-        {
-            return wrong("its parts are different global commands");
-        }
         self.waits[flow] = Some(txid);
+        open.global += usize::from(global);
         open.parts.push((flow, part));
         if open.parts.len() == open.expected {
             let mut parts = std::mem::take(&mut open.parts);
+            let global = open.global == parts.len();
+            if global
+                && !parts
+                    .iter()
+                    .all(|(_, part)| same_command(&parts[0].1, part))
+            {
+                return wrong("its parts are different global commands");
+            }
+            if open.global > 0 && !parts.iter().all(|(_, part)| part.has(is_global_command)) {
+                return wrong("a global command stands in some of its parts only");
+            }
             parts.sort_by_key(|(flow, _)| *flow);
             // The entry stays, full of nothing, until the meeting is finished: its flows are not free before.
             open.expected = 0;
@@ -213,6 +222,18 @@ mod tests {
         );
         assert_eq!(rendezvous.finish(1), [0, 1]);
         assert_eq!(rendezvous.finish(2), [2, 3]);
+    }
+
+    #[test]
+    fn a_global_command_among_others_stands_alone_where_nothing_else_was_done() {
+        let mut rendezvous = Rendezvous::new(2);
+        let mut more = part(3, 2, 1, &["FLUSHALL"]);
+        more.push_command(0, [&b"SET"[..], b"a", b"1"].into_iter());
+        let alone = part(3, 2, 1, &["FLUSHALL"]);
+        assert_eq!(rendezvous.arrive(0, 1, alone, true), Ok(None));
+        let meeting = rendezvous.arrive(0, 0, more, false).unwrap();
+        let meeting = meeting.expect("complete");
+        assert!(!meeting.global && meeting.parts.len() == 2);
     }
 
     #[test]
