@@ -44,6 +44,22 @@ impl Freeze {
 }
 
 impl ShardCore {
+    /// Who waits here and for what, for people who look for the reason.
+    pub fn waiting(&self) -> String {
+        let held = match &self.freeze {
+            Freeze::None => "not held".to_owned(),
+            Freeze::Frozen => "frozen".to_owned(),
+            Freeze::Cutting { before, .. } => format!("held for a cut behind {before:?}"),
+            Freeze::Ready(_) | Freeze::Acting => "acting".to_owned(),
+        };
+        let (parked, full) = (self.parked_len(), self.is_over_budget());
+        let queued: Vec<String> = self.queue_lines().collect();
+        format!(
+            "{held}, {parked} parked, over budget: {full}, queue: [{}]",
+            queued.join(", ")
+        )
+    }
+
     /// Holds everything back. Returns the transactions that are queued here. One freeze at a time.
     pub fn freeze(&mut self) -> Vec<Arc<TxShared>> {
         self.freeze = Freeze::Frozen;

@@ -208,6 +208,16 @@ impl ShardCore {
             .for_each(|ready| ready());
     }
 
+    /// Revoked ones are on their way out, and hold nobody up. Another shard may have revoked them, so that their turn is when they
+    /// are told here.
+    fn dismiss_revoked_heads(&mut self) {
+        let heads = self.transactions.values_mut();
+        heads
+            .take_while(|tx| tx.spec.shared.is_revoked())
+            .filter_map(|tx| tx.ready.take())
+            .for_each(|ready| ready());
+    }
+
     /// Takes a transaction back of which nothing has been applied.
     pub fn cancel(&mut self, id: TxId) {
         self.leave_queue(id);
@@ -241,6 +251,20 @@ impl ShardCore {
             .collect()
     }
 
+    /// The queue, for people.
+    pub(super) fn queue_lines(&self) -> impl Iterator<Item = String> {
+        self.transactions.iter().map(|(id, tx)| {
+            let shared = &tx.spec.shared;
+            let state = match (shared.is_committed(), shared.is_revoked()) {
+                (true, _) => "committed",
+                (_, true) => "revoked",
+                _ => "undecided",
+            };
+            let told = if tx.ready.is_none() { ", told" } else { "" };
+            format!("{} {state}{told} with {} hops", id.0, tx.hops.len())
+        })
+    }
+
     fn leave_queue(&mut self, id: TxId) -> Option<ShardTransaction> {
         let tx = self.transactions.remove(&id)?;
         self.locks.remove(id, &tx.spec.locks);
@@ -254,7 +278,7 @@ impl ShardCore {
 
     /// One step of the head. `Parked`: there is nothing that it could do now.
     fn advance_head(&mut self) -> Step {
-        // Revoked ones are on their way out, and hold nobody up.
+        self.dismiss_revoked_heads();
         let mut queue = self.transactions.iter();
         let head = queue.find(|(_, tx)| !tx.spec.shared.is_revoked());
         let Some((&id, head)) = head else {
@@ -451,6 +475,35 @@ mod tests {
         core.thaw();
         assert_eq!(*notes.lock().unwrap(), ["4 told"]);
         assert!(!shared.commit());
+    }
+
+    #[test]
+    fn what_another_shard_revokes_is_told_here_too() {
+        use std::sync::atomic::AtomicBool;
+        let shared = Arc::new(TxShared::new(TxId(1)));
+        let told = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let mut cores = [0, 1].map(|id| ShardCore::new(id, 1, 1, JournalOptions::default()));
+        for (core, told) in cores.iter_mut().zip(&told) {
+            let (spec, told) = (
+                TxSpec {
+                    shared: shared.clone(),
+                    ..spec(1)
+                },
+                told.clone(),
+            );
+            core.freeze();
+            let ready = Box::new(move || told.store(true, Ordering::Relaxed));
+            assert_eq!(core.schedule(spec, ready), Scheduled::Accepted);
+        }
+        for core in &mut cores {
+            // The role changes at a cut; the first shard that looks revokes the write.
+            core.cut(&[], Box::new(|| {}));
+            core.take_cut().expect("nothing holds the cut up")();
+            core.is_replica = true;
+            core.thaw();
+        }
+        assert!(shared.is_revoked());
+        assert!(told.iter().all(|told| told.load(Ordering::Relaxed)));
     }
 
     #[test]
