@@ -27,9 +27,22 @@ pub async fn run() {
     }
     let rested = rest(&world).await;
     if let Err(what) = rested {
+        note_waiting(&world);
         world.fail(what);
     }
     world.lanes.stop();
+}
+
+/// Who waits for what, on all shards.
+fn note_waiting(world: &World) {
+    for node in world.nodes() {
+        let threads = node.running().map(|running| running.threads.clone());
+        for thread in threads.unwrap_or_default() {
+            if let Some(waiting) = thread.try_with_core(|core| core.waiting()) {
+                note!("node{} shard {}: {waiting}", node.index, thread.index);
+            }
+        }
+    }
 }
 
 /// Joins the servers, then lets things go wrong.
