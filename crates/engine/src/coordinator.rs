@@ -7,7 +7,7 @@ use crate::core::{
 };
 use crate::thread::{Pending, Thread, join};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -211,7 +211,7 @@ async fn try_schedule(
             if shared.commit() {
                 return Scheduled::Accepted;
             }
-            // A cut came first. If the role has changed there, the next attempt hears it.
+            // The role changed first: the next attempt asks anew.
             Scheduled::TooLate
         }
         Some(refused) => refused,
@@ -226,9 +226,9 @@ async fn try_schedule(
 /// What a cut does with transactions that nobody has applied yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undecided {
-    /// They come after it; those in front of decided ones under a new id.
+    /// They come after it.
     Follow,
-    /// All are revoked: the role changes, and they have to ask again whether they may run.
+    /// They are revoked: the role changes, and they have to ask again whether they may run.
     Revoked,
 }
 
@@ -252,7 +252,13 @@ pub async fn cut(
         })
         .collect();
     let queued = join(frozen).await;
-    let before = before_cut(queued.into_iter().flatten(), undecided);
+    let before: BTreeSet<TxId> = queued
+        .into_iter()
+        .flatten()
+        .filter(|tx| is_before(tx, undecided))
+        .map(|tx| tx.id)
+        .collect();
+    let before: Vec<TxId> = before.into_iter().collect();
     let done: Vec<_> = (0..shards)
         .map(|shard| {
             let (before, action) = (before.clone(), action(shard));
@@ -268,21 +274,9 @@ pub async fn cut(
     join(done).await;
 }
 
-/// Which of the queued transactions come before the cut: all that are decided. Nothing undecided may stand in front of one
-/// of them on any shard, for it waits there for the end of the cut, and the cut for what stands behind it.
-fn before_cut(queued: impl Iterator<Item = Arc<TxShared>>, undecided: Undecided) -> Vec<TxId> {
-    let queued: BTreeMap<TxId, Arc<TxShared>> = queued.map(|tx| (tx.id, tx)).collect();
-    let revoked_up_to = match undecided {
-        Undecided::Revoked => queued.keys().next_back(),
-        Undecided::Follow => queued
-            .values()
-            .rev()
-            .find(|tx| tx.is_committed())
-            .map(|tx| &tx.id),
-    };
-    let Some(last) = revoked_up_to else {
-        return Vec::new();
-    };
-    let decided = queued.range(..=last).filter(|(_, tx)| !tx.revoke());
-    decided.map(|(id, _)| *id).collect()
+fn is_before(tx: &TxShared, undecided: Undecided) -> bool {
+    match undecided {
+        Undecided::Follow => tx.is_committed(),
+        Undecided::Revoked => !tx.revoke(),
+    }
 }

@@ -12,6 +12,8 @@ use damselfly_tests::sim::{self, Fault, Outcome, Show};
 
 /// A seed that takes longer hangs in a loop that never gives its thread back.
 const HANG: Duration = Duration::from_secs(120);
+/// So often a seed is run twice, to see that it repeats.
+const REPEAT_EVERY: u64 = 50;
 /// Seeds that a fault gets to be found, unless told otherwise.
 const PROVE_SEEDS: u64 = 200;
 
@@ -203,7 +205,13 @@ fn run(options: &Options, fault: Option<Fault>) -> Findings {
                     }
                     let seed = options.first + index;
                     let _ = progress.send((worker, Some(seed)));
-                    let outcome = sim::run(seed, fault, &options.show);
+                    let mut outcome = sim::run(seed, fault, &options.show);
+                    if index % REPEAT_EVERY == REPEAT_EVERY - 1
+                        && sim::repeats()
+                        && !outcome.has_repeated(seed, fault)
+                    {
+                        outcome.violation = Some("the seed does not repeat".to_owned());
+                    }
                     virtual_ms.fetch_add(outcome.virtual_ms, Relaxed);
                     done.fetch_add(1, Relaxed);
                     let mut counts = counts.lock().expect("nobody panics here");

@@ -44,6 +44,11 @@ impl Client {
         }
     }
 
+    /// Where it is served.
+    pub fn thread(&self) -> &Rc<Thread> {
+        &self.session.thread
+    }
+
     /// Sends requests in one pipeline and waits for all replies.
     pub async fn send(&mut self, requests: &[Args]) -> Vec<Reply> {
         let mut pipeline = Pipeline::default();
@@ -101,6 +106,9 @@ impl Writer {
                 let requests = self.requests();
                 let _under_way = world().begin_request();
                 self.client.send(&requests).await;
+                if self.rng.percent(3) && self.node.is_primary() {
+                    self.ask_for_acks().await;
+                }
             }
         }
     }
@@ -149,9 +157,11 @@ impl Writer {
             let index = self.rng.below(self.load.big_values);
             return vec![self.big_write(index, 2)];
         }
-        match self.rng.below(10) {
-            0 => vec![self.expiring()],
-            1 => self.in_another_database(),
+        match self.rng.below(24) {
+            0 | 1 => vec![self.expiring()],
+            2 => self.in_another_database(),
+            3 => self.flush_among_others(),
+            4 => vec![self.copy()],
             _ => {
                 let count = 1 + self.rng.index(6);
                 self.workload.by_ref().take(count).collect()
@@ -219,10 +229,53 @@ impl Writer {
         requests
     }
 
+    /// A transaction that empties a database, and does something before and after on several shards.
+    fn flush_among_others(&mut self) -> Vec<Args> {
+        if self.load.global_per_mille == 0 {
+            return self.transfer();
+        }
+        note!("node{}: FLUSHDB among others", self.node.index);
+        let mut requests = vec![words("MULTI")];
+        requests.extend(self.workload.by_ref().take(2));
+        requests.push(words("FLUSHDB"));
+        requests.push(self.twins());
+        requests.extend(self.workload.by_ref().take(2));
+        requests.push(words("EXEC"));
+        requests
+    }
+
+    fn copy(&mut self) -> Args {
+        let keys = self.load.keys;
+        let (from, to, db) = (
+            self.rng.below(keys),
+            self.rng.below(keys),
+            self.rng.below(u64::from(DBNUM)),
+        );
+        match self.rng.below(2) {
+            0 => words(&format!("COPY set:{from} set:{to} REPLACE")),
+            _ => words(&format!("COPY list:{from} list:{to} DB {db} REPLACE")),
+        }
+    }
+
+    /// Asks all replicas for acks, as WAIT does.
+    async fn ask_for_acks(&self) {
+        let thread = self.client.thread();
+        let pings = thread.on_all_shards(|core| {
+            if core.journal.consumer_count() > 0 {
+                core.journal.ping(core.space.now.unsigned_abs());
+            }
+        });
+        pings.await;
+    }
+
     /// A write to a value that is streamed in chunks.
     fn big_write(&mut self, index: u64, items: usize) -> Args {
         let [_, add] = big_commands(index);
         let mut request = vec![add.to_vec(), big_key(index)];
+        if add == b"APPEND" {
+            request.push(self.rng.bytes(items * 64));
+            return request;
+        }
         for _ in 0..items {
             let field = self.rng.below(big_len(index) as u64 * 2);
             match add {
@@ -242,15 +295,18 @@ impl Writer {
 
 /// How its length is asked for, and how something is added.
 fn big_commands(index: u64) -> [&'static [u8]; 2] {
-    match index % 3 {
+    match index % 4 {
         0 => [b"HLEN", b"HSET"],
         1 => [b"LLEN", b"RPUSH"],
-        _ => [b"ZCARD", b"ZADD"],
+        2 => [b"ZCARD", b"ZADD"],
+        _ => [b"STRLEN", b"APPEND"],
     }
 }
 
+/// Elements, or bytes of a string.
 fn big_len(index: u64) -> i64 {
-    (BIG_VALUE_BYTES / (100 + index as usize % 3)) as i64
+    let bytes = if index % 4 == 3 { 1 } else { 100 };
+    (BIG_VALUE_BYTES / bytes) as i64
 }
 
 fn big_key(index: u64) -> Vec<u8> {

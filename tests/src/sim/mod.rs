@@ -65,6 +65,13 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
+impl Outcome {
+    /// Whether another run of the seed goes the same way.
+    pub fn has_repeated(&self, seed: u64, fault: Option<Fault>) -> bool {
+        run(seed, fault, &Show::default()).trace_hash == self.trace_hash
+    }
+}
+
 /// To be called once, before the first simulation of the process: makes seeds repeat, and panics of tasks findings.
 pub fn prepare() {
     damselfly_store::values::seed_hashing(HASH_SEED);

@@ -217,7 +217,7 @@ fn load(rng: &mut Rng) -> LoadPlan {
         value_bytes: *rng.pick(&[20, 200, 2_000]),
         preload: *rng.pick(&[0, 50, 400, 1_500]),
         big_values: if rng.percent(20) {
-            rng.between(1, 3) as u64
+            rng.between(1, 4) as u64
         } else {
             0
         },

@@ -4,8 +4,8 @@
 //! Its coordinator first freezes every shard, then reads which of the queued
 //! transactions have been decided, and tells every shard to act after exactly
 //! those. Transactions that nobody has applied yet are overtaken, so that one
-//! that is parked on a slow link holds nothing up; those among them that stand
-//! in front of a decided one are revoked, and come back with a new id.
+//! that is parked on a slow link holds nothing up. None of them stands in front
+//! of a decided one, for that was ready on all its shards.
 
 use super::{ShardCore, TxId, TxShared};
 use std::sync::Arc;
@@ -78,7 +78,6 @@ impl ShardCore {
             before: here,
             action,
         };
-        self.dismiss_revoked();
         self.cut_when_ready();
         self.advance_transactions();
     }

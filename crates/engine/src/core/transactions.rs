@@ -28,7 +28,7 @@ pub enum TxState {
     Preparing = 0,
     /// It is being applied: it will be on all its shards.
     Committed = 1,
-    /// It must not be applied under this id any more: a cut came first. It may come back with a new one.
+    /// It must not be applied under this id: the role changed first. It may come back with a new one.
     Revoked = 2,
 }
 
@@ -37,7 +37,7 @@ pub enum TxState {
 pub enum Scheduled {
     /// It does.
     Accepted,
-    /// A later one has already begun here, or a cut came first: it may come back with a new id.
+    /// A later one has already been ready here, or the role changed: it may come back with a new id.
     TooLate,
     /// It writes, and this is a replica.
     ReadOnly,
@@ -172,7 +172,7 @@ impl ShardCore {
         if spec.grows && self.is_out_of_memory() {
             return Scheduled::OutOfMemory;
         }
-        if id <= self.last_started || self.would_overtake_cut(&spec.shared) {
+        if id <= self.last_ready {
             return Scheduled::TooLate;
         }
         self.locks.add(id, &spec.locks, spec.global);
@@ -187,35 +187,6 @@ impl ShardCore {
         );
         self.advance_transactions();
         Scheduled::Accepted
-    }
-
-    /// Whether this would stand, undecided, in front of transactions that a cut waits for. (Which of those that are queued here it
-    /// will wait for is not known yet while the shard is only frozen.)
-    fn would_overtake_cut(&self, tx: &TxShared) -> bool {
-        let last = self.transactions.last_key_value().map(|(last, _)| *last);
-        tx.is_revoked()
-            || (!matches!(self.freeze, Freeze::None) && last.is_some_and(|last| tx.id < last))
-    }
-
-    /// Lets the coordinators of revoked transactions go on: they find that they have to come back.
-    pub(super) fn dismiss_revoked(&mut self) {
-        let revoked = self
-            .transactions
-            .values_mut()
-            .filter(|tx| tx.spec.shared.is_revoked());
-        revoked
-            .filter_map(|tx| tx.ready.take())
-            .for_each(|ready| ready());
-    }
-
-    /// Revoked ones are on their way out, and hold nobody up. Another shard may have revoked them, so that their turn is when they
-    /// are told here.
-    fn dismiss_revoked_heads(&mut self) {
-        let heads = self.transactions.values_mut();
-        heads
-            .take_while(|tx| tx.spec.shared.is_revoked())
-            .filter_map(|tx| tx.ready.take())
-            .for_each(|ready| ready());
     }
 
     /// Takes a transaction back of which nothing has been applied.
@@ -278,10 +249,7 @@ impl ShardCore {
 
     /// One step of the head. `Parked`: there is nothing that it could do now.
     fn advance_head(&mut self) -> Step {
-        self.dismiss_revoked_heads();
-        let mut queue = self.transactions.iter();
-        let head = queue.find(|(_, tx)| !tx.spec.shared.is_revoked());
-        let Some((&id, head)) = head else {
+        let Some((&id, head)) = self.transactions.first_key_value() else {
             return Step::Parked;
         };
         if head.ready.is_some() {
@@ -320,12 +288,13 @@ impl ShardCore {
             head.spec.shared.revoke();
         }
         let ready = head.ready.take().expect("not yet told that it is ready");
+        // From here on nothing gets in front of it: what its coordinator sees now, the watched keys above all, stays so.
+        self.last_ready = self.last_ready.max(id);
         ready();
         Step::Done
     }
 
     fn run_hop(&mut self, id: TxId) {
-        self.last_started = self.last_started.max(id);
         let wanted = self.journal.is_active();
         let tx = self
             .transactions
@@ -400,63 +369,52 @@ mod tests {
         }
     }
 
-    /// A transaction that is being applied elsewhere has one with a lower id in front of it here, of which nothing has been applied.
-    /// A cut waits for the first, and must not wait for the second.
+    /// What is ready on all its shards has its place there: whatever its coordinator has seen of watched keys stays so, and a cut
+    /// that waits for it waits for nothing else.
     #[test]
-    fn a_cut_does_not_wait_for_what_comes_after_it() {
+    fn nothing_gets_in_front_of_one_that_is_ready() {
         let (mut core, notes) = (core(), Arc::default());
-        let (late, early) = (spec(5), spec(4));
-        let (committed, undecided) = (late.shared.clone(), early.shared.clone());
-        core.schedule(late, Box::new(note(&notes, "5 ready")));
-        assert!(committed.commit());
-        core.schedule(early, Box::new(note(&notes, "4 ready")));
-        let queued = core.freeze();
-        assert_eq!(
-            queued.iter().map(|tx| tx.id).collect::<Vec<_>>(),
-            [TxId(4), TxId(5)]
-        );
-        assert!(undecided.revoke());
-        core.hop(TxId(5), noting_hop(&notes, "5 runs"));
-        core.cut(&[TxId(5)], Box::new(note(&notes, "cut")));
-        core.conclude(TxId(5), 1);
-        core.take_cut().expect("nothing is left to wait for")();
-        core.thaw();
-        assert_eq!(
-            *notes.lock().unwrap(),
-            ["5 ready", "4 ready", "5 runs", "cut"]
-        );
-        core.cancel(TxId(4));
-        assert!(core.queued().is_empty());
+        let (later, earlier) = (spec(5), spec(4));
+        assert_eq!(core.schedule(spec(6), Box::new(|| ())), Scheduled::Accepted);
+        assert_eq!(core.schedule(later, Box::new(|| ())), Scheduled::TooLate);
+        core.cancel(TxId(6));
+        assert_eq!(core.schedule(earlier, Box::new(|| ())), Scheduled::TooLate);
+        let ready = Box::new(note(&notes, "7 ready"));
+        assert_eq!(core.schedule(spec(7), ready), Scheduled::Accepted);
+        assert_eq!(*notes.lock().unwrap(), ["7 ready"]);
     }
 
     #[test]
-    fn nothing_gets_in_front_of_what_a_cut_may_wait_for() {
+    fn one_that_is_not_ready_gives_way_to_a_lower_one() {
         let (mut core, notes) = (core(), Arc::default());
-        assert_eq!(
-            core.schedule(spec(5), Box::new(note(&notes, "5 ready"))),
-            Scheduled::Accepted
-        );
         core.freeze();
-        assert_eq!(core.schedule(spec(4), Box::new(|| ())), Scheduled::TooLate);
-        assert_eq!(core.schedule(spec(6), Box::new(|| ())), Scheduled::Accepted);
+        core.schedule(spec(5), Box::new(note(&notes, "5 ready")));
+        core.schedule(spec(4), Box::new(note(&notes, "4 ready")));
         core.cut(&[], Box::new(|| ()));
         core.take_cut().expect("nothing to wait for")();
         core.thaw();
-        assert_eq!(core.schedule(spec(4), Box::new(|| ())), Scheduled::Accepted);
+        assert_eq!(*notes.lock().unwrap(), ["4 ready"]);
+        core.conclude(TxId(4), 0);
+        assert_eq!(*notes.lock().unwrap(), ["4 ready", "5 ready"]);
     }
 
     #[test]
-    fn a_revoked_one_is_told_and_does_not_come_in() {
+    fn a_cut_waits_for_the_end_of_what_is_committed() {
         let (mut core, notes) = (core(), Arc::default());
-        core.freeze();
-        let revoked = spec(4);
-        let shared = revoked.shared.clone();
-        core.schedule(revoked, Box::new(note(&notes, "4 told")));
-        assert!(shared.revoke() && !shared.commit());
-        core.cut(&[], Box::new(|| ()));
-        assert_eq!(*notes.lock().unwrap(), ["4 told"]);
-        let again = TxSpec { shared, ..spec(4) };
-        assert_eq!(core.schedule(again, Box::new(|| ())), Scheduled::TooLate);
+        let committed = spec(5);
+        let shared = committed.shared.clone();
+        core.schedule(committed, Box::new(|| ()));
+        core.schedule(spec(6), Box::new(note(&notes, "6 ready")));
+        assert!(shared.commit());
+        let queued = core.freeze();
+        assert_eq!(queued.len(), 2);
+        core.cut(&[TxId(5)], Box::new(note(&notes, "cut")));
+        assert!(core.take_cut().is_none());
+        core.hop(TxId(5), noting_hop(&notes, "5 runs"));
+        core.conclude(TxId(5), 1);
+        core.take_cut().expect("nothing is left to wait for")();
+        core.thaw();
+        assert_eq!(*notes.lock().unwrap(), ["5 runs", "cut", "6 ready"]);
     }
 
     #[test]
