@@ -53,6 +53,10 @@ impl Inbox {
         self.queue.pop()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Ready when there is something in it.
     pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.queue.is_empty() {

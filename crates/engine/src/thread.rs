@@ -279,14 +279,15 @@ impl Thread {
     /// The task that empties the inbox; ends with the runtime.
     pub async fn serve_inbox(self: Rc<Self>) {
         loop {
-            poll_fn(|cx| self.engine.mesh.inbox(self.index).poll_ready(cx)).await;
-            for _ in 0..INBOX_BATCH {
-                let Some(message) = self.engine.mesh.inbox(self.index).pop() else {
-                    break;
-                };
-                self.handle(message);
+            let inbox = self.engine.mesh.inbox(self.index);
+            poll_fn(|cx| inbox.poll_ready(cx)).await;
+            (0..INBOX_BATCH)
+                .map_while(|_| inbox.pop())
+                .for_each(|message| self.handle(message));
+            // Giving others their turn looks at all sockets, too: not for nothing.
+            if !inbox.is_empty() {
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         }
     }
 

@@ -197,10 +197,6 @@ impl ClientEntry {
         self.kill.clone()
     }
 
-    pub(crate) async fn killed(&self) {
-        self.kill.cancelled().await;
-    }
-
     /// Time since its last requests, in milliseconds.
     pub fn idle_ms(&self, now: i64) -> i64 {
         now - self.active_at.get()

@@ -6,9 +6,11 @@ use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder,
 use damselfly_engine::{Begun, Pipeline, Session};
 use smallvec::SmallVec;
 use std::io;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::WaitForCancellationFuture;
 
 /// Bytes asked of the socket at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -30,6 +32,9 @@ enum End {
     /// The session handed the socket to somebody else.
     Upgraded,
 }
+
+/// Ends when the client is killed.
+type Killed<'a, 'token> = Pin<&'a mut WaitForCancellationFuture<'token>>;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
@@ -70,13 +75,16 @@ struct Connection {
 
 impl Connection {
     async fn run(&mut self) -> io::Result<End> {
+        // Waited for from one end of the connection to the other, not anew for every request.
+        let kill = self.host.entry.kill_token();
+        let mut killed = pin!(kill.cancelled());
         loop {
-            if let Some(end) = self.read().await? {
+            if let Some(end) = self.read(killed.as_mut()).await? {
                 return Ok(end);
             }
             let refused = self.execute_input().await;
             self.host.entry.update(&self.session, self.buffers());
-            if let Some(end) = self.send().await? {
+            if let Some(end) = self.send(killed.as_mut()).await? {
                 return Ok(end);
             }
             if self.session.upgrade.is_some() {
@@ -89,7 +97,7 @@ impl Connection {
     }
 
     /// Reads some bytes. An end is where there are none to come.
-    async fn read(&mut self) -> io::Result<Option<End>> {
+    async fn read(&mut self, killed: Killed<'_, '_>) -> io::Result<Option<End>> {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = Vec::with_capacity(READ_BYTES);
         }
@@ -109,7 +117,7 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            () = self.host.entry.killed() => Ok(Some(End::Killed)),
+            () = killed => Ok(Some(End::Killed)),
             () = link_ended => Ok(Some(End::Closed)),
             read = self.stream.read_buf(&mut self.input) => {
                 let bytes = read?;
@@ -203,7 +211,7 @@ impl Connection {
     }
 
     /// Sends the replies. An end is where the client was killed while it did not read them.
-    async fn send(&mut self) -> io::Result<Option<End>> {
+    async fn send(&mut self, killed: Killed<'_, '_>) -> io::Result<Option<End>> {
         if self.pipeline.out.is_empty() {
             return Ok(None);
         }
@@ -213,7 +221,7 @@ impl Connection {
                 written?;
                 false
             }
-            () = self.host.entry.killed() => true,
+            () = killed => true,
         };
         self.host.server.counters.wrote(self.pipeline.out.len());
         self.pipeline.out.clear();
