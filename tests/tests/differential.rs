@@ -136,6 +136,35 @@ fn damselfly_answers_as_redis_does_resp3() {
     redis_and_damselfly(Proto::Resp3, &["--proactor_threads=1"]);
 }
 
+/// Strings and estimates of HyperLogLogs of all sizes, PFCOUNT of a single one included.
+#[test]
+fn hyperloglogs_are_byte_for_byte_those_of_redis() {
+    let (redis, server) = (Redis::start(), Server::start(&["--proactor_threads=1"]));
+    let (mut theirs, mut ours) = (redis.client(), server.client());
+    let mut both = |line: &str| {
+        let (left, right) = (theirs.call(line), ours.call(line));
+        assert!(left == right, "{}", &line[..line.len().min(100)]);
+    };
+    both("PFSELFTEST");
+    let (mut next, mut step) = (0u64, 1);
+    while next < 60_000 {
+        let elements: String = (next..next + step)
+            .map(|number| format!(" e:{number}"))
+            .collect();
+        both(&format!("PFADD hll{elements}"));
+        both("GET hll");
+        // What Redis keeps there would stay different.
+        both("SET copy other");
+        both("COPY hll copy REPLACE");
+        both("PFCOUNT copy");
+        next += step;
+        step = (step * 5 / 4 + 1).min(2_000);
+    }
+    both("PFDEBUG ENCODING hll");
+    both("PFMERGE sum hll hll");
+    both("GET sum");
+}
+
 /// A difference is found, shrunk and told.
 #[test]
 fn a_planted_difference_is_shrunk_to_its_cause() {

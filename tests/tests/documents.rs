@@ -14,6 +14,8 @@ const GROUPS: &[(&str, &str)] = &[
     ("hash", "Hashes"),
     ("set", "Sets"),
     ("sorted-set", "Sorted sets"),
+    ("bitmap", "Bits"),
+    ("hyperloglog", "HyperLogLogs"),
     ("generic", "Keys of any type"),
     ("transactions", "Transactions"),
     ("connection", "Connections"),

@@ -348,6 +348,7 @@ fn what_changes_nothing_has_no_effect() {
     for line in [
         "SET string:1 10",
         "SET list:1 a PX 100000",
+        "PFADD hll:1 a b c",
         "PEXPIREAT string:1 1995000000000",
     ] {
         pair.run(DbIndex(0), &words(line));
@@ -356,6 +357,15 @@ fn what_changes_nothing_has_no_effect() {
         "SET string:1 x NX",
         "SET nothing x XX",
         "SETNX string:1 x",
+        "SETBIT string:1 2 1",
+        "BITFIELD string:1 GET u8 0 SET u8 0 49",
+        "BITFIELD string:1 OVERFLOW FAIL INCRBY u2 0 9",
+        "BITFIELD nothing GET u8 100",
+        "BITOP AND nothing no never",
+        "PFADD hll:1 a b",
+        "PFADD hll:1",
+        "PFMERGE hll:1 hll:1 nothing",
+        "PFDEBUG ENCODING hll:1",
         "MSETNX nothing x string:1 y",
         "GETDEL nothing",
         "GETEX string:1",

@@ -26,6 +26,10 @@ pub enum Compare {
 pub enum Family {
     /// Of strings.
     Strings,
+    /// Of bits in strings.
+    Bits,
+    /// Of HyperLogLogs.
+    HyperLogLogs,
     /// Of lists.
     Lists,
     /// Of hashes.
@@ -86,7 +90,9 @@ const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row
 }
 
 use Compare::{Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
-use Family::{Hashes, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions};
+use Family::{
+    Bits, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions,
+};
 
 /// All of them.
 #[rustfmt::skip]
@@ -113,6 +119,25 @@ pub static ROWS: &[Row] = &[
     write(Strings, "INCRBYFLOAT <string> <float>"),
     write(Strings, "SETRANGE <string> <offset> <value>"),
     read(Strings, Exact, "(GETRANGE|SUBSTR) <string> <index> <index>"),
+    // Bits.
+    often(Bits, "SETBIT <string> <bitoffset> <bit>"),
+    read(Bits, Exact, "GETBIT <string> <bitoffset>"),
+    read(Bits, Exact, "BITCOUNT <string> (<bitindex> <bitindex> (BYTE|BIT)?)?"),
+    read(Bits, Exact, "BITPOS <string> <bit> (<bitindex> (<bitindex> (BYTE|BIT)?)?)?"),
+    write(Bits, "BITOP (AND|OR|XOR) <string> <string>+"),
+    write(Bits, "BITOP NOT <string> <string>"),
+    often(Bits, "BITFIELD <string> (GET <bittype> <fieldoffset>|(SET|INCRBY) <bittype> <fieldoffset> <int>|OVERFLOW (WRAP|SAT|FAIL))+"),
+    read(Bits, Exact, "BITFIELD_RO <string> (GET <bittype> <fieldoffset>)+"),
+    // HyperLogLogs. PFCOUNT of a single one keeps its estimate in the string in Redis: see compatibility.md.
+    often(HyperLogLogs, "PFADD <hll> <member>*"),
+    often(HyperLogLogs, "PFADD <hll> <elements>"),
+    read(HyperLogLogs, Exact, "PFCOUNT <hll> <hll>+"),
+    write(HyperLogLogs, "PFMERGE <hll> <hll>*"),
+    write(HyperLogLogs, "PFDEBUG (ENCODING|DECODE|DECODE|TODENSE|NONSENSE) <hll>"),
+    row(HyperLogLogs, 1, true, Exact, "PFDEBUG GETREG <hll>"),
+    row(HyperLogLogs, 2, true, Exact, "SET <hll> (<badhll>|<value>)"),
+    row(HyperLogLogs, 2, true, Exact, "DEL <hll>"),
+    read(HyperLogLogs, Exact, "(GET|STRLEN) <hll>"),
     // Lists.
     often(Lists, "(RPUSH|LPUSH) <list> <value>+"),
     write(Lists, "(RPUSHX|LPUSHX) <list> <value>+"),

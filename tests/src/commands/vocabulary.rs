@@ -57,6 +57,15 @@ const FLOATS: [&str; 22] = [
     "0", "1", "-1", "0.1", "3.14159", "-2.5", "1e10", "1e-10", "1e21", "5e-324", "1.7976931348623157e308", "inf", "-inf",
     "+inf", "0.30000000000000004", "100000000000000000000", "1e17", "123456789012345678", "3.0", "-0", "0x10", "1e400",
 ];
+/// Strings that look like HyperLogLogs at first: too short, of no encoding, of the wrong length, with too few registers.
+const BAD_SKETCHES: [&[u8]; 6] = [
+    b"HYLL",
+    b"HYLL\x02\0\0\0\0\0\0\0\0\0\0\x80",
+    b"HYLL\0\0\0\0\0\0\0\0\0\0\0\x80dense",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80",
+    b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\0",
+    b"HYLX\x01\0\0\0\0\0\0\0\0\0\0\x80\x7F\xFF",
+];
 const PATTERNS: [&str; 10] = [
     "*",
     "k*",
@@ -185,6 +194,19 @@ impl Words {
         }
     }
 
+    /// A type of integers as BITFIELD has them: narrow ones meet their bounds.
+    fn bit_type(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 4) {
+            return rng
+                .pick(&["i65", "u64", "i0", "8", "u"])
+                .as_bytes()
+                .to_vec();
+        }
+        let most = *rng.pick(&[4, 8, 63]);
+        let bits = 1 + rng.below(most);
+        format!("{}{bits}", rng.pick(&["i", "u"])).into_bytes()
+    }
+
     /// Keys after their number, which is wrong now and then.
     fn counted(&self, kind: &str, rng: &mut Rng, arguments: &mut Vec<Vec<u8>>) {
         let count = 1 + rng.below(3);
@@ -219,7 +241,13 @@ impl Vocabulary for Words {
         if let Some(kind) = slot.strip_prefix("counted:") {
             return self.counted(kind, rng, arguments);
         }
+        if slot == "elements" {
+            let numbers = (0..rng.below(600)).map(|_| rng.below(1 << 40).to_string().into_bytes());
+            return arguments.extend(numbers);
+        }
         arguments.push(match slot {
+            "hll" => self.key(slot, rng),
+            "badhll" => rng.pick(&BAD_SKETCHES).to_vec(),
             "any" | "string" | "list" | "hash" | "set" | "zset" => self.key(slot, rng),
             "lexset" => self.lexical_key(rng),
             "value" => self.value(rng),
@@ -227,6 +255,13 @@ impl Vocabulary for Words {
             "int" => self.integer(-100, 100, rng),
             "badint" => rng.pick(&BAD_INTEGERS[..2]).as_bytes().to_vec(),
             "index" => self.integer(-8, 8, rng),
+            "bit" if self.is_hostile(rng, 4) => self.value(rng),
+            "bit" => rng.below(2).to_string().into_bytes(),
+            "bitoffset" => self.integer(0, 300, rng),
+            "bitindex" => self.integer(-40, 40, rng),
+            "bittype" => self.bit_type(rng),
+            "fieldoffset" if rng.percent(40) => [b"#".to_vec(), self.integer(0, 8, rng)].concat(),
+            "fieldoffset" => self.integer(0, 200, rng),
             "offset" => self.integer(0, 40, rng),
             "count" => self.integer(if self.mood == Mood::Tame { 1 } else { -3 }, 6, rng),
             "float" | "score" => self.float(rng),

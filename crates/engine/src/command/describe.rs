@@ -77,6 +77,8 @@ impl Command {
             (of_family("@list"), "@list"),
             (of_family("@hash"), "@hash"),
             (of_family("@string"), "@string"),
+            (of_family("@bitmap"), "@bitmap"),
+            (of_family("@hyperloglog"), "@hyperloglog"),
             (admin, "@admin"),
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
@@ -221,7 +223,7 @@ mod tests {
             assert!(
                 row.name
                     .bytes()
-                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                    .all(|byte| byte.is_ascii_lowercase() || b"-_".contains(&byte)),
                 "{}",
                 row.name
             );

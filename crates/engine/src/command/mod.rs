@@ -85,6 +85,10 @@ pub enum Group {
     Set,
     /// Sorted sets.
     SortedSet,
+    /// Strings as arrays of bits.
+    Bitmap,
+    /// HyperLogLogs.
+    HyperLogLog,
     /// Keys of any type.
     Generic,
     /// Connections.
@@ -106,6 +110,8 @@ impl Group {
             Group::Hash => "hash",
             Group::Set => "set",
             Group::SortedSet => "sorted-set",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server | Group::Replication => "server",
@@ -121,6 +127,8 @@ impl Group {
             Group::Hash => Some("@hash"),
             Group::Set => Some("@set"),
             Group::SortedSet => Some("@sortedset"),
+            Group::Bitmap => Some("@bitmap"),
+            Group::HyperLogLog => Some("@hyperloglog"),
             Group::Generic => Some("@keyspace"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),

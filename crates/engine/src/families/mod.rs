@@ -1,11 +1,13 @@
 //! The command families: every command is one row in its family's file.
 
+pub mod bits;
 mod collections;
 pub mod connection;
 pub mod debug;
 pub mod generic;
 pub mod glob;
 pub mod hashes;
+pub mod hyperloglog;
 pub mod lists;
 pub mod options;
 pub mod server;
@@ -22,6 +24,8 @@ pub static ALL: &[&[Command]] = &[
     debug::COMMANDS,
     generic::COMMANDS,
     strings::COMMANDS,
+    bits::COMMANDS,
+    hyperloglog::COMMANDS,
     lists::COMMANDS,
     hashes::COMMANDS,
     sets::COMMANDS,
