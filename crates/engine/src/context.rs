@@ -3,7 +3,7 @@
 use crate::command::CommandError;
 use crate::keyspace::{EventClass, Keyspace};
 use damselfly_journal::{Journal, RunBuilder};
-use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::values::{Hash, List, Set, Stream, ZSet};
 use damselfly_store::{DbIndex, EntryMut, EntryRef, StrValue, UnixMs, Value};
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -46,6 +46,7 @@ typed!(List, List, Box::new(List::new()));
 typed!(Hash, Hash, Box::new(Hash::new()));
 typed!(Set, Set, Box::new(Set::new()));
 typed!(ZSet, ZSet, Box::new(ZSet::new()));
+typed!(Stream, Stream, Box::new(Stream::new()));
 
 /// An entry of a known type, open for change.
 pub struct TypedMut<'a, T> {

@@ -4,7 +4,8 @@
 
 use crate::core::ShardCore;
 use crate::thread::Thread;
-use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::values::stream::Group;
+use damselfly_store::values::{Hash, List, Set, Stream, StreamId, ZSet};
 use damselfly_store::{DbIndex, EntryRef, UnixMs, Value, WalkCursor};
 use sha1::{Digest as _, Sha1};
 use std::fmt;
@@ -73,6 +74,7 @@ impl Digest {
             Value::Set(set) => self.set(set),
             Value::ZSet(zset) => self.zset(zset),
             Value::Hash(hash) => self.hash(hash),
+            Value::Stream(stream) => self.stream(stream, strictness),
             _ => unreachable!("every kind of value has its digest"),
         }
         match (expire_at, strictness) {
@@ -110,6 +112,36 @@ impl Digest {
         self.kind(4);
         for (field, value) in hash.iter() {
             self.add(&Digest::pair(field.as_ref(), value.as_ref()).0);
+        }
+    }
+
+    fn stream(&mut self, stream: &Stream, strictness: Strictness) {
+        self.kind(6);
+        for entry in stream.range(StreamId::MIN, StreamId::MAX) {
+            let id = entry.id();
+            self.mix(format!("{}.{}", id.ms, id.seq).as_bytes());
+            for (field, value) in entry.fields() {
+                self.mix(field.as_ref());
+                self.mix(value.as_ref());
+            }
+        }
+        if strictness == Strictness::Strict {
+            let (last, deleted) = (stream.last_id(), stream.max_deleted_id());
+            self.mix(format!("{last} {deleted} {}", stream.entries_added()).as_bytes());
+            stream.groups().for_each(|group| self.group(group));
+        }
+    }
+
+    /// All of a group but the times when consumers were heard of: those are each server's own.
+    fn group(&mut self, group: &Group) {
+        self.mix(group.name());
+        self.mix(format!("{} {:?}", group.last_id(), group.entries_read()).as_bytes());
+        for (id, consumer) in group.consumers() {
+            self.mix(consumer.name());
+            for entry in group.consumer_pending_range(id, StreamId::MIN, StreamId::MAX) {
+                let (delivered, count) = (entry.delivered_ms, entry.deliveries);
+                self.mix(format!("{} {delivered} {count}", entry.id).as_bytes());
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! [`Value`]: what stands under a key.
 
 use crate::compact::StrValue;
-use crate::values::{Hash, List, Set, ZSet};
+use crate::values::{Hash, List, Set, Stream, ZSet};
 use std::fmt;
 use std::mem::size_of;
 
@@ -19,13 +19,22 @@ pub enum Kind {
     Set,
     /// A sorted set.
     ZSet,
+    /// A stream.
+    Stream,
 }
 
 impl Kind {
     /// How many kinds there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
     /// Every kind.
-    pub const ALL: [Kind; Kind::COUNT] = [Kind::Str, Kind::List, Kind::Hash, Kind::Set, Kind::ZSet];
+    pub const ALL: [Kind; Kind::COUNT] = [
+        Kind::Str,
+        Kind::List,
+        Kind::Hash,
+        Kind::Set,
+        Kind::ZSet,
+        Kind::Stream,
+    ];
 
     /// The name that the command TYPE answers with.
     pub fn name(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Kind {
             Kind::Hash => "hash",
             Kind::Set => "set",
             Kind::ZSet => "zset",
+            Kind::Stream => "stream",
         }
     }
 }
@@ -53,6 +63,8 @@ pub enum Value {
     Set(Box<Set>),
     /// A sorted set.
     ZSet(Box<ZSet>),
+    /// A stream.
+    Stream(Box<Stream>),
 }
 
 const _: () = assert!(size_of::<Value>() == 16);
@@ -73,6 +85,7 @@ impl Value {
             Value::Hash(_) => Kind::Hash,
             Value::Set(_) => Kind::Set,
             Value::ZSet(_) => Kind::ZSet,
+            Value::Stream(_) => Kind::Stream,
         }
     }
 
@@ -85,13 +98,14 @@ impl Value {
             Value::Hash(hash) => size_of::<Hash>() + hash.heap_size(),
             Value::Set(set) => size_of::<Set>() + set.heap_size(),
             Value::ZSet(zset) => size_of::<ZSet>() + zset.heap_size(),
+            Value::Stream(stream) => size_of::<Stream>() + stream.heap_size(),
         }
     }
 
-    /// Whether this is a collection without elements, which must not stay under a key. An empty string may.
+    /// Whether this is a collection without elements, which must not stay under a key. An empty string may, and an empty stream.
     pub fn is_empty_collection(&self) -> bool {
         match self {
-            Value::Str(_) => false,
+            Value::Str(_) | Value::Stream(_) => false,
             Value::List(list) => list.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::Set(set) => set.is_empty(),
@@ -107,6 +121,7 @@ impl Value {
             Value::Hash(hash) => hash.len(),
             Value::Set(set) => set.len(),
             Value::ZSet(zset) => zset.len(),
+            Value::Stream(stream) => stream.len(),
         }
     }
 
@@ -118,6 +133,7 @@ impl Value {
             Value::Hash(hash) => hash.free_slice(max_items),
             Value::Set(set) => set.free_slice(max_items),
             Value::ZSet(zset) => zset.free_slice(max_items),
+            Value::Stream(stream) => stream.free_slice(max_items),
         }
     }
 }
@@ -171,5 +187,11 @@ impl From<Set> for Value {
 impl From<ZSet> for Value {
     fn from(zset: ZSet) -> Value {
         Value::ZSet(Box::new(zset))
+    }
+}
+
+impl From<Stream> for Value {
+    fn from(stream: Stream) -> Value {
+        Value::Stream(Box::new(stream))
     }
 }

@@ -95,6 +95,7 @@ pub fn encoding_name(value: &Value) -> &'static str {
         Value::Hash(hash) => hash.redis_encoding(),
         Value::Set(set) => set.redis_encoding(),
         Value::ZSet(zset) => zset.redis_encoding(),
+        Value::Stream(stream) => stream.redis_encoding(),
         _ => "unknown",
     }
 }

@@ -8,7 +8,10 @@ mod item;
 
 use std::ops::Range;
 
-pub(crate) use entry::{Raw, Scratch, canonical_int};
+pub(crate) use entry::{
+    Raw, Scratch, canonical_int, entry_len as element_len, put_int, read as read_element,
+    read_back_len,
+};
 pub use item::Item;
 
 /// Where the entries begin.

@@ -21,6 +21,10 @@ pub struct Limits {
     pub zset_max_listpack_value: usize,
     /// `list-max-listpack-size`: bytes of a list node; 8 KiB is Redis's -2. More than 64 KiB counts as 64 KiB.
     pub list_max_node_bytes: usize,
+    /// `stream-node-max-bytes`: bytes of a stream's node; 0 is no limit, that is a GiB.
+    pub stream_node_max_bytes: usize,
+    /// `stream-node-max-entries`: entries of a stream's node, deleted ones too; 0 is no limit.
+    pub stream_node_max_entries: usize,
 }
 
 impl Limits {
@@ -34,6 +38,8 @@ impl Limits {
         zset_max_listpack_entries: 128,
         zset_max_listpack_value: 64,
         list_max_node_bytes: 8192,
+        stream_node_max_bytes: 4096,
+        stream_node_max_entries: 100,
     };
 }
 

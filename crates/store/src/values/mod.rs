@@ -1,4 +1,4 @@
-//! The collections: list, hash, set, sorted set.
+//! The collections: list, hash, set, sorted set, stream.
 //!
 //! Small ones are packed blobs (`packed`), which keep insertion order as Redis's listpacks do. Past
 //! the [`Limits`] they become indexed, and stay so: hashes and sets are arrays of small buckets that grow and shrink by one
@@ -40,6 +40,7 @@ mod limits;
 mod list;
 mod segvec;
 mod set;
+pub mod stream;
 #[cfg(test)]
 mod test_kit;
 mod zset;
@@ -50,6 +51,7 @@ pub use hash::{Hash, HashIter};
 pub use limits::Limits;
 pub use list::{List, ListIter};
 pub use set::{Set, SetIter};
+pub use stream::{Stream, StreamId};
 pub use zset::{LexBound, ScoreBound, ZSet, ZSetIter};
 
 // A value points to one of these: a small collection is this many bytes and its blob.
