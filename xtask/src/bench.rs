@@ -1,4 +1,4 @@
-//! `cargo xtask bench [--quick] [--noise] [case…]`: measures beside redis-server, and writes docs/performance.md.
+//! `cargo xtask bench [--quick] [--noise] [chapter | case…]`: measures beside redis-server, and writes docs/performance.md.
 //! The measuring is in `tests/src/bin/damselfly-bench`.
 
 use crate::{Result, long_runs};

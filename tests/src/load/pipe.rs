@@ -58,6 +58,11 @@ impl Pipe {
         self.queued
     }
 
+    /// Bytes of the requests that wait for the next exchange.
+    pub fn queued_bytes(&self) -> usize {
+        self.output.len()
+    }
+
     /// Sends what is queued and waits for all replies. The requests must fit into what the two
     /// sockets buffer, or the server must read on while it answers.
     ///

@@ -14,6 +14,8 @@ pub struct Scale {
     pub big_keys: u64,
     /// Keys that the speed cases read and write.
     pub speed_keys: u64,
+    /// Collections of five elements whose memory is measured; of bigger ones fewer.
+    pub collections: u64,
     /// Requests of one round without pipeline; with it, [`PIPELINED`](Scale::PIPELINED) times as many.
     pub requests: u64,
     /// Rounds of a fast case; slow ones take half of that, rounded up.
@@ -26,6 +28,7 @@ impl Scale {
         keys: 2_000_000,
         big_keys: 300_000,
         speed_keys: 1_000_000,
+        collections: 1_000_000,
         requests: 500_000,
         rounds: 5,
     };
@@ -34,6 +37,7 @@ impl Scale {
         keys: 200_000,
         big_keys: 30_000,
         speed_keys: 100_000,
+        collections: 50_000,
         requests: 100_000,
         rounds: 1,
     };
@@ -49,10 +53,22 @@ pub struct Case {
     pub name: &'static str,
     pub summary: &'static str,
     pub rows: &'static [Row],
-    /// Whether a round takes long.
-    pub slow: bool,
+    pub rounds: Rounds,
+    /// A command that ours must have for it; as long as it has not, the case is left out.
+    pub needs: Option<&'static str>,
     /// Starts a server and fills it; the rounds follow.
     pub start: fn(PeerKind, Scale) -> io::Result<Round>,
+}
+
+/// How often a case is measured.
+#[derive(Clone, Copy)]
+pub enum Rounds {
+    /// [`Scale::rounds`].
+    All,
+    /// Half of them, rounded up: a round takes long.
+    Half,
+    /// Every round would give the same.
+    One,
 }
 
 /// A line of the table.
@@ -138,10 +154,10 @@ impl Case {
     }
 
     fn rounds(&self, scale: &Scale) -> usize {
-        if self.slow {
-            scale.rounds.div_ceil(2)
-        } else {
-            scale.rounds
+        match self.rounds {
+            Rounds::All => scale.rounds,
+            Rounds::Half => scale.rounds.div_ceil(2),
+            Rounds::One => 1,
         }
     }
 }

@@ -9,7 +9,7 @@ use damselfly_tests::load::{Fill, Latencies, Load, LoadPlan, Pipe, Text, key_nam
 use damselfly_tests::machine::cpu_seconds;
 use damselfly_tests::{Peer, PeerKind, Rng, await_synced, replicaof};
 
-use crate::case::{Case, Ratio, Round, Row, Target};
+use crate::case::{Case, Ratio, Round, Rounds, Row, Target};
 
 /// Threads and shards of ours at each end.
 pub const THREADS: usize = 2;
@@ -51,7 +51,8 @@ pub const CASES: &[Case] = &[
             SECONDS,
             row("… CPU of both ends", "s", Ratio::Theirs, Target::None),
         ],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| at_rest(kind, scale.keys, SMALL_BYTES),
     },
     Case {
@@ -66,7 +67,8 @@ pub const CASES: &[Case] = &[
             ),
             row("… writes meanwhile", "op/s", Ratio::Ours, Target::None),
         ],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| under_writes(kind, scale.keys),
     },
     Case {
@@ -76,7 +78,8 @@ pub const CASES: &[Case] = &[
             row("full sync, 1 KB strings", "MB/s", Ratio::Ours, Target::None),
             row("… CPU of both ends", "s", Ratio::Theirs, Target::None),
         ],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| {
             let mut round = at_rest(kind, scale.big_keys, BIG_BYTES)?;
             let megabytes = (scale.big_keys * BIG_BYTES as u64) as f64 / 1e6;
@@ -104,7 +107,8 @@ pub const CASES: &[Case] = &[
                 Target::OursAtMost(2.0),
             ),
         ],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| readers(kind, scale.keys),
     },
 ];

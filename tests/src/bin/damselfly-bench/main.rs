@@ -1,15 +1,17 @@
-//! `cargo xtask bench [--quick] [--noise] [case…]`: the table of DESIGN 9, ours beside `redis-server`, in one run.
+//! `cargo xtask bench [--quick] [--noise] [chapter | case…]`: the tables of DESIGN 9 and beyond, ours beside `redis-server`, in one run.
 //!
 //! The two servers take turns, round by round, and the table gives medians: what the machine does
 //! besides hits both. A complete run writes `docs/performance.md`. `--noise` puts `redis-server` in
 //! our place: how far its ratios are from 1 is what a ratio means.
 
 mod case;
+mod collections;
 mod full_sync;
 mod memory;
 mod report;
 mod speed;
 mod stable;
+mod suite;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -27,6 +29,12 @@ struct Options {
     complete: bool,
 }
 
+impl Options {
+    fn wants(&self, case: &Case) -> bool {
+        self.cases.iter().any(|wanted| wanted.name == case.name)
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
@@ -39,10 +47,40 @@ fn main() -> ExitCode {
     }
 }
 
+/// A table of its own.
+struct Chapter {
+    /// Stands for all its cases.
+    name: &'static str,
+    title: &'static str,
+    families: &'static [&'static [Case]],
+}
+
+const CHAPTERS: &[Chapter] = &[
+    Chapter {
+        name: "main",
+        title: "Speed, replication, memory",
+        families: &[speed::CASES, full_sync::CASES, stable::CASES, memory::CASES],
+    },
+    Chapter {
+        name: "memory-collections",
+        title: "Memory of small collections",
+        families: &[collections::CASES],
+    },
+    Chapter {
+        name: "redis-benchmark",
+        title: "redis-benchmark, all its default tests",
+        families: &[suite::CASES],
+    },
+];
+
+impl Chapter {
+    fn cases(&self) -> impl Iterator<Item = &'static Case> + use<> {
+        self.families.iter().copied().flatten()
+    }
+}
+
 fn all_cases() -> impl Iterator<Item = &'static Case> {
-    [speed::CASES, full_sync::CASES, stable::CASES, memory::CASES]
-        .into_iter()
-        .flatten()
+    CHAPTERS.iter().flat_map(Chapter::cases)
 }
 
 fn run(arguments: &[String]) -> Result {
@@ -55,11 +93,21 @@ fn run(arguments: &[String]) -> Result {
     };
     let heading = report::heading(&scale);
     println!("{heading}\n");
-    let mut outcomes = Vec::new();
-    for case in &options.cases {
-        outcomes.extend(measure(case, &scale, options.ours)?);
+    let mut tables = Vec::new();
+    for chapter in CHAPTERS {
+        let mut outcomes = Vec::new();
+        for case in chapter.cases().filter(|case| options.wants(case)) {
+            outcomes.extend(measure(case, &scale, options.ours)?);
+        }
+        if !outcomes.is_empty() {
+            tables.push(format!(
+                "## {}\n\n{}",
+                chapter.title,
+                report::table(&outcomes)
+            ));
+        }
     }
-    let table = report::table(&outcomes);
+    let table = tables.join("\n\n");
     println!("\n{heading}\n\n{table}");
     if options.complete {
         let file = report::write(&heading, &table)?;
@@ -82,10 +130,13 @@ fn options(arguments: &[String]) -> Result<Options> {
             options.quick = true;
         } else if argument == "--noise" {
             options.ours = PeerKind::Redis;
+        } else if let Some(chapter) = CHAPTERS.iter().find(|chapter| chapter.name == argument) {
+            options.cases.extend(chapter.cases());
         } else if let Some(case) = all_cases().find(|case| case.name == argument) {
             options.cases.push(case);
         } else {
-            let names: Vec<_> = all_cases().map(|case| case.name).collect();
+            let chapters = CHAPTERS.iter().map(|chapter| chapter.name);
+            let names: Vec<_> = chapters.chain(all_cases().map(|case| case.name)).collect();
             return Err(format!("no case {argument:?}; there are: {}", names.join(" ")).into());
         }
     }
@@ -99,9 +150,25 @@ fn options(arguments: &[String]) -> Result<Options> {
 /// Both servers, round by round; each row of the case gets the medians.
 fn measure(case: &'static Case, scale: &Scale, ours: PeerKind) -> Result<Vec<Outcome>> {
     println!("==> {}: {}", case.name, case.summary);
+    if let Some(command) = case.needs
+        && !has_command(ours, command)?
+    {
+        println!("    left out: there is no {command} yet");
+        return Ok(Vec::new());
+    }
     let outcomes = case.measure(scale, ours)?;
     for outcome in &outcomes {
         println!("    {}", report::line(outcome));
     }
     Ok(outcomes)
+}
+
+/// Whether the server has this command.
+fn has_command(kind: PeerKind, command: &str) -> Result<bool> {
+    let reply = kind
+        .start(1)?
+        .client()
+        .try_call(&["COMMAND", "INFO", command])?;
+    let found = reply.as_items().and_then(|items| items.first()?.as_items());
+    Ok(found.is_some())
 }

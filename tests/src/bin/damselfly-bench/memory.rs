@@ -7,7 +7,7 @@ use std::time::Duration;
 use damselfly_tests::machine::MemoryWatch;
 use damselfly_tests::{Peer, PeerKind};
 
-use crate::case::{Case, Ratio, Round, Row, Target};
+use crate::case::{Case, Ratio, Round, Rounds, Row, Target};
 use crate::full_sync::{SMALL_BYTES, THREADS, filled, follow, none_refused, overwrite};
 
 /// 32 MiB, the backlog and the output limits of our defaults (DESIGN 9).
@@ -26,7 +26,8 @@ pub const CASES: &[Case] = &[
             ratio: Ratio::Ours,
             target: Target::RatioAtMost(0.7),
         }],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| {
             Ok(Box::new(move || {
                 let empty = kind.start(THREADS)?.resident_bytes();
@@ -44,7 +45,8 @@ pub const CASES: &[Case] = &[
             ratio: Ratio::Ours,
             target: Target::OursAtMost(EXTRA_MIB),
         }],
-        slow: true,
+        rounds: Rounds::Half,
+        needs: None,
         start: |kind, scale| extra(kind, scale.keys),
     },
 ];

@@ -21,13 +21,14 @@ The values are letters and digits that do not compress.\n\n";
 pub fn heading(scale: &Scale) -> String {
     format!(
         "{} · {} · load average at the start {:.1}\n\
-         {} small strings and {} strings of 1 KB to synchronize, {} keys to read and write",
+         {} small strings and {} strings of 1 KB to synchronize, {} keys to read and write, {} collections of 5 elements",
         machine::today(),
         machine::description(),
         machine::load_average(),
         grouped(scale.keys),
         grouped(scale.big_keys),
         grouped(scale.speed_keys),
+        grouped(scale.collections),
     )
 }
 

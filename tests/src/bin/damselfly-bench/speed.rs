@@ -9,7 +9,7 @@ use damselfly_tests::load::Fill;
 use damselfly_tests::machine::cpu_seconds;
 use damselfly_tests::{PeerKind, Process, within};
 
-use crate::case::{CLIENT_CORE, Case, Ratio, Round, Row, Scale, Target, bind, on_one_core};
+use crate::case::{CLIENT_CORE, Case, Ratio, Round, Rounds, Row, Scale, Target, bind, on_one_core};
 
 const CONNECTIONS: u64 = 50;
 const PIPELINE: u64 = 32;
@@ -42,7 +42,8 @@ macro_rules! case {
                     target: Target::None,
                 },
             ],
-            slow: false,
+            rounds: Rounds::All,
+            needs: None,
             start: |kind, scale| {
                 start(
                     kind,

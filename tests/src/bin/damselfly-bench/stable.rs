@@ -9,7 +9,7 @@ use damselfly_tests::machine::cpu_seconds;
 use damselfly_tests::{Client, PeerKind, Rng, within};
 
 use crate::case::{
-    CLIENT_CORE, Case, Ratio, Round, Row, SERVER_CORE, Scale, Target, bind, on_one_core,
+    CLIENT_CORE, Case, Ratio, Round, Rounds, Row, SERVER_CORE, Scale, Target, bind, on_one_core,
 };
 use crate::full_sync::{SMALL_BYTES, follow, none_refused};
 
@@ -41,7 +41,8 @@ pub const CASES: &[Case] = &[Case {
             target: Target::None,
         },
     ],
-    slow: false,
+    rounds: Rounds::All,
+    needs: None,
     start,
 }];
 
