@@ -16,6 +16,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("sorted-set", "Sorted sets"),
     ("bitmap", "Bits"),
     ("hyperloglog", "HyperLogLogs"),
+    ("geo", "Places on the globe"),
     ("generic", "Keys of any type"),
     ("transactions", "Transactions"),
     ("connection", "Connections"),

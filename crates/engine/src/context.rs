@@ -306,6 +306,16 @@ impl RewriteContext<'_> {
         self.0.effects.push(db, args);
     }
 
+    /// Records that the key gets this value, and no expiry.
+    pub fn restore_effect(&mut self, key: &[u8], value: &Value) {
+        let db = self.0.db;
+        if self.wants_effects() {
+            crate::session::push_restore(self.0.effects, db, key, value, None);
+        } else {
+            self.effect(&[]);
+        }
+    }
+
     /// Deletes a key of any database whose time has come, with its effect. (For the keys that a row names this is done before the handler runs.)
     pub fn expire_in(&mut self, db: DbIndex, key: &[u8]) {
         let WriteContext { space, effects, .. } = &mut self.0;

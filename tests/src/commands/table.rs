@@ -38,6 +38,8 @@ pub enum Family {
     Sets,
     /// Of sorted sets.
     SortedSets,
+    /// Of places.
+    Geo,
     /// Of keys of any type.
     Keys,
     /// Of transactions.
@@ -91,7 +93,7 @@ const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row
 
 use Compare::{Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
 use Family::{
-    Bits, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions,
+    Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions,
 };
 
 /// All of them.
@@ -138,6 +140,8 @@ pub static ROWS: &[Row] = &[
     row(HyperLogLogs, 2, true, Exact, "SET <hll> (<badhll>|<value>)"),
     row(HyperLogLogs, 2, true, Exact, "DEL <hll>"),
     read(HyperLogLogs, Exact, "(GET|STRLEN) <hll>"),
+    read(Strings, Exact, "LCS <string> <string> (LEN|IDX|MINMATCHLEN <count>|WITHMATCHLEN)*"),
+    read(Strings, Exact, "LCS <string> <string> IDX (MINMATCHLEN <count>|WITHMATCHLEN)*"),
     // Lists.
     often(Lists, "(RPUSH|LPUSH) <list> <value>+"),
     write(Lists, "(RPUSHX|LPUSHX) <list> <value>+"),
@@ -217,6 +221,22 @@ pub static ROWS: &[Row] = &[
     read(SortedSets, Exact, "ZINTERCARD <counted:zset> (LIMIT <count>)?"),
     read(SortedSets, Shape, "ZRANDMEMBER <zset> (<count> WITHSCORES?)?"),
     read(SortedSets, ScanPairs, "ZSCAN <zset> 0 COUNT 100000 (MATCH <pattern>)?"),
+    // Places.
+    often(Geo, "GEOADD <geo> (<place> <member>)+"),
+    write(Geo, "GEOADD <geo> (NX|XX|CH)* (<place> <member>)+"),
+    often(Geo, "GEOADD <geo> (<place> <value>)+ <place> <value>"),
+    read(Geo, Exact, "GEODIST <geo> <member> <member> <unit>?"),
+    read(Geo, Exact, "(GEOHASH|GEOPOS) <geo> <member>*"),
+    read(Geo, Exact, "(GEORADIUS|GEORADIUS_RO) <geo> <place> <radius> <unit> (WITHCOORD|WITHDIST|WITHHASH|ASC|DESC|COUNT <count>|COUNT <count> ANY)*"),
+    read(Geo, Exact, "(GEORADIUSBYMEMBER|GEORADIUSBYMEMBER_RO) <geo> <member> <radius> <unit> (WITHCOORD|WITHDIST|WITHHASH|ASC|DESC|COUNT <count>|COUNT <count> ANY)*"),
+    read(Geo, Exact, "GEOSEARCH <geo> (FROMLONLAT <place>|FROMMEMBER <member>) (BYRADIUS <radius> <unit>|BYBOX <radius> <radius> <unit>) (WITHCOORD|WITHDIST|WITHHASH|ASC|DESC|COUNT <count>|COUNT <count> ANY)*"),
+    read(Geo, Exact, "GEOSEARCH <geo> (FROMLONLAT <place>|FROMMEMBER <member>|BYRADIUS <radius> <unit>|BYBOX <radius> <radius> <unit>|ANY|COUNT <count>|STOREDIST|STORE <geo>)* WITHDIST"),
+    write(Geo, "GEORADIUS <geo> <place> <radius> <unit> (ASC|DESC|WITHDIST)? (COUNT <count> ANY?)? (STORE <geo>|STOREDIST <geo>)*"),
+    write(Geo, "GEORADIUSBYMEMBER <geo> <member> <radius> <unit> (ASC|DESC|WITHHASH)? (COUNT <count> ANY?)? (STORE <geo>|STOREDIST <geo>)*"),
+    write(Geo, "GEOSEARCHSTORE <geo> <geo> (FROMLONLAT <place>|FROMMEMBER <member>) (BYRADIUS <radius> <unit>|BYBOX <radius> <radius> <unit>) (ASC|DESC|WITHCOORD)? (COUNT <count> ANY?)? STOREDIST?"),
+    row(Geo, 1, true, Exact, "ZADD <geo> <score> <member>"),
+    read(Geo, Exact, "ZRANGE <geo> 0 -1 WITHSCORES"),
+    seldom(Geo, Exact, "COMMAND (GETKEYS|GETKEYSANDFLAGS) (GEORADIUS <geo> <place> <radius> <unit> (STORE <geo>|STOREDIST <geo>)?|GEOSEARCHSTORE <geo> <geo> FROMMEMBER <member> BYRADIUS 1 m)"),
     // Keys.
     write(Keys, "(DEL|UNLINK) <any>+"),
     read(Keys, Exact, "(EXISTS|TOUCH) <any>+"),

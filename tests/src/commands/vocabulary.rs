@@ -65,6 +65,34 @@ const BAD_SKETCHES: [&[u8]; 6] = [
     b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80",
     b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\0",
     b"HYLX\x01\0\0\0\0\0\0\0\0\0\0\x80\x7F\xFF",
+const PLACES: [(&str, &str); 20] = [
+    ("0", "0"),
+    ("180", "85.05112878"),
+    ("-180", "-85.05112878"),
+    ("179.999", "0"),
+    ("-179.999", "0.001"),
+    ("13.361389", "38.115556"),
+    ("15.087269", "37.502669"),
+    ("13.583333", "37.316667"),
+    ("2.349014", "48.864716"),
+    ("-74.0059413", "40.7127837"),
+    ("-0.127758", "51.507351"),
+    ("0.0001", "0.0001"),
+    ("12.5", "-67"),
+    ("12.6", "84"),
+    ("1e-320", "-0"),
+    ("180.1", "0"),
+    ("0", "-86"),
+    ("inf", "0"),
+    ("nan", "0"),
+    ("1", "abc"),
+];
+/// Of these places that many are some.
+const GOOD_PLACES: usize = 15;
+const UNITS: [&str; 6] = ["m", "km", "mi", "ft", "M", "KM"];
+const RADII: [&str; 14] = [
+    "0", "0.5", "10", "100", "250.75", "1000", "5000", "20000", "1e9", "inf", "3000000", "100000",
+    "200000", "1e-300",
 ];
 const PATTERNS: [&str; 10] = [
     "*",
@@ -121,6 +149,48 @@ impl Words {
             return format!("{}{kind}:{}", self.prefix, rng.below(self.keys)).into_bytes();
         }
         format!("{}lex:{}", self.prefix, rng.below(self.keys)).into_bytes()
+    }
+
+    /// A sorted set of places, though one of scores is one, too.
+    fn geo_key(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 6) {
+            return self.key("any", rng);
+        }
+        format!("{}geo:{}", self.prefix, rng.below(self.keys)).into_bytes()
+    }
+
+    /// Longitude and latitude.
+    fn place(&self, rng: &mut Rng, arguments: &mut Vec<Vec<u8>>) {
+        let known = if self.is_hostile(rng, 5) {
+            PLACES.len()
+        } else {
+            GOOD_PLACES
+        };
+        if rng.percent(50) {
+            let (longitude, latitude) = PLACES[rng.index(known)];
+            arguments.extend([longitude, latitude].map(|text| text.as_bytes().to_vec()));
+            return;
+        }
+        // As near to each other as to share the finest cells, or anywhere.
+        let (west, south, scale) = *rng.pick(&[(-180, -85, 1.0), (13, 37, 100.0), (2, 48, 1e6)]);
+        for (least, most) in [(west, 180), (south, 85)] {
+            let offset = rng.between(0, (most - least) * 1_000_000) as f64 / 1e6 / scale;
+            arguments.push((least as f64 + offset).to_string().into_bytes());
+        }
+    }
+
+    fn unit(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 4) {
+            return b"parsec".to_vec();
+        }
+        rng.pick(&UNITS).as_bytes().to_vec()
+    }
+
+    fn radius(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 5) {
+            return self.float(rng);
+        }
+        rng.pick(&RADII).as_bytes().to_vec()
     }
 
     fn value(&self, rng: &mut Rng) -> Vec<u8> {
@@ -249,6 +319,10 @@ impl Vocabulary for Words {
             "hll" => self.key(slot, rng),
             "badhll" => rng.pick(&BAD_SKETCHES).to_vec(),
             "any" | "string" | "list" | "hash" | "set" | "zset" => self.key(slot, rng),
+            "geo" => self.geo_key(rng),
+            "place" => return self.place(rng, arguments),
+            "unit" => self.unit(rng),
+            "radius" => self.radius(rng),
             "lexset" => self.lexical_key(rng),
             "value" => self.value(rng),
             "member" => self.member(rng),

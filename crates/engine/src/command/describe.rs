@@ -21,6 +21,13 @@ pub enum KeySpec {
         /// Index of the first key, relative to the number.
         first: i64,
     },
+    /// One key behind a word.
+    Keyword {
+        /// The word.
+        word: &'static str,
+        /// Index of the first argument that may be the word.
+        from: i64,
+    },
     /// Known only to the server.
     Unknown,
 }
@@ -79,6 +86,7 @@ impl Command {
             (of_family("@string"), "@string"),
             (of_family("@bitmap"), "@bitmap"),
             (of_family("@hyperloglog"), "@hyperloglog"),
+            (of_family("@geo"), "@geo"),
             (admin, "@admin"),
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
@@ -140,6 +148,24 @@ impl Command {
                 let one = one.map(|one| (one, words(first)));
                 one.into_iter()
                     .chain([(counted, words(others.unwrap_or(first)))])
+                    .collect()
+            }
+            Keys::OneAndAfter {
+                words: after, from, ..
+            } => {
+                let one = KeySpec::Range {
+                    first: 1,
+                    last: 0,
+                    step: 1,
+                };
+                let others = others.unwrap_or(first);
+                let keyword = |word| KeySpec::Keyword {
+                    word,
+                    from: from.into(),
+                };
+                let keywords = after.iter().map(|word| (keyword(word), words(others)));
+                std::iter::once((one, words(first)))
+                    .chain(keywords)
                     .collect()
             }
             Keys::Custom(_) => vec![(KeySpec::Unknown, words(first))],

@@ -29,6 +29,15 @@ pub enum Keys {
         /// Index of one more key, or 0.
         extra: u8,
     },
+    /// The first argument, and the one behind the last of some words, if there is any.
+    OneAndAfter {
+        /// The words before the other key.
+        words: &'static [&'static str],
+        /// Index of the first argument that may be such a word.
+        from: u8,
+        /// Words with so many arguments of their own, which are none of those words.
+        skips: &'static [(&'static str, u8)],
+    },
     /// A function of the arguments.
     Custom(fn(&[&[u8]]) -> Result<KeyPositions, CommandError>),
 }
@@ -72,6 +81,7 @@ impl Keys {
                 first,
                 extra,
             } => counted(args, count, first, extra),
+            Keys::OneAndAfter { words, from, skips } => Ok(one_and_after(args, words, from, skips)),
             Keys::Custom(find) => find(args),
         }
     }
@@ -90,6 +100,7 @@ impl Keys {
     pub fn legacy_range(&self) -> (i64, i64, i64) {
         match *self {
             Keys::None | Keys::Custom(_) => (0, 0, 0),
+            Keys::OneAndAfter { .. } => (1, 1, 1),
             Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
             Keys::Counted { extra: 0, .. } => (0, 0, 0),
             Keys::Counted { extra, .. } => (extra.into(), extra.into(), 1),
@@ -98,7 +109,10 @@ impl Keys {
 
     /// Whether the positions depend on the arguments in a way that `COMMAND INFO` can't express.
     pub fn is_movable(&self) -> bool {
-        matches!(self, Keys::Counted { .. } | Keys::Custom(_))
+        matches!(
+            self,
+            Keys::Counted { .. } | Keys::OneAndAfter { .. } | Keys::Custom(_)
+        )
     }
 
     /// Distance between two keys where the command is split by key.
@@ -166,4 +180,48 @@ fn counted(args: &[&[u8]], count: u8, first: u8, extra: u8) -> Result<KeyPositio
         found.extend((0..number as u32).map(|at| at + u32::from(first)));
     }
     Ok(found)
+}
+
+fn one_and_after(args: &[&[u8]], words: &[&str], from: u8, skips: &[(&str, u8)]) -> KeyPositions {
+    let is = |at: usize, word: &str| args[at].eq_ignore_ascii_case(word.as_bytes());
+    let (mut at, mut after) = (usize::from(from), None);
+    while at < args.len() {
+        if let Some((_, skipped)) = skips.iter().find(|(word, _)| is(at, word)) {
+            at += usize::from(*skipped);
+        } else if words.iter().any(|word| is(at, word)) && at + 1 < args.len() {
+            at += 1;
+            after = Some(at as u32);
+        }
+        at += 1;
+    }
+    let first = (args.len() > 1).then_some(1);
+    first.into_iter().chain(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_says_where_the_other_key_is() {
+        let keys = Keys::OneAndAfter {
+            words: &["STORE", "TO"],
+            from: 2,
+            skips: &[("BY", 1)],
+        };
+        for (line, expected) in [
+            ("SORT k", &[1][..]),
+            ("SORT k STORE d", &[1, 3]),
+            ("SORT k store a TO b", &[1, 5]),
+            ("SORT k STORE", &[1]),
+            ("SORT k BY store x", &[1]),
+            ("SORT k STORE store LIMIT", &[1, 3]),
+            ("SORT store STORE", &[1]),
+            ("SORT", &[]),
+        ] {
+            let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+            let found = keys.positions(&args).expect("it never fails");
+            assert_eq!(found.as_slice(), expected, "{line}");
+        }
+    }
 }

@@ -89,6 +89,8 @@ pub enum Group {
     Bitmap,
     /// HyperLogLogs.
     HyperLogLog,
+    /// Places on the globe, in sorted sets.
+    Geo,
     /// Keys of any type.
     Generic,
     /// Connections.
@@ -112,6 +114,7 @@ impl Group {
             Group::SortedSet => "sorted-set",
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
+            Group::Geo => "geo",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server | Group::Replication => "server",
@@ -129,6 +132,7 @@ impl Group {
             Group::SortedSet => Some("@sortedset"),
             Group::Bitmap => Some("@bitmap"),
             Group::HyperLogLog => Some("@hyperloglog"),
+            Group::Geo => Some("@geo"),
             Group::Generic => Some("@keyspace"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),

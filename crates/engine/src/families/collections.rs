@@ -2,7 +2,7 @@
 
 use super::options::{ScanOptions, Words, cursor, integer, is_word};
 use crate::command::{CommandError, CommandResult};
-use crate::context::{ReadContext, Typed, WriteContext};
+use crate::context::{ReadContext, RewriteContext, Typed, WriteContext};
 use crate::keyspace::EventClass;
 use damselfly_resp::{ReplyWriter, parse_i64};
 use damselfly_store::Value;
@@ -63,6 +63,23 @@ pub(super) fn store(
         cx.modified(class, event, key);
     } else if cx.remove(key) {
         cx.modified(EventClass::Generic, "del", key);
+    }
+}
+
+/// [`store`] for what no replica could find by itself: the effect is the value.
+pub(super) fn store_effect(
+    cx: &mut RewriteContext<'_>,
+    class: EventClass,
+    event: &'static str,
+    key: &[u8],
+    value: Value,
+) {
+    if !value.is_empty_collection() {
+        cx.restore_effect(key, &value);
+        store(cx, class, event, key, value);
+    } else if cx.exists(key) {
+        cx.effect(&[b"DEL", key]);
+        store(cx, class, event, key, value);
     }
 }
 

@@ -5,11 +5,13 @@ mod collections;
 pub mod connection;
 pub mod debug;
 pub mod generic;
+pub mod geo;
 pub mod glob;
 pub mod hashes;
 pub mod hyperloglog;
 pub mod lists;
 pub mod options;
+mod partial_sort;
 pub mod server;
 pub mod sets;
 pub mod sorted_sets;
@@ -30,6 +32,7 @@ pub static ALL: &[&[Command]] = &[
     hashes::COMMANDS,
     sets::COMMANDS,
     sorted_sets::COMMANDS,
+    geo::COMMANDS,
     crate::replicate::COMMANDS,
     crate::session::TRANSACTION_COMMANDS,
 ];

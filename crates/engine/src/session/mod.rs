@@ -14,6 +14,7 @@ pub use chain::{Chain, ChainResult, ChainRun};
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
+pub(crate) use spread::push_restore;
 
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};

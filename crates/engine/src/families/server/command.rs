@@ -122,7 +122,15 @@ fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
                 vec![("keynumidx", 0), ("firstkey", first), ("keystep", 1)],
             ),
         ),
+        KeySpec::Keyword { word: _, from } => (
+            ("keyword", vec![("startfrom", from)]),
+            ("range", vec![("lastkey", 0), ("keystep", 1), ("limit", 0)]),
+        ),
         KeySpec::Unknown => (("unknown", vec![]), ("unknown", vec![])),
+    };
+    let keyword = match spec {
+        KeySpec::Keyword { word, .. } => Some(word),
+        _ => None,
     };
     for (name, (kind, fields)) in [("begin_search", begin), ("find_keys", find)] {
         out.bulk(name);
@@ -130,7 +138,12 @@ fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
         out.bulk("type");
         out.bulk(kind);
         out.bulk("spec");
-        out.map(fields.len());
+        let keyword = keyword.filter(|_| kind == "keyword");
+        out.map(fields.len() + usize::from(keyword.is_some()));
+        if let Some(keyword) = keyword {
+            out.bulk("keyword");
+            out.bulk(keyword);
+        }
         for (name, value) in fields {
             out.bulk(name);
             out.integer(value);

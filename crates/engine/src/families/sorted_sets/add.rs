@@ -163,6 +163,15 @@ pub(super) fn zadd(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
+    add(cx, args, Options::default(), out).map(drop)
+}
+
+/// ZADD for a command that is another form of it. Whether anything has changed.
+pub(crate) fn zadd_as_part(
+    cx: &mut WriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> Result<bool, CommandError> {
     add(cx, args, Options::default(), out)
 }
 
@@ -180,6 +189,7 @@ pub(super) fn zincrby(
         },
         out,
     )
+    .map(drop)
 }
 
 fn add(
@@ -187,14 +197,15 @@ fn add(
     args: &[&[u8]],
     options: Options,
     out: &mut ReplyWriter<'_>,
-) -> CommandResult {
+) -> Result<bool, CommandError> {
     let (options, pairs) = options.parse(args)?;
     let scores: SmallVec<[f64; 8]> = pairs
         .iter()
         .map(|[score, _]| float(score))
         .collect::<Result<_, _>>()?;
     let summary = apply_all(cx, args[1], &options, pairs, &scores)?;
-    if summary.added + summary.updated > 0 {
+    let changed = summary.added + summary.updated > 0;
+    if changed {
         cx.modified(
             EventClass::SortedSet,
             if options.increment { "zincr" } else { "zadd" },
@@ -216,7 +227,7 @@ fn add(
                 },
         );
     }
-    Ok(())
+    Ok(changed)
 }
 
 fn apply_all(

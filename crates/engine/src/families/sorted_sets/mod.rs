@@ -11,6 +11,8 @@ mod range_args;
 mod remove;
 mod scores;
 
+pub(super) use add::zadd_as_part;
+
 use crate::command::{Command, Flags, Group, Handler, Keys};
 
 use Handler::{Read, Rewrite, Write};
