@@ -2,6 +2,7 @@
 
 mod counters;
 mod get;
+mod lcs;
 mod many;
 mod ranges;
 mod set;
@@ -25,6 +26,7 @@ pub static COMMANDS: &[Command] = &[
     one("incr", 2, "1.0.0", Handler::Write(counters::incr), "Adds one to a number.").with(FAST_WRITES),
     one("incrby", 3, "1.0.0", Handler::Write(counters::incrby), "Adds to a number.").with(FAST_WRITES),
     one("incrbyfloat", 3, "2.6.0", Handler::Rewrite(counters::incrbyfloat), "Adds to a number that need not be whole.").with(FAST_WRITES),
+    row("lcs", -3, Keys::TWO, "7.0.0", Handler::Read(lcs::lcs), "The longest common subsequence of two strings."),
     row("mget", -2, Keys::ALL, "1.0.0", Handler::Read(many::mget), "The strings of several keys.").with(Flags::FAST).spread(Spread::Split(Merge::ByKey)),
     row("mset", -3, Keys::PAIRS, "1.0.1", Handler::Write(many::mset), "Sets several keys at once.").with(WRITES).spread(Spread::Split(Merge::Same)).access("OW update"),
     row("msetnx", -3, Keys::PAIRS, "1.0.1", Handler::Write(many::msetnx), "Sets several keys at once, if none of them exists.").with(WRITES).access("OW insert").hints("request_policy:multi_shard response_policy:agg_min"),
