@@ -42,6 +42,7 @@ static MORE_ROWS: &[Row] = &[
     write("SET <string> <value> XX KEEPTTL GET"),
     often("GETEX <string> (EX 20|PERSIST|EXAT 1000|PXAT 4000000000000)?"),
     write("INCRBYFLOAT <string> 0.5"),
+    often("LREM <list> 0 <member>"),
     write("FLUSHDB"),
     seldom("FLUSHALL"),
     write("SPOP <set> <count>"),

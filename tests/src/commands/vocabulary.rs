@@ -65,6 +65,8 @@ const BAD_SKETCHES: [&[u8]; 6] = [
     b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80",
     b"HYLL\x01\0\0\0\0\0\0\0\0\0\0\x80\0",
     b"HYLX\x01\0\0\0\0\0\0\0\0\0\0\x80\x7F\xFF",
+];
+/// Longitudes and latitudes; the last are none.
 const PLACES: [(&str, &str); 20] = [
     ("0", "0"),
     ("180", "85.05112878"),
@@ -87,7 +89,7 @@ const PLACES: [(&str, &str); 20] = [
     ("nan", "0"),
     ("1", "abc"),
 ];
-/// Of these places that many are some.
+/// So many of these are places.
 const GOOD_PLACES: usize = 15;
 const UNITS: [&str; 6] = ["m", "km", "mi", "ft", "M", "KM"];
 const RADII: [&str; 14] = [
