@@ -8,7 +8,6 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Interval of the looks.
@@ -27,8 +26,6 @@ pub struct ServerFacts {
     pub started: Instant,
     used: Box<[AtomicU64]>,
     peak: AtomicU64,
-    /// The primary that was followed last, and the client id of that link.
-    link: Mutex<(String, u64)>,
 }
 
 impl ServerFacts {
@@ -43,17 +40,7 @@ impl ServerFacts {
             started: Instant::now(),
             used: (0..threads).map(|_| AtomicU64::new(0)).collect(),
             peak: AtomicU64::new(0),
-            link: Mutex::default(),
         }
-    }
-
-    /// The client id of the link to a primary; `new` gives one to a link that has none.
-    pub fn link_id(&self, address: &str, new: impl FnOnce() -> u64) -> u64 {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if link.0 != address {
-            *link = (address.to_owned(), new());
-        }
-        link.1
     }
 
     /// Notes what one thread uses; the sum may be a new peak.

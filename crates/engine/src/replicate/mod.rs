@@ -8,6 +8,7 @@ mod primary;
 mod replica;
 mod role;
 mod skipped;
+mod upstream;
 mod wait;
 
 pub use commands::COMMANDS;
@@ -17,9 +18,10 @@ pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
 pub(crate) use skipped::shown;
 pub use skipped::{Skipped, SkippedKey};
+pub use upstream::{UpstreamConnection, UpstreamConnections};
 
 use crate::engine::Engine;
-use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle, TcpConnect};
+use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle};
 use damselfly_replication::{PrimaryConfig, ReplicaConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
@@ -43,6 +45,8 @@ pub struct Replication {
     pub hub: PrimaryHub<EngineDataSet>,
     /// The one place where the role changes.
     pub link: ReplicaOfHandle,
+    /// The connections of that link.
+    pub upstream: Arc<UpstreamConnections>,
     /// How ROLE and INFO speak of it.
     pub shown: ShownSettings,
 }
@@ -64,9 +68,13 @@ impl Replication {
         let options = &engine.options.replication;
         let data = EngineDataSet(engine.clone());
         let hub = PrimaryHub::new(data.clone(), options.primary.clone(), Random::default());
+        let upstream = Arc::<UpstreamConnections>::default();
         let link = LinkOptions {
             config: options.replica.clone(),
-            connect: TcpConnect,
+            connect: upstream::UpstreamConnect {
+                engine: engine.clone(),
+                connections: upstream.clone(),
+            },
             random: Random::default(),
         };
         let shown = ShownSettings {
@@ -77,6 +85,7 @@ impl Replication {
         Replication {
             hub,
             link: ReplicaOfHandle::start(data, link),
+            upstream,
             shown,
         }
     }

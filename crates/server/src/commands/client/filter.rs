@@ -1,10 +1,11 @@
 //! Which clients CLIENT LIST shows and CLIENT KILL closes (Redis 7.0, `networking.c`, `clientCommand`).
 
-use super::link::Link;
 use crate::clients::{ClientEntry, ClientKind};
 use damselfly_engine::CommandError;
 use damselfly_engine::families::options::is_word;
+use damselfly_engine::replicate::UpstreamConnection;
 use damselfly_engine::resp::parse_i64;
+use std::net::SocketAddr;
 
 /// Conditions that all must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,8 +16,19 @@ pub(super) struct Filter {
     own_address: Option<String>,
     /// `Some(None)`: subscribers, of which there are none.
     kind: Option<Option<ClientKind>>,
+    /// Any: there is one user, and the link to the primary is nobody's.
+    user: bool,
     max_age_s: Option<i64>,
     skipped: Option<u64>,
+}
+
+/// What the conditions are about.
+struct Facts {
+    id: u64,
+    addr: SocketAddr,
+    laddr: SocketAddr,
+    kind: ClientKind,
+    connected_at: i64,
 }
 
 impl Filter {
@@ -78,7 +90,7 @@ impl Filter {
             _ if is_word(option, "type") => self.kind = Some(kind(value)?),
             _ if is_word(option, "addr") => self.address = Some(text(value)),
             _ if is_word(option, "laddr") => self.own_address = Some(text(value)),
-            _ if is_word(option, "user") && value == b"default" => {}
+            _ if is_word(option, "user") && value == b"default" => self.user = true,
             _ if is_word(option, "user") => {
                 return Err(CommandError::owned(format!(
                     "ERR No such user '{}'",
@@ -96,35 +108,44 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether all conditions hold for the link to this server's primary.
-    pub(super) fn takes_link(&self, link: &Link) -> bool {
-        self.ids.as_ref().is_none_or(|ids| ids.contains(&link.id))
-            && self
-                .address
-                .as_ref()
-                .is_none_or(|wanted| *wanted == link.address)
-            && self.own_address.is_none()
-            && self.max_age_s.is_none()
-            && self
-                .kind
-                .is_none_or(|kind| kind == Some(ClientKind::Master))
+    /// Whether all conditions hold for a connection to this server's primary.
+    pub(super) fn takes_upstream(&self, connection: &UpstreamConnection, now: i64) -> bool {
+        let facts = Facts {
+            id: connection.id,
+            addr: connection.addr,
+            laddr: connection.laddr,
+            kind: ClientKind::Master,
+            connected_at: connection.connected_at,
+        };
+        !self.user && self.holds(&facts, now)
     }
 
     /// Whether all conditions hold for a client.
     pub(super) fn takes(&self, entry: &ClientEntry, now: i64) -> bool {
-        let is = |wanted: &Option<String>, address: std::net::SocketAddr| {
+        let facts = Facts {
+            id: entry.id,
+            addr: entry.addr,
+            laddr: entry.laddr,
+            kind: entry.kind.get(),
+            connected_at: entry.connected_at,
+        };
+        self.holds(&facts, now)
+    }
+
+    fn holds(&self, facts: &Facts, now: i64) -> bool {
+        let is = |wanted: &Option<String>, address: SocketAddr| {
             wanted
                 .as_ref()
                 .is_none_or(|wanted| *wanted == address.to_string())
         };
-        self.skipped != Some(entry.id)
-            && self.ids.as_ref().is_none_or(|ids| ids.contains(&entry.id))
-            && is(&self.address, entry.addr)
-            && is(&self.own_address, entry.laddr)
-            && self.kind.is_none_or(|kind| kind == Some(entry.kind.get()))
+        self.skipped != Some(facts.id)
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&facts.id))
+            && is(&self.address, facts.addr)
+            && is(&self.own_address, facts.laddr)
+            && self.kind.is_none_or(|kind| kind == Some(facts.kind))
             && self
                 .max_age_s
-                .is_none_or(|age| (now - entry.connected_at) / 1000 >= age)
+                .is_none_or(|age| (now - facts.connected_at) / 1000 >= age)
     }
 }
 

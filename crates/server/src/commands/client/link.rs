@@ -1,51 +1,48 @@
-//! The link to this server's primary, which is no connection that somebody else opened, as CLIENT LIST shows it.
+//! The connections of the link to this server's primary, which nobody else opened: control connection and flows, as CLIENT LIST and
+//! CLIENT KILL know them.
 
-use crate::service::SessionHost;
+use super::filter::Filter;
 use damselfly_engine::Session;
+use damselfly_engine::replicate::UpstreamConnection;
 use damselfly_engine::replication::replica::Role;
+use damselfly_engine::thread::unix_ms;
 
-/// The link.
-pub(super) struct Link {
-    /// Its id among the clients.
-    pub(super) id: u64,
-    /// The primary, as it was given to REPLICAOF.
-    pub(super) address: String,
-    idle_s: u64,
+/// Those that the filter takes, with their lines. A primary that greets a candidate has no link yet.
+pub(super) fn lines(session: &Session, filter: &Filter) -> Vec<(u64, Vec<u8>)> {
+    let replication = session.thread.engine.replication();
+    if replication.link.status().0 == Role::Primary {
+        return Vec::new();
+    }
+    let now = unix_ms();
+    let connections = replication.upstream.list().into_iter();
+    connections
+        .filter(|connection| filter.takes_upstream(connection, now))
+        .map(|connection| (connection.id, line(&connection, now)))
+        .collect()
 }
 
-impl Link {
-    /// The link of a replica; a primary has none.
-    pub(super) fn of(session: &Session) -> Option<Link> {
-        let host = session.host.downcast_ref::<SessionHost>()?;
-        let engine = &session.thread.engine;
-        let (Role::Replica(address), status) = engine.replication().link.status() else {
-            return None;
-        };
-        let id = host
-            .server
-            .shared
-            .facts
-            .link_id(&address, || engine.next_client_id());
-        let idle_s = status.and_then(|status| status.last_io_ms).unwrap_or(0) / 1000;
-        Some(Link {
-            id,
-            address,
-            idle_s,
-        })
-    }
+/// Closes those that the filter takes: the link breaks, and is made again. Their ids.
+pub(super) fn kill(session: &Session, filter: &Filter) -> Vec<u64> {
+    let now = unix_ms();
+    let upstream = &session.thread.engine.replication().upstream;
+    upstream.kill(|connection| filter.takes_upstream(connection, now))
+}
 
-    /// Its line. It stands for the control connection and all flows, so there is no one socket to tell of.
-    pub(super) fn line(&self) -> Vec<u8> {
-        let Link {
-            id,
-            address,
-            idle_s,
-        } = self;
-        format!(
-            "id={id} addr={address} laddr=?:0 fd=-1 name= age={idle_s} idle={idle_s} flags=M db=0 sub=0 psub=0 ssub=0 \
-             multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r \
-             cmd=NULL user=default redir=-1 resp=2"
-        )
-        .into_bytes()
-    }
+/// Like Redis, with `(superuser)` as its user; its buffers are not counted.
+fn line(connection: &UpstreamConnection, now: i64) -> Vec<u8> {
+    let UpstreamConnection {
+        id,
+        addr,
+        laddr,
+        fd,
+        connected_at,
+        active_at,
+    } = connection;
+    let (age_s, idle_s) = ((now - connected_at) / 1000, (now - active_at) / 1000);
+    format!(
+        "id={id} addr={addr} laddr={laddr} fd={fd} name= age={age_s} idle={idle_s} flags=M db=0 sub=0 psub=0 ssub=0 \
+         multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r \
+         cmd=NULL user=(superuser) redir=-1 resp=2"
+    )
+    .into_bytes()
 }

@@ -14,7 +14,6 @@ use damselfly_engine::{
     Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session,
 };
 use filter::Filter;
-use link::Link;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -81,7 +80,7 @@ fn info(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
 
 /// The lines of all clients that the filter takes, in the order of their ids.
 async fn lines(session: &Session, filter: Filter) -> BTreeMap<u64, Vec<u8>> {
-    let link = Link::of(session).filter(|link| filter.takes_link(link));
+    let upstream = link::lines(session, &filter);
     let work = move |thread: &Rc<Thread>| {
         let Some(server) = ServerThread::on(thread) else {
             return Vec::new();
@@ -102,9 +101,7 @@ async fn lines(session: &Session, filter: Filter) -> BTreeMap<u64, Vec<u8>> {
         .await
         .into_iter()
         .flatten();
-    clients
-        .chain(link.map(|link| (link.id, link.line())))
-        .collect()
+    clients.chain(upstream).collect()
 }
 
 fn list<'a>(
@@ -142,6 +139,7 @@ fn kill<'a>(
             Filter::of_kill(&args[2..], session.id)?
         };
         let me = session.id;
+        let upstream = link::kill(session, &filter);
         let work = move |thread: &Rc<Thread>| kill_on(thread, &filter, me);
         let killed: Vec<u64> = session
             .thread
@@ -149,6 +147,7 @@ fn kill<'a>(
             .await
             .into_iter()
             .flatten()
+            .chain(upstream)
             .collect();
         // Whoever kills itself still gets the reply.
         session.close |= killed.contains(&me);
