@@ -53,7 +53,7 @@ pub use eventually::{eventually, eventually_some, within};
 pub use fake_primary::{FakeEnd, FakeFlow, FakeLink, FakePrimary, Pieces, cut};
 pub use figures::grouped;
 pub use interrupt::{end_children_on_signals, wait_if_interrupted};
-pub use peer::{Peer, PeerKind, await_synced, is_synced, replicaof};
+pub use peer::{Peer, PeerKind, Psync, await_synced, is_synced, replicaof};
 pub use process::{Process, TempDir};
 pub use proxy::{Direction, FaultProxy};
 pub use redis::{Redis, RedisVersion, free_address};

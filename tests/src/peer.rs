@@ -145,3 +145,45 @@ pub fn await_synced(deadline: Duration, replica: &mut Client) -> io::Result<()> 
         ),
     ))
 }
+
+/// How a replica came to its data, as it counts since its REPLICAOF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Psync {
+    /// Partial syncs that it asked for.
+    pub attempts: u64,
+    /// Partial syncs that it was granted.
+    pub successes: u64,
+    /// Full syncs that it was granted.
+    pub full_syncs: u64,
+    /// Links made again after one that broke.
+    pub reconnects: u64,
+}
+
+impl Psync {
+    /// Out of INFO.
+    ///
+    /// # Panics
+    /// When the connection breaks.
+    #[track_caller]
+    pub fn of(replica: &mut Client) -> Psync {
+        let info = replica.info("replication");
+        let number = |name: &str| info.get(name).and_then(|value| value.parse().ok());
+        Psync {
+            attempts: number("psync_attempts").unwrap_or_default(),
+            successes: number("psync_successes").unwrap_or_default(),
+            full_syncs: number("master_full_syncs").unwrap_or_default(),
+            reconnects: number("master_reconnects").unwrap_or_default(),
+        }
+    }
+
+    /// What came since.
+    pub fn since(self, before: Psync) -> String {
+        format!(
+            "{} of {} partial syncs granted, {} full syncs, {} reconnects",
+            self.successes.saturating_sub(before.successes),
+            self.attempts.saturating_sub(before.attempts),
+            self.full_syncs.saturating_sub(before.full_syncs),
+            self.reconnects.saturating_sub(before.reconnects)
+        )
+    }
+}

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use damselfly_resp::Reply;
 use damselfly_tests::commands::{Workload, run_workload};
-use damselfly_tests::{FaultProxy, Server, await_synced, is_synced, within};
+use damselfly_tests::{FaultProxy, Psync, Server, await_synced, is_synced, within};
 
-use crate::pair::{Psync, SYNC_DEADLINE, follow, server, settle};
+use crate::pair::{SYNC_DEADLINE, follow, server, settle};
 use crate::{Result, Scale};
 
 /// Writes before one replica is held back, after that, and after the promotion.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use damselfly_tests::await_synced;
 use damselfly_tests::load::{Fill, Load, LoadPlan, Pipe, Text, key_name};
 use damselfly_tests::machine::{MemoryWatch, cpu_seconds};
-use damselfly_tests::{Client, Rng};
+use damselfly_tests::{Client, Psync, Rng};
 
-use crate::pair::{Pair, Psync, SYNC_DEADLINE, THREADS, described, follow};
+use crate::pair::{Pair, SYNC_DEADLINE, THREADS, described, follow};
 use crate::{Result, Scale};
 
 const WRITES_PER_SECOND: u64 = 50_000;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use damselfly_tests::commands::Workload;
 use damselfly_tests::load::{Load, LoadPlan, LoadReport};
 use damselfly_tests::{
-    Client, Digest, FaultProxy, Server, await_synced, differences, digest, replicaof, within,
+    Client, Digest, FaultProxy, Psync, Server, await_synced, differences, digest, replicaof, within,
 };
 
 use crate::Result;
@@ -141,43 +141,6 @@ fn logs(servers: &[&Server]) -> String {
         format!("log of process {}:\n  {}", server.pid(), shown.join("\n  "))
     };
     servers.iter().map(last).collect::<Vec<_>>().join("\n")
-}
-
-/// How a replica came to its data, as it counts since its REPLICAOF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Psync {
-    /// Partial syncs that it asked for.
-    pub attempts: u64,
-    /// Partial syncs that it was granted.
-    pub successes: u64,
-    pub full_syncs: u64,
-    /// Links made again after one that broke.
-    pub reconnects: u64,
-}
-
-impl Psync {
-    /// Out of INFO.
-    pub fn of(replica: &mut Client) -> Psync {
-        let info = replica.info("replication");
-        let number = |name: &str| info.get(name).and_then(|value| value.parse().ok());
-        Psync {
-            attempts: number("psync_attempts").unwrap_or_default(),
-            successes: number("psync_successes").unwrap_or_default(),
-            full_syncs: number("master_full_syncs").unwrap_or_default(),
-            reconnects: number("master_reconnects").unwrap_or_default(),
-        }
-    }
-
-    /// What came since.
-    pub fn since(self, before: Psync) -> String {
-        format!(
-            "{} of {} partial syncs granted, {} full syncs, {} reconnects",
-            self.successes.saturating_sub(before.successes),
-            self.attempts.saturating_sub(before.attempts),
-            self.full_syncs.saturating_sub(before.full_syncs),
-            self.reconnects.saturating_sub(before.reconnects)
-        )
-    }
 }
 
 /// What load did, in words.
