@@ -92,6 +92,11 @@ impl<'a> ReadContext<'a> {
         }
     }
 
+    /// Whether the command runs for a client that has been waiting.
+    pub fn is_served(&self) -> bool {
+        self.space.waits.serving
+    }
+
     /// The shard's data, for handlers that look at more than keys.
     pub fn space(&self) -> &'a Keyspace {
         self.space
@@ -273,6 +278,11 @@ impl WriteContext<'_> {
         let _ = (class, event);
         self.changes += 1;
         self.space.note_change(db, key);
+    }
+
+    /// Whether the command runs for a client that has been waiting.
+    pub fn is_served(&self) -> bool {
+        self.space.waits.serving
     }
 
     /// The shard's data, for handlers that look at more than keys.

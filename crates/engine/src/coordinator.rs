@@ -165,7 +165,11 @@ impl<R: 'static> PendingHop<'_, R> {
 }
 
 /// Runs `work` on a shard without waiting for it: in place if the shard is this thread's.
-fn on_core(thread: &Rc<Thread>, shard: usize, work: impl FnOnce(&mut ShardCore) + Send + 'static) {
+pub(crate) fn on_core(
+    thread: &Rc<Thread>,
+    shard: usize,
+    work: impl FnOnce(&mut ShardCore) + Send + 'static,
+) {
     if thread.owns(shard) {
         thread.with_core(work);
     } else {

@@ -1,6 +1,7 @@
 //! The data of one shard as commands see it: the store, the clock, and what a
 //! change must tell others (WATCH, statistics, values to free).
 
+use crate::waits::WaitTable;
 use crate::watch::WatchTable;
 use damselfly_snapshot::Snapshots;
 use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
@@ -49,6 +50,8 @@ pub struct Keyspace {
     pub snapshots: Snapshots,
     /// Keys that connections watch.
     pub watch: WatchTable,
+    /// Keys that clients wait for.
+    pub waits: WaitTable,
     /// Where changed keys are noted, for a run on gathered values.
     pub(crate) noted: Option<Vec<(DbIndex, Vec<u8>)>>,
     /// Changes since the start (`rdb_changes_since_last_save`).
@@ -70,6 +73,7 @@ impl Keyspace {
             now: 0,
             snapshots: Snapshots::new(),
             watch: WatchTable::default(),
+            waits: WaitTable::default(),
             noted: None,
             changes: 0,
             stats: Cell::default(),
@@ -134,6 +138,9 @@ impl Keyspace {
         if !self.watch.is_empty() {
             self.watch.touch(db, key);
         }
+        if !self.waits.is_empty() {
+            self.waits.touch(db, key);
+        }
         if let Some(noted) = &mut self.noted {
             noted.push((db, key.to_vec()));
         }
@@ -171,9 +178,11 @@ impl Keyspace {
             store,
             watch,
             snapshots,
+            waits,
             ..
         } = self;
         watch.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
+        waits.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
         snapshots.on_flush(store, db);
         let flushed = store.flush(db);
         self.changes += flushed.len() as u64;
@@ -184,10 +193,16 @@ impl Keyspace {
 
     /// Exchanges two databases.
     pub fn swap(&mut self, a: DbIndex, b: DbIndex) {
-        let Keyspace { store, watch, .. } = self;
+        let Keyspace {
+            store,
+            watch,
+            waits,
+            ..
+        } = self;
         watch.touch_where(|of, key| {
             (of == a || of == b) && (store.contains(a, key) || store.contains(b, key))
         });
+        waits.touch_where(|of, _| of == a || of == b);
         store.swap(a, b);
         self.changes += 1;
     }

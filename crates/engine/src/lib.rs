@@ -22,6 +22,8 @@ pub mod replicate;
 pub mod session;
 pub mod stats;
 pub mod thread;
+pub mod waiter;
+pub mod waits;
 pub mod watch;
 pub mod world;
 
@@ -30,7 +32,8 @@ pub use damselfly_resp as resp;
 pub use damselfly_store as store;
 
 pub use command::{
-    Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge, Spread,
+    Blocks, Command, CommandError, CommandResult, CommandTable, Flags, Group, Handler, Keys, Merge,
+    Spread,
 };
 pub use context::{ReadContext, RewriteContext, WriteContext};
 pub use engine::{Engine, EngineLimits, EngineOptions, Role, RunningEngine};

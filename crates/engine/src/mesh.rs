@@ -76,6 +76,7 @@ pub struct Mesh {
     inboxes: Vec<Inbox>,
     shards: usize,
     txid: AtomicU64,
+    waiter: AtomicU64,
 }
 
 impl Mesh {
@@ -89,6 +90,7 @@ impl Mesh {
             inboxes: (0..threads).map(|_| Inbox::default()).collect(),
             shards,
             txid: AtomicU64::new(1),
+            waiter: AtomicU64::new(1),
         }
     }
 
@@ -105,6 +107,11 @@ impl Mesh {
     /// A new transaction id, higher than all before.
     pub fn next_txid(&self) -> u64 {
         self.txid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A number for a client that begins to wait, higher than all before.
+    pub fn next_waiter(&self) -> u64 {
+        self.waiter.fetch_add(1, Ordering::Relaxed)
     }
 
     /// No transaction has an id that is as high as this.

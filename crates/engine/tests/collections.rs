@@ -45,6 +45,17 @@ fn records_are_effects() {
         ),
         (&["RPUSH l a b c"], "LMPOP 1 l LEFT COUNT 9", &["LPOP l 3"]),
         (&["ZADD z 1 a 2 b"], "ZMPOP 2 none z MAX", &["ZPOPMAX z 1"]),
+        (&["RPUSH l a b"], "BLPOP none l 0", &["LPOP l"]),
+        (&["RPUSH l a b"], "BRPOP l none 0", &["RPOP l"]),
+        (&["RPUSH l a b"], "BLMPOP 0 1 l LEFT COUNT 9", &["LPOP l 2"]),
+        (
+            &["RPUSH l a b"],
+            "BLMOVE l m LEFT RIGHT 0",
+            &["LMOVE l m LEFT RIGHT"],
+        ),
+        (&["RPUSH l a b"], "BRPOPLPUSH l m 0", &["RPOPLPUSH l m"]),
+        (&["ZADD z 1 a 2 b"], "BZPOPMAX none z 0", &["ZPOPMAX z"]),
+        (&["ZADD z 1 a 2 b"], "BZMPOP 0 1 z MIN", &["ZPOPMIN z 1"]),
         (&["ZADD z 1 a"], "ZADD z GT CH 5 a", &["ZADD z GT CH 5 a"]),
         (
             &["RPUSH l a b"],
@@ -316,6 +327,8 @@ const WRITES: &[&str] = &[
     "ZINCRBY K F W", "ZREM K W W", "ZREMRANGEBYRANK K N N", "ZREMRANGEBYSCORE K F F", "ZREMRANGEBYLEX K [m1 [m3",
     "ZPOPMIN K", "ZPOPMAX K N", "ZMPOP 2 K K MIN COUNT N", "ZRANGESTORE K K N N", "ZRANGESTORE K K F F BYSCORE",
     "ZUNIONSTORE K 2 K K WEIGHTS F F", "ZINTERSTORE K 2 K K AGGREGATE MAX", "ZDIFFSTORE K 2 K K", "DEL K",
+    "BLPOP K K F", "BRPOP K 0", "BLMPOP 0 2 K K LEFT COUNT N", "BLMOVE K K RIGHT LEFT 1", "BRPOPLPUSH K K 0.5",
+    "BZPOPMIN K K 0", "BZPOPMAX K F", "BZMPOP 0 2 K K MAX COUNT N",
 ];
 
 #[test]

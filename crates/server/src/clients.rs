@@ -2,11 +2,13 @@
 
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
+use damselfly_engine::waiter::{Outcome, Waiter};
 use damselfly_engine::{Command, CommandTable, Session};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio_util::sync::CancellationToken;
 
@@ -96,6 +98,7 @@ pub struct ClientEntry {
     pub buffers: Cell<Buffers>,
     active_at: Cell<i64>,
     state: RefCell<SessionState>,
+    waiter: RefCell<Option<Arc<Waiter>>>,
     kill: CancellationToken,
 }
 
@@ -140,8 +143,25 @@ impl ClientEntry {
                 fd,
                 ..SessionState::default()
             }),
+            waiter: RefCell::default(),
             kill,
         }
+    }
+
+    /// Notes that its command waits for others, or waits no more.
+    pub(crate) fn note_waiter(&self, waiter: Option<Arc<Waiter>>) {
+        *self.waiter.borrow_mut() = waiter;
+    }
+
+    /// Whether its command waits for others.
+    pub fn is_blocked(&self) -> bool {
+        self.waiter.borrow().is_some()
+    }
+
+    /// Ends the waiting of its command. Whether it was waiting.
+    pub fn unblock(&self, outcome: Outcome) -> bool {
+        let waiter = self.waiter.borrow();
+        waiter.as_ref().is_some_and(|waiter| waiter.end(outcome))
     }
 
     /// Notes the session's state and the buffers, after requests have run.
@@ -241,6 +261,7 @@ impl ClientEntry {
         let letters: String = [
             self.kind.get().flag(),
             state.multi.map(|_| 'x'),
+            self.is_blocked().then_some('b'),
             state.dirty.then_some('d'),
             self.no_evict.get().then_some('e'),
             self.no_touch.get().then_some('T'),

@@ -2,6 +2,7 @@
 
 use crate::clients::{Buffers, ClientEntry, Replies};
 use crate::service::SessionHost;
+use crate::waiting::Link;
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
 use damselfly_engine::{Begun, Pipeline, Session};
 use smallvec::SmallVec;
@@ -34,7 +35,7 @@ enum End {
 }
 
 /// Ends when the client is killed.
-type Killed<'a, 'token> = Pin<&'a mut WaitForCancellationFuture<'token>>;
+pub(crate) type Killed<'a, 'token> = Pin<&'a mut WaitForCancellationFuture<'token>>;
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
@@ -49,6 +50,7 @@ pub(crate) async fn serve(
         host,
         decoder: RequestDecoder::new(limits),
         input: Vec::with_capacity(READ_BYTES),
+        ahead: Vec::new(),
         pipeline: Pipeline::default(),
     };
     let end = connection.run().await;
@@ -70,6 +72,8 @@ struct Connection {
     decoder: RequestDecoder,
     /// Bytes read that are no complete request yet.
     input: Vec<u8>,
+    /// Bytes read while a command waited, behind the input.
+    ahead: Vec<u8>,
     pipeline: Pipeline,
 }
 
@@ -79,7 +83,9 @@ impl Connection {
         let kill = self.host.entry.kill_token();
         let mut killed = pin!(kill.cancelled());
         loop {
-            if let Some(end) = self.read(killed.as_mut()).await? {
+            if !self.ahead.is_empty() {
+                self.input.append(&mut self.ahead);
+            } else if let Some(end) = self.read(killed.as_mut()).await? {
                 return Ok(end);
             }
             let refused = self.execute_input().await;
@@ -177,9 +183,15 @@ impl Connection {
             pipeline,
             decoder,
             input,
+            ahead,
             host,
-            ..
+            stream,
         } = self;
+        let mut link = Link {
+            stream,
+            ahead,
+            host,
+        };
         let mut requests: SmallVec<[(ArgVec<'_>, usize); 1]> = SmallVec::new();
         let mut read = at;
         let mut stopped = Ok(());
@@ -194,14 +206,14 @@ impl Connection {
                 }
             }
             if let Some(unescaped) = decoder.take_unescaped() {
-                run_requests(session, pipeline, &requests, &host.entry).await;
+                run_requests(session, pipeline, &requests, &mut link).await;
                 let args: ArgVec<'_> = unescaped.iter().map(Vec::as_slice).collect();
-                execute(session, pipeline, &args, &host.entry).await;
+                execute(session, pipeline, &args, &mut link).await;
                 return Ok(read - at);
             }
             requests.push((args, read));
         }
-        let end = run_requests(session, pipeline, &requests, &host.entry)
+        let end = run_requests(session, pipeline, &requests, &mut link)
             .await
             .unwrap_or(at);
         match stopped {
@@ -247,7 +259,7 @@ async fn run_requests(
     session: &mut Session,
     pipeline: &mut Pipeline,
     requests: &[(ArgVec<'_>, usize)],
-    entry: &ClientEntry,
+    link: &mut Link<'_>,
 ) -> Option<usize> {
     if requests.len() >= WORTH_WARMING {
         session.warm(requests.iter().filter_map(|(args, _)| args.get(1).copied()));
@@ -255,7 +267,7 @@ async fn run_requests(
     let mut end = None;
     for (args, at) in requests {
         if !args.is_empty() {
-            execute(session, pipeline, args, entry).await;
+            execute(session, pipeline, args, link).await;
         }
         end = Some(*at);
         if session.close || session.upgrade.is_some() {
@@ -270,16 +282,15 @@ async fn execute(
     session: &mut Session,
     pipeline: &mut Pipeline,
     args: &[&[u8]],
-    entry: &ClientEntry,
+    link: &mut Link<'_>,
 ) {
-    if entry.replies.get() != Replies::On {
-        return execute_unanswered(session, pipeline, args, entry).await;
+    if link.host.entry.replies.get() != Replies::On {
+        return execute_unanswered(session, pipeline, args, link).await;
     }
     if session.begin(args, pipeline) == Begun::Wait {
         session.finish(pipeline).await;
-        let before = pipeline.out.len();
-        session.run_waiting(args, &mut pipeline.out).await;
-        drop_reply(pipeline, before, entry);
+        let before = run_waiting(session, pipeline, args, link).await;
+        drop_reply(pipeline, before, &link.host.entry);
     }
 }
 
@@ -288,18 +299,36 @@ async fn execute_unanswered(
     session: &mut Session,
     pipeline: &mut Pipeline,
     args: &[&[u8]],
-    entry: &ClientEntry,
+    link: &mut Link<'_>,
 ) {
     session.finish(pipeline).await;
-    let before = pipeline.out.len();
-    if entry.replies.get() == Replies::SkipNext {
-        entry.replies.set(Replies::Skip);
+    let mut before = pipeline.out.len();
+    let replies = &link.host.entry.replies;
+    if replies.get() == Replies::SkipNext {
+        replies.set(Replies::Skip);
     }
     if session.begin(args, pipeline) == Begun::Wait {
-        session.run_waiting(args, &mut pipeline.out).await;
+        before = run_waiting(session, pipeline, args, link).await;
     }
     session.finish(pipeline).await;
-    drop_reply(pipeline, before, entry);
+    drop_reply(pipeline, before, &link.host.entry);
+}
+
+/// Runs a request that has to wait for others, for clients if need be. Where its reply begins.
+async fn run_waiting(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    args: &[&[u8]],
+    link: &mut Link<'_>,
+) -> usize {
+    let before = pipeline.out.len();
+    session.run_waiting(args, &mut pipeline.out).await;
+    if session.waiter().is_none() {
+        return before;
+    }
+    link.wait(session, pipeline).await;
+    // Everything before has been sent.
+    0
 }
 
 fn drop_reply(pipeline: &mut Pipeline, before: usize, entry: &ClientEntry) {

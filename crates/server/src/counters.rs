@@ -205,7 +205,7 @@ fn end_idle_clients(server: &ServerThread) {
     let entries = server.clients.entries();
     for entry in entries
         .iter()
-        .filter(|entry| entry.kind.get() == ClientKind::Normal)
+        .filter(|entry| entry.kind.get() == ClientKind::Normal && !entry.is_blocked())
     {
         if entry.idle_ms(now) > timeout_ms {
             tracing::debug!(id = entry.id, "closing an idle client");

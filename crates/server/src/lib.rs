@@ -38,6 +38,7 @@ mod net;
 mod process;
 mod service;
 mod settings;
+mod waiting;
 pub use builder::{Builder, Server, Service, Shared, StartError};
 pub use clients::{Buffers, ClientEntry, ClientGuard, ClientKind, ClientTable, Replies};
 pub use config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};

@@ -84,6 +84,10 @@ const fn read(family: Family, compare: Compare, template: &'static str) -> Row {
 const fn write(family: Family, template: &'static str) -> Row {
     row(family, 4, true, Compare::Exact, template)
 }
+/// A command that may wait, each time for as long as its timeout.
+const fn waits(family: Family, template: &'static str) -> Row {
+    row(family, 2, true, Compare::Exact, template)
+}
 const fn often(family: Family, template: &'static str) -> Row {
     row(family, 16, true, Compare::Exact, template)
 }
@@ -157,6 +161,10 @@ pub static ROWS: &[Row] = &[
     write(Lists, "RPOPLPUSH <list> <list>"),
     write(Lists, "LMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT)"),
     write(Lists, "LMPOP <counted:list> (LEFT|RIGHT) (COUNT <count>)?"),
+    waits(Lists, "(BLPOP|BRPOP) <list>+ <timeout>"),
+    waits(Lists, "BLMPOP <timeout> <counted:list> (LEFT|RIGHT) (COUNT <count>)?"),
+    waits(Lists, "BLMOVE <list> <list> (LEFT|RIGHT) (LEFT|RIGHT) <timeout>"),
+    waits(Lists, "BRPOPLPUSH <list> <list> <timeout>"),
     // Hashes.
     often(Hashes, "HSET <hash> (<member> <value>)+"),
     write(Hashes, "HMSET <hash> (<member> <value>)+"),
@@ -212,6 +220,8 @@ pub static ROWS: &[Row] = &[
     write(SortedSets, "ZREMRANGEBYLEX <lexset> <lex> <lex>"),
     write(SortedSets, "(ZPOPMIN|ZPOPMAX) <zset> <count>?"),
     write(SortedSets, "ZMPOP <counted:zset> (MIN|MAX) (COUNT <count>)?"),
+    waits(SortedSets, "(BZPOPMIN|BZPOPMAX) <zset>+ <timeout>"),
+    waits(SortedSets, "BZMPOP <timeout> <counted:zset> (MIN|MAX) (COUNT <count>)?"),
     read(SortedSets, Exact, "(ZUNION|ZINTER) <counted:zset> (AGGREGATE (SUM|MIN|MAX))? WITHSCORES?"),
     read(SortedSets, Exact, "(ZUNION|ZINTER) 2 <zset> <set> WEIGHTS <float> <float> WITHSCORES?"),
     read(SortedSets, Exact, "ZDIFF <counted:zset> WITHSCORES?"),

@@ -96,6 +96,10 @@ const RADII: [&str; 14] = [
     "0", "0.5", "10", "100", "250.75", "1000", "5000", "20000", "1e9", "inf", "3000000", "100000",
     "200000", "1e-300",
 ];
+/// Timeouts that are refused.
+const BAD_TIMEOUTS: [&str; 9] = [
+    "abc", "", "-1", "-0.01", "nan", "inf", "1e400", " 1", "1e18",
+];
 const PATTERNS: [&str; 10] = [
     "*",
     "k*",
@@ -245,6 +249,15 @@ impl Words {
         }
     }
 
+    /// In seconds. Short, for somebody waits.
+    fn timeout(&self, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 15) {
+            return rng.pick(&BAD_TIMEOUTS).as_bytes().to_vec();
+        }
+        let short = ["0.01", "0.002", "1e-3", "0x1p-9", "0.0001"];
+        rng.pick(&short).as_bytes().to_vec()
+    }
+
     fn bound(&self, rng: &mut Rng) -> Vec<u8> {
         match rng.below(6) {
             0 => b"-inf".to_vec(),
@@ -342,6 +355,7 @@ impl Vocabulary for Words {
             "count" => self.integer(if self.mood == Mood::Tame { 1 } else { -3 }, 6, rng),
             "float" | "score" => self.float(rng),
             "bound" => self.bound(rng),
+            "timeout" => self.timeout(rng),
             "lex" => self.lexical_bound(rng),
             "seconds" => self.time(
                 10_000,

@@ -11,8 +11,18 @@ const DAMAGED_PERCENT: u64 = 8;
 /// Commands of a hundred whose words change case.
 const CASE_PERCENT: u64 = 10;
 /// Commands whose damaged form could choose at random, wait, say where a scan stands, or keep an estimate.
-const FRAGILE: [&[u8]; 9] = [
+const FRAGILE: [&[u8]; 11] = [
     b"PFCOUNT", b"COMMAND", b"SPOP", b"WAIT", b"CLIENT", b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN",
+    b"BLMPOP", b"BZMPOP",
+];
+/// Commands that wait as long as their last argument says.
+const WAITING: [&[u8]; 6] = [
+    b"BLPOP",
+    b"BRPOP",
+    b"BLMOVE",
+    b"BRPOPLPUSH",
+    b"BZPOPMIN",
+    b"BZPOPMAX",
 ];
 
 /// A command, and how its replies compare.
@@ -102,13 +112,21 @@ fn damage(args: &mut Args, rng: &mut Rng) {
         1 => args.truncate(place),
         2 if place < args.len() => drop(args.remove(place)),
         3 if place < args.len() => args.insert(place, args[place].clone()),
-        4 if place < args.len() => {
+        4 if place < args.len() && !waits(args, place) => {
             args[place] = rng
                 .pick(&[&b"NOSUCHOPTION"[..], b"", b"-1", b"1e5", b"string:1"])
                 .to_vec()
         }
         _ => args.push(b"extra".to_vec()),
     }
+}
+
+/// Whether the argument could say how long a command waits.
+fn waits(args: &Args, place: usize) -> bool {
+    place + 1 == args.len()
+        && WAITING
+            .iter()
+            .any(|name| args[0].eq_ignore_ascii_case(name))
 }
 
 /// What tells one protocol from the other in messages.

@@ -57,6 +57,7 @@ impl Client {
             if self.session.begin(&args, &mut pipeline) == Begun::Wait {
                 self.session.finish(&mut pipeline).await;
                 self.session.run_waiting(&args, &mut pipeline.out).await;
+                self.session.wait_unblocked(&mut pipeline.out).await;
             }
         }
         self.session.finish(&mut pipeline).await;

@@ -52,6 +52,7 @@ impl Command {
             (says(Flags::DENY_OOM), "denyoom"),
             (says(Flags::ADMIN), "admin"),
             (says(Flags::NO_SCRIPT), "noscript"),
+            (self.blocks.is_some(), "blocking"),
             (says(Flags::LOADING), "loading"),
             (says(Flags::STALE), "stale"),
             (says(Flags::SKIP_MONITOR), "skip_slowlog"),
@@ -90,6 +91,7 @@ impl Command {
             (admin, "@admin"),
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
+            (self.blocks.is_some(), "@blocking"),
             (admin || says(Flags::DANGEROUS), "@dangerous"),
             (
                 of_family("@connection") || says(Flags::ACL_CONNECTION),

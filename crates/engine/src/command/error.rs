@@ -48,6 +48,9 @@ pub enum CommandError {
     /// A write on a replica.
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
+    /// No error: there is nothing yet, and the client wants to wait.
+    #[error("ERR the command has to wait")]
+    Wait(Box<super::Wait>),
     /// Anything else: the whole text, with its code word.
     #[error("{0}")]
     Text(Cow<'static, str>),

@@ -1,11 +1,13 @@
 //! The command table: one [`Command`] row per command; everything else that is
 //! known of a command derives from its row.
 
+mod blocks;
 mod describe;
 mod error;
 mod keys;
 mod table;
 
+pub use blocks::{Blocks, Found, Nil, OnlyKey, Wait, WaitKeys};
 pub use describe::KeySpec;
 pub use error::CommandError;
 pub(crate) use error::echoed;
@@ -53,6 +55,8 @@ pub enum Spread {
     GatherAll,
     /// It runs as a few other commands, each on one shard.
     Chain(Chain),
+    /// It runs for one key after another, in the order of the arguments. (Its row says how it blocks, and so what it is for one key.)
+    KeyByKey(Found),
     /// Every shard runs the command with its own keys; the replies are merged.
     Split(Merge),
     /// Every shard runs the command as it stands (no keys); the replies are merged.
@@ -222,6 +226,8 @@ pub struct Command {
     pub access: &'static str,
     /// Hints for clients, where they are not what the spread says; see [`Command::hints`].
     pub hints: &'static str,
+    /// How it waits when it finds nothing, if it can.
+    pub blocks: Option<Blocks>,
     /// Subcommands, if it is a container.
     pub subcommands: &'static [Command],
 }
@@ -249,6 +255,7 @@ impl Command {
             spread: Spread::Gather,
             access: "",
             hints: "",
+            blocks: None,
             subcommands: &[],
         }
     }
@@ -275,6 +282,12 @@ impl Command {
     /// With hints for clients that speak to several servers (Redis's "command tips"), with blanks between them.
     pub const fn hints(mut self, hints: &'static str) -> Command {
         self.hints = hints;
+        self
+    }
+
+    /// A command that can wait.
+    pub const fn blocks(mut self, blocks: Blocks) -> Command {
+        self.blocks = Some(blocks);
         self
     }
 

@@ -23,7 +23,11 @@ impl ShardCore {
         part: &TransactionPart,
     ) -> Option<Result<(), DataError>> {
         match self.may_apply(table, part) {
-            Ok(Step::Done) => Some(self.apply(table, part)),
+            Ok(Step::Done) => {
+                let applied = self.apply(table, part);
+                self.serve_ready(false);
+                Some(applied)
+            }
             Ok(Step::Parked) => None,
             Err(error) => Some(Err(error)),
         }

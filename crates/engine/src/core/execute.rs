@@ -21,40 +21,52 @@ impl ShardCore {
         if self.admits(row, db, args, keys) == Step::Parked {
             return Step::Parked;
         }
-        // The session has looked at the role before; it may have changed since.
-        if self.is_replica && row.is_write() {
-            self.reply(row, Err(CommandError::ReadOnly), out);
-            return Step::Done;
+        let timer = self.stats.begin(row);
+        let result = self.run_alone(row, db, args, keys, out);
+        self.reply(row, result, out);
+        self.stats.ended(row, timer);
+        if self.space.waits.has_ready() {
+            self.serve_ready(false);
         }
-        self.run_admitted(row, db, args, keys, out);
         Step::Done
     }
 
-    /// Runs an admitted command as a transaction of its own.
-    pub(super) fn run_admitted(
+    /// Runs an admitted command as a transaction of its own, if it may run now.
+    pub(super) fn run_alone(
         &mut self,
         row: &'static Command,
         db: DbIndex,
         args: &[&[u8]],
         keys: &KeyPositions,
         out: &mut ReplyWriter<'_>,
-    ) {
-        let timer = self.stats.begin(row);
-        if row.is_write() {
-            let mut effects = Effects::new(self.journal.is_active());
-            let result = if row.grows() && self.is_out_of_memory() {
-                Err(CommandError::OutOfMemory)
-            } else {
-                self.write(row, db, args, keys, &mut effects, out)
-            };
-            self.reply(row, result, out);
-            self.journal_alone(effects);
-        } else {
-            self.commands_run += 1;
-            let result = read(&self.space, row, db, args, out);
-            self.reply(row, result, out);
+    ) -> CommandResult {
+        // The session has looked at the role before; it may have changed since.
+        if self.is_replica && row.is_write() {
+            return Err(CommandError::ReadOnly);
         }
-        self.stats.ended(row, timer);
+        if row.is_write() && row.grows() && self.is_out_of_memory() {
+            return Err(CommandError::OutOfMemory);
+        }
+        self.execute(row, db, args, keys, out)
+    }
+
+    /// Runs a command as a transaction of its own, and journals it.
+    pub(super) fn execute(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        out: &mut ReplyWriter<'_>,
+    ) -> CommandResult {
+        if !row.is_write() {
+            self.commands_run += 1;
+            return read(&self.space, row, db, args, out);
+        }
+        let mut effects = Effects::new(self.journal.is_active());
+        let result = self.write(row, db, args, keys, &mut effects, out);
+        self.journal_alone(effects);
+        result
     }
 
     /// Runs a command inside a transaction: its effects are collected, not yet journalled.
@@ -67,6 +79,20 @@ impl ShardCore {
         effects: &mut Effects,
         out: &mut ReplyWriter<'_>,
     ) {
+        let result = self.run_part(row, db, args, keys, effects, out);
+        self.reply(row, result, out);
+    }
+
+    /// [`ShardCore::run_in_transaction`], for callers that make the reply of an error themselves.
+    pub(crate) fn run_part(
+        &mut self,
+        row: &'static Command,
+        db: DbIndex,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        effects: &mut Effects,
+        out: &mut ReplyWriter<'_>,
+    ) -> CommandResult {
         let timer = self.stats.begin_part(row);
         let result = if row.is_write() {
             self.write(row, db, args, keys, effects, out)
@@ -74,15 +100,22 @@ impl ShardCore {
             self.commands_run += 1;
             read(&self.space, row, db, args, out)
         };
-        self.reply(row, result, out);
         self.stats.ended(row, timer);
+        result
     }
 
     /// An error becomes the reply; anything else has been written by the handler.
-    fn reply(&mut self, row: &'static Command, result: CommandResult, out: &mut ReplyWriter<'_>) {
+    pub(super) fn reply(
+        &mut self,
+        row: &'static Command,
+        result: CommandResult,
+        out: &mut ReplyWriter<'_>,
+    ) {
         if let Err(error) = result {
-            self.stats.failed(row, &error);
-            out.error(error.reply());
+            if error.is_error() {
+                self.stats.failed(row, &error);
+            }
+            error.write(out);
         }
     }
 

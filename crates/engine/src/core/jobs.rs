@@ -238,8 +238,18 @@ impl ParkedQueue {
     }
 
     fn push(&mut self, job: Box<dyn Job>) {
-        job.keys(&mut |key| *self.keys.entry(key).or_default() += 1);
+        self.count(&*job);
         self.jobs.push_back(job);
+    }
+
+    /// Lets a job wait in front of all that wait now.
+    pub(super) fn push_front(&mut self, job: Box<dyn Job>) {
+        self.count(&*job);
+        self.jobs.push_front(job);
+    }
+
+    fn count(&mut self, job: &dyn Job) {
+        job.keys(&mut |key| *self.keys.entry(key).or_default() += 1);
     }
 }
 

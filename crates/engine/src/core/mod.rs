@@ -6,6 +6,7 @@
 
 mod admission;
 mod apply;
+mod blocking;
 pub(crate) mod execute;
 mod freeze;
 mod jobs;
@@ -15,6 +16,7 @@ mod transactions;
 
 pub use apply::ApplyJob;
 pub(crate) use apply::{no_database, writer, writer_with_keys};
+pub(crate) use blocking::{BlockJob, FirstTry, seats};
 pub(crate) use execute::{read, write};
 pub use freeze::CutAction;
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};

@@ -65,6 +65,7 @@ impl ShardCore {
         let mut effects = Effects::new(self.journal.is_active());
         delete_expired(&mut self.space, db, key, &mut effects);
         self.journal_alone(effects);
+        self.serve_ready(false);
         true
     }
 }

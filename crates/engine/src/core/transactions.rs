@@ -10,6 +10,7 @@
 use super::freeze::Freeze;
 use super::{KeyLock, ShardCore, Step};
 use crate::context::Effects;
+use crate::waits::KeyId;
 use damselfly_store::DbIndex;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -159,6 +160,8 @@ pub(super) struct ShardTransaction {
     effects: Option<Effects>,
     ready: Option<Box<dyn FnOnce() + Send>>,
     hops: VecDeque<Hop>,
+    /// Keys that it changed, and that somebody waits for: served when it is concluded.
+    touched: Vec<KeyId>,
 }
 
 impl ShardCore {
@@ -183,6 +186,7 @@ impl ShardCore {
                 effects: None,
                 ready: Some(ready),
                 hops: VecDeque::new(),
+                touched: Vec::new(),
             },
         );
         self.advance_transactions();
@@ -206,8 +210,12 @@ impl ShardCore {
 
     /// Ends the transaction here: its effects become one run of records, marked with the number of shards that have any.
     pub fn conclude(&mut self, id: TxId, shards: u16) {
-        if let Some(effects) = self.leave_queue(id).and_then(|tx| tx.effects) {
-            self.journal_effects(effects, id.0, shards);
+        if let Some(tx) = self.leave_queue(id) {
+            if let Some(effects) = tx.effects {
+                self.journal_effects(effects, id.0, shards);
+            }
+            self.space.waits.add_ready(tx.touched);
+            self.serve_ready(true);
         }
         self.after_conclusion(id);
         self.advance_transactions();
@@ -304,8 +312,10 @@ impl ShardCore {
         let mut effects = tx.effects.take().unwrap_or_else(|| Effects::new(wanted));
         let result = (hop.run)(self, &mut effects);
         let has_effects = effects.has_records();
+        let touched = self.space.waits.take_ready();
         if let Some(tx) = self.transactions.get_mut(&id) {
             tx.effects = Some(effects);
+            tx.touched.extend(touched);
         }
         (hop.reply)(HopReply {
             result,

@@ -1,7 +1,7 @@
 //! What the families of lists, hashes, sets and sorted sets share.
 
 use super::options::{ScanOptions, Words, cursor, integer, is_word};
-use crate::command::{CommandError, CommandResult};
+use crate::command::{CommandError, CommandResult, Keys};
 use crate::context::{ReadContext, RewriteContext, Typed, WriteContext};
 use crate::keyspace::EventClass;
 use damselfly_resp::{ReplyWriter, parse_i64};
@@ -288,6 +288,25 @@ impl<'a> MultiPop<'a> {
             count: count.unwrap_or(1) as usize,
         })
     }
+}
+
+/// A command line of keys and one argument behind them, with one of the keys.
+pub(super) fn only_first(args: &[&[u8]], at: usize) -> Vec<Vec<u8>> {
+    let (first, last) = (args[0], args[args.len() - 1]);
+    [first, args[at], last].map(<[u8]>::to_vec).into()
+}
+
+/// A command line whose keys stand behind their number, with one of them.
+pub(super) fn only_of_counted(keys: &Keys, args: &[&[u8]], at: usize) -> Vec<Vec<u8>> {
+    let keys = keys.positions(args).unwrap_or_default();
+    let (first, last) = match keys[..] {
+        [first, .., last] => (first as usize, last as usize),
+        _ => (at, at),
+    };
+    let before = args[..first - 1].iter().copied();
+    let one: [&[u8]; 2] = [b"1", args[at]];
+    let all = before.chain(one).chain(args[last + 1..].iter().copied());
+    all.map(<[u8]>::to_vec).collect()
 }
 
 /// Where the elements that a scan visits go.

@@ -67,6 +67,38 @@ pub fn float(arg: &[u8]) -> Result<f64, CommandError> {
     damselfly_resp::parse_f64(arg).ok_or(CommandError::NotFloat)
 }
 
+/// A timeout in seconds, with fractions, as milliseconds. `None`: there is none.
+///
+/// # Errors
+/// No number, or one that is negative or too large (which Redis calls negative as well).
+pub fn timeout_seconds(arg: &[u8]) -> Result<Option<u64>, CommandError> {
+    const NEGATIVE: CommandError = CommandError::text("ERR timeout is negative");
+    let Some(seconds) = damselfly_resp::parse_f64(arg) else {
+        // Redis reads a wider format here.
+        return Err(match damselfly_resp::LongDouble::parse(arg) {
+            Some(_) => NEGATIVE,
+            None => CommandError::text("ERR timeout is not a float or out of range"),
+        });
+    };
+    let ms = (seconds * SECOND_MS as f64).ceil();
+    if ms < 0.0 || ms >= i64::MAX as f64 {
+        return Err(NEGATIVE);
+    }
+    Ok(Some(ms as u64).filter(|ms| *ms > 0))
+}
+
+/// A timeout in milliseconds. `None`: there is none.
+///
+/// # Errors
+/// No integer, or a negative one.
+pub fn timeout_ms(arg: &[u8]) -> Result<Option<u64>, CommandError> {
+    let ms = damselfly_resp::parse_i64(arg).ok_or(CommandError::text(
+        "ERR timeout is not an integer or out of range",
+    ))?;
+    let ms = u64::try_from(ms).map_err(|_| CommandError::text("ERR timeout is negative"))?;
+    Ok(Some(ms).filter(|ms| *ms > 0))
+}
+
 /// Whether the argument is this word, whatever its case.
 #[inline]
 pub fn is_word(arg: &[u8], word: &str) -> bool {

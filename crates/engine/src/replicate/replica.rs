@@ -71,6 +71,7 @@ impl ReplicaDataSet for EngineDataSet {
                     core.journal.keep_backlog(false);
                     core.journal.start_at(Lsn::FIRST);
                     core.space.flush(None);
+                    core.serve_ready(false);
                 });
                 thread.clean_up();
             })
@@ -108,6 +109,10 @@ impl ReplicaDataSet for EngineDataSet {
                         core.journal.start_at(Lsn::FIRST);
                     }
                     core.journal.keep_backlog(true);
+                    if full {
+                        core.space.waits.touch_where(|_, _| true);
+                        core.serve_ready(false);
+                    }
                 });
             })
             .await;

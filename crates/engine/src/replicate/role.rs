@@ -3,6 +3,7 @@
 use crate::coordinator::{Undecided, cut};
 use crate::engine::{Role, new_replid};
 use crate::thread::Thread;
+use crate::waiter::Outcome;
 use damselfly_journal::Lsn;
 use damselfly_replication::primary::FlowEnd;
 use std::rc::Rc;
@@ -51,6 +52,9 @@ async fn change(thread: &Rc<Thread>, role: Role) -> Vec<Lsn> {
             let lsn = Thread::current().with_core(|core| {
                 core.is_replica = role == Role::Replica;
                 core.relays = core.relays && core.is_replica;
+                if core.is_replica {
+                    core.unblock_all(&Outcome::RoleChanged);
+                }
                 core.journal.next_lsn()
             });
             next.lock().expect("nobody panics while storing a number")[shard] = lsn;

@@ -2,14 +2,18 @@
 //!
 //! A connection drives it so: [`Session::begin`] for every request it has read; where that
 //! answers [`Begun::Wait`], first [`Session::finish`], then [`Session::run_waiting`] with the
-//! same arguments; and [`Session::finish`] before it sends what the [`Pipeline`] holds.
+//! same arguments; and [`Session::finish`] before it sends what the [`Pipeline`] holds. After `run_waiting`
+//! the session may be blocked ([`Session::waiter`]): then nothing begins until [`Session::try_unblock`] says that the command has ended.
 
+mod blocking;
 mod chain;
 mod checks;
+mod key_by_key;
 mod multi;
 mod pipeline;
 mod spread;
 
+pub use blocking::Blocked;
 pub use chain::{Chain, ChainResult, ChainRun};
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
@@ -83,6 +87,8 @@ pub struct Session {
     pub last_row: Option<&'static Command>,
     /// The peer's address, without its port.
     pub peer_ip: String,
+    /// The command that waits for others.
+    blocked: Option<Blocked>,
     /// What a replica at the other end has said of itself.
     pub replica: Option<ReplicaConnection<EngineDataSet>>,
     /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
@@ -123,6 +129,7 @@ impl Session {
             last_command: "NULL",
             last_row: None,
             peer_ip: String::new(),
+            blocked: None,
             replica: None,
             upgrade: None,
             host,
@@ -162,6 +169,7 @@ impl Session {
         }
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
+            _ if row.blocks.is_some() => Begun::Wait,
             Handler::Async(_) | Handler::Global(_) => Begun::Wait,
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
                 self.begin_data(row, args, pipeline)
@@ -253,6 +261,7 @@ impl Session {
     }
 
     /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
+    /// There is no reply yet if the session is blocked afterwards ([`Session::waiter`]): see [`Session::unblocked`].
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
         let result = match self.find(args) {
             Ok(row) => self.run_counted(row, args, out).await,
@@ -294,6 +303,7 @@ impl Session {
             Handler::Session(handler) => {
                 handler(self, args, &mut ReplyWriter::new(out, self.proto))
             }
+            _ if row.blocks.is_some() => self.run_blocking(row, args, out).await,
             _ => self.run_spread(row, args, out).await,
         }
     }
@@ -301,6 +311,7 @@ impl Session {
     /// The connection ends: nothing of it stays behind in the shards.
     pub async fn end(&mut self) {
         self.multi = None;
+        self.stop_waiting();
         self.unwatch().await;
     }
 

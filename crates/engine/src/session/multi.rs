@@ -280,8 +280,10 @@ impl Session {
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
         if let Err(error) = result {
-            self.thread.stats.borrow_mut().failed(queued.row, &error);
-            ReplyWriter::new(out, self.proto).error(error.reply());
+            if error.is_error() {
+                self.thread.stats.borrow_mut().failed(queued.row, &error);
+            }
+            error.write(&mut ReplyWriter::new(out, self.proto));
         }
     }
 }

@@ -186,6 +186,13 @@ impl Session {
         }
         match row.spread {
             Spread::Split(merge) => self.run_split(transaction, row, args, merge, out).await,
+            Spread::KeyByKey(found) => {
+                let tried = self.run_keys(transaction, row, found, args, out).await?;
+                match tried.nothing() {
+                    Some(wait) => Err(CommandError::Wait(wait)),
+                    None => Ok(()),
+                }
+            }
             Spread::Chain(chain) => self.run_chain(transaction, chain, args, out).await,
             _ => self.run_gathered(transaction, row, args, out).await,
         }

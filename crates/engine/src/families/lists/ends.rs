@@ -57,7 +57,7 @@ impl End {
     }
 
     /// Removes `count` elements at this end, and writes them as they come.
-    fn pop(self, list: &mut List, count: usize, out: &mut ReplyWriter<'_>) {
+    pub(super) fn pop(self, list: &mut List, count: usize, out: &mut ReplyWriter<'_>) {
         let start = self.start(list, count);
         let elements = list.range(start, count);
         match self {
@@ -200,7 +200,7 @@ pub(super) fn lmove(
     move_element(cx, [args[1], args[2]], ends, out)
 }
 
-fn move_element(
+pub(super) fn move_element(
     cx: &mut WriteContext<'_>,
     [source, target]: [&[u8]; 2],
     [from, to]: [End; 2],
@@ -235,6 +235,18 @@ pub(super) fn lmpop(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let pop = MultiPop::parse(args, |word| End::parse(word).is_ok())?;
+    if !pop_some(cx, &pop, out)? {
+        out.null_array();
+    }
+    Ok(())
+}
+
+/// Pops from the first list that has elements. Whether any has.
+pub(super) fn pop_some(
+    cx: &mut RewriteContext<'_>,
+    pop: &MultiPop<'_>,
+    out: &mut ReplyWriter<'_>,
+) -> Result<bool, CommandError> {
     let end = End::parse(pop.end)?;
     for &key in pop.keys {
         let Some(mut list) = cx.typed_mut::<List>(key)? else {
@@ -254,8 +266,7 @@ pub(super) fn lmpop(
             key,
             itoa::Buffer::new().format(count).as_bytes(),
         ]);
-        return Ok(());
+        return Ok(true);
     }
-    out.null_array();
-    Ok(())
+    Ok(false)
 }

@@ -1,10 +1,11 @@
-//! Commands of lists, but for the blocking ones.
+//! Commands of lists.
 
 mod apart;
+mod blocking;
 mod ends;
 mod inside;
 
-use crate::command::{Command, Flags, Group, Handler, Keys, Spread};
+use crate::command::{Command, Flags, Found, Group, Handler, Keys, Spread};
 use damselfly_store::values::List;
 
 use Handler::{Read, Rewrite, Write};
@@ -24,6 +25,19 @@ const COUNTED: Keys = Keys::Counted {
     first: 2,
     extra: 0,
 };
+/// As [`COUNTED`], behind a timeout.
+const COUNTED_LATE: Keys = Keys::Counted {
+    count: 2,
+    first: 3,
+    extra: 0,
+};
+/// Keys before a timeout.
+const BUT_LAST: Keys = Keys::Range {
+    first: 1,
+    last: -2,
+    step: 1,
+};
+const FIRST: Spread = Spread::KeyByKey(Found::First);
 const GROWS: Flags = Flags::DENY_OOM;
 const GROWS_FAST: Flags = Flags::DENY_OOM.or(Flags::FAST);
 
@@ -39,6 +53,11 @@ pub static COMMANDS: &[Command] = &[
     two("rpoplpush", 3, "1.2.0", Write(ends::rpoplpush), "Moves the last element of a list to the front of another.").spread(Spread::Chain(apart::rpoplpush)).access("RW access delete;RW insert"),
     two("lmove", 5, "6.2.0", Write(ends::lmove), "Moves an element from an end of a list to an end of another.").spread(Spread::Chain(apart::lmove)).access("RW access delete;RW insert"),
     Command::new("lmpop", -4, COUNTED, Group::List, "7.0.0", Rewrite(ends::lmpop), "Removes and returns elements of the first list that has any.").access("RW access delete"),
+    Command::new("blpop", -3, BUT_LAST, Group::List, "2.0.0", Rewrite(blocking::blpop), "Removes and returns the first element of the first list that has any, or waits for one.").with(Flags::NO_SCRIPT).blocks(blocking::POP).spread(FIRST).access("RW access delete"),
+    Command::new("brpop", -3, BUT_LAST, Group::List, "2.0.0", Rewrite(blocking::brpop), "Removes and returns the last element of the first list that has any, or waits for one.").with(Flags::NO_SCRIPT).blocks(blocking::POP).spread(FIRST).access("RW access delete"),
+    Command::new("blmpop", -5, COUNTED_LATE, Group::List, "7.0.0", Rewrite(blocking::blmpop), "Removes and returns elements of the first list that has any, or waits for some.").blocks(blocking::MULTI_POP).spread(FIRST).access("RW access delete"),
+    two("blmove", 6, "6.2.0", Rewrite(blocking::blmove), "Moves an element from an end of a list to an end of another, or waits for one.").with(Flags::NO_SCRIPT).blocks(blocking::MOVE).spread(Spread::Chain(blocking::blmove_apart)).access("RW access delete;RW insert"),
+    two("brpoplpush", 4, "2.2.0", Rewrite(blocking::brpoplpush), "Moves the last element of a list to the front of another, or waits for one.").with(Flags::NO_SCRIPT).blocks(blocking::MOVE).spread(Spread::Chain(blocking::brpoplpush_apart)).access("RW access delete;RW insert"),
     row("llen", 2, "1.0.0", Read(inside::llen), "Returns the length of a list.").with(Flags::FAST).access("RO"),
     row("lrange", 4, "1.0.0", Read(inside::lrange), "Returns a range of elements of a list."),
     row("lindex", 3, "1.0.0", Read(inside::lindex), "Returns the element at an index of a list."),

@@ -1,8 +1,9 @@
-//! Commands of sorted sets, but for the blocking ones.
+//! Commands of sorted sets.
 
 mod add;
 mod algebra;
 mod algebra_args;
+mod blocking;
 mod bounds;
 mod members;
 mod pop;
@@ -13,7 +14,7 @@ mod scores;
 
 pub(super) use add::zadd_as_part;
 
-use crate::command::{Command, Flags, Group, Handler, Keys};
+use crate::command::{Command, Flags, Found, Group, Handler, Keys, Spread};
 
 use Handler::{Read, Rewrite, Write};
 
@@ -46,6 +47,19 @@ const COUNTED: Keys = Keys::Counted {
     first: 2,
     extra: 0,
 };
+/// As [`COUNTED`], behind a timeout.
+const COUNTED_LATE: Keys = Keys::Counted {
+    count: 2,
+    first: 3,
+    extra: 0,
+};
+/// Keys before a timeout.
+const BUT_LAST: Keys = Keys::Range {
+    first: 1,
+    last: -2,
+    step: 1,
+};
+const FIRST: Spread = Spread::KeyByKey(Found::First);
 const COUNTED_STORE: Keys = Keys::Counted {
     count: 2,
     first: 3,
@@ -80,6 +94,9 @@ pub static COMMANDS: &[Command] = &[
     row("zpopmin", -2, "5.0.0", Write(pop::zpopmin), "Removes and returns the members with the lowest scores.").with(FAST).access("RW access delete"),
     row("zpopmax", -2, "5.0.0", Write(pop::zpopmax), "Removes and returns the members with the highest scores.").with(FAST).access("RW access delete"),
     keyed("zmpop", -4, COUNTED, "7.0.0", Rewrite(pop::zmpop), "Removes and returns members of the first sorted set that has any.").access("RW access delete"),
+    keyed("bzpopmin", -3, BUT_LAST, "5.0.0", Rewrite(blocking::bzpopmin), "Removes and returns the member with the lowest score of the first sorted set that has any, or waits.").with(FAST).with(Flags::NO_SCRIPT).blocks(blocking::POP).spread(FIRST).access("RW access delete"),
+    keyed("bzpopmax", -3, BUT_LAST, "5.0.0", Rewrite(blocking::bzpopmax), "Removes and returns the member with the highest score of the first sorted set that has any, or waits.").with(FAST).with(Flags::NO_SCRIPT).blocks(blocking::POP).spread(FIRST).access("RW access delete"),
+    keyed("bzmpop", -5, COUNTED_LATE, "7.0.0", Rewrite(blocking::bzmpop), "Removes and returns members of the first sorted set that has any, or waits for some.").blocks(blocking::MULTI_POP).spread(FIRST).access("RW access delete"),
     keyed("zunion", -3, COUNTED, "6.2.0", Read(algebra::zunion), "Returns what is in any of some sorted sets."),
     keyed("zinter", -3, COUNTED, "6.2.0", Read(algebra::zinter), "Returns what is in all of some sorted sets."),
     keyed("zdiff", -3, COUNTED, "6.2.0", Read(algebra::zdiff), "Returns what is in a sorted set and in none of others."),

@@ -10,13 +10,18 @@ use damselfly_store::values::ZSet;
 
 /// An end of a sorted set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Min,
     Max,
 }
 
 impl End {
-    fn event(self) -> &'static str {
+    /// Whether this is the word for an end.
+    pub(super) fn is_word(word: &[u8]) -> bool {
+        is_word(word, "MIN") || is_word(word, "MAX")
+    }
+
+    pub(super) fn event(self) -> &'static str {
         match self {
             End::Min => "zpopmin",
             End::Max => "zpopmax",
@@ -24,7 +29,13 @@ impl End {
     }
 
     /// Removes `count` members, which are there, and writes them, each as an array of its own where `nested`.
-    fn pop(self, zset: &mut ZSet, count: usize, nested: bool, out: &mut ReplyWriter<'_>) {
+    pub(super) fn pop(
+        self,
+        zset: &mut ZSet,
+        count: usize,
+        nested: bool,
+        out: &mut ReplyWriter<'_>,
+    ) {
         let (first, members) = match self {
             End::Min => (0, zset.iter()),
             End::Max => (zset.len() - count, zset.iter_rev()),
@@ -88,7 +99,19 @@ pub(super) fn zmpop(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let pop = MultiPop::parse(args, |word| is_word(word, "MIN") || is_word(word, "MAX"))?;
+    let pop = MultiPop::parse(args, End::is_word)?;
+    if !pop_some(cx, &pop, out)? {
+        out.null_array();
+    }
+    Ok(())
+}
+
+/// Pops from the first sorted set that has members. Whether any has.
+pub(super) fn pop_some(
+    cx: &mut RewriteContext<'_>,
+    pop: &MultiPop<'_>,
+    out: &mut ReplyWriter<'_>,
+) -> Result<bool, CommandError> {
     let end = if is_word(pop.end, "MIN") {
         End::Min
     } else {
@@ -112,8 +135,7 @@ pub(super) fn zmpop(
             key,
             itoa::Buffer::new().format(count).as_bytes(),
         ]);
-        return Ok(());
+        return Ok(true);
     }
-    out.null_array();
-    Ok(())
+    Ok(false)
 }

@@ -10,6 +10,7 @@ use damselfly_engine::families::options::is_word;
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
 use damselfly_engine::session::AsyncResult;
 use damselfly_engine::thread::{Thread, unix_ms};
+use damselfly_engine::waiter::Outcome;
 use damselfly_engine::{
     Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session,
 };
@@ -225,11 +226,30 @@ fn reply<'a>(
     })
 }
 
-/// No command blocks yet, so there is never somebody to unblock.
-fn unblock(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match args {
-        [_, _, _] => {}
-        [_, _, _, word] if is_word(word, "timeout") || is_word(word, "error") => {}
+fn unblock<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    out: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
+    Box::pin(async move {
+        let (id, outcome) = unblock_args(args)?;
+        let work = move |thread: &Rc<Thread>| {
+            let entries = ServerThread::on(thread).map(|server| server.clients.entries());
+            let mut entries = entries.into_iter().flatten();
+            entries.any(|entry| i64::try_from(entry.id) == Ok(id) && entry.unblock(outcome.clone()))
+        };
+        let unblocked = session.thread.on_all_threads(work).await;
+        ReplyWriter::new(out, session.proto).integer(unblocked.contains(&true).into());
+        Ok(())
+    })
+}
+
+/// Whom CLIENT UNBLOCK means, and what becomes of its command.
+fn unblock_args(args: &[&[u8]]) -> Result<(i64, Outcome), CommandError> {
+    let outcome = match args {
+        [_, _, _] => Outcome::TimedOut,
+        [_, _, _, word] if is_word(word, "timeout") => Outcome::TimedOut,
+        [_, _, _, word] if is_word(word, "error") => Outcome::Unblocked,
         [_, _, _, _] => {
             return Err(CommandError::text(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
@@ -240,10 +260,9 @@ fn unblock(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Comman
                 "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
             ));
         }
-    }
-    parse_i64(args[2]).ok_or(CommandError::NotInteger)?;
-    out.integer(0);
-    Ok(())
+    };
+    let id = parse_i64(args[2]).ok_or(CommandError::NotInteger)?;
+    Ok((id, outcome))
 }
 
 /// -1: tracking is off.
@@ -351,7 +370,7 @@ static SUBCOMMANDS: &[Command] = &[
     row("setinfo", 4, "7.2.0", Handler::Session(setinfo), "Says which library the client uses.").with(OWN),
     row("setname", 3, "2.6.9", Handler::Session(setname), "Names the connection.").with(OWN),
     row("trackinginfo", 2, "6.2.0", Handler::Session(trackinginfo), "Whether the connection tracks keys.").with(OWN),
-    row("unblock", -3, "5.0.0", Handler::Session(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
+    row("unblock", -3, "5.0.0", Handler::Async(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
 ];
 
 const fn row(

@@ -42,6 +42,8 @@ pub(super) struct ThreadReport {
 pub(super) struct Clients {
     /// Ordinary ones.
     pub(super) normal: u64,
+    /// Those whose command waits for others.
+    pub(super) blocked: u64,
     /// Bytes of their buffers.
     pub(super) normal_bytes: u64,
     /// Bytes of the buffers of replicas' connections.
@@ -163,6 +165,7 @@ impl Clients {
         let mut clients = Clients::default();
         for entry in server.clients.entries() {
             let buffers = entry.buffers.get();
+            clients.blocked += u64::from(entry.is_blocked());
             if entry.kind.get() == ClientKind::Normal {
                 clients.normal += 1;
                 clients.normal_bytes += buffers.total() as u64;
@@ -177,6 +180,7 @@ impl Clients {
 
     fn add(&mut self, other: &Clients) {
         self.normal += other.normal;
+        self.blocked += other.blocked;
         self.normal_bytes += other.normal_bytes;
         self.replica_bytes += other.replica_bytes;
         self.max_input = self.max_input.max(other.max_input);

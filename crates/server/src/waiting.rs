@@ -1,0 +1,86 @@
+//! A connection whose command waits for others (BLPOP and its like): what was answered before is sent, and the socket is
+//! watched meanwhile, so that nothing is served to a client that is gone.
+
+use crate::connection::Killed;
+use crate::service::SessionHost;
+use damselfly_engine::{Pipeline, Session};
+use std::io;
+use std::pin::pin;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Bytes that a waiting client may send ahead. Whether it is gone shows behind them: it is not seen where a client sends more.
+const MAX_AHEAD: usize = 1 << 20;
+/// Bytes asked of the socket at once.
+const READ_BYTES: usize = 4 * 1024;
+
+/// A connection's socket, beside its session.
+pub(crate) struct Link<'a> {
+    /// The socket.
+    pub(crate) stream: &'a mut TcpStream,
+    /// What has been read while a command waited.
+    pub(crate) ahead: &'a mut Vec<u8>,
+    /// The connection.
+    pub(crate) host: &'a SessionHost,
+}
+
+impl Link<'_> {
+    /// Waits until the session's command has ended, and has its reply in the pipeline. The session is to be closed if the client is gone.
+    pub(crate) async fn wait(&mut self, session: &mut Session, pipeline: &mut Pipeline) {
+        self.host.entry.note_waiter(session.waiter().cloned());
+        self.host.entry.note(session);
+        let kill = self.host.entry.kill_token();
+        let mut killed = pin!(kill.cancelled());
+        if self.send(pipeline, killed.as_mut()).await.is_err() {
+            session.close = true;
+        }
+        while !session.close && session.waiter().is_some() {
+            tokio::select! {
+                biased;
+                () = session.unblocked() => {
+                    session.try_unblock(&mut pipeline.out).await;
+                }
+                () = self.ended(killed.as_mut()) => session.close = true,
+            }
+        }
+        session.stop_waiting();
+        self.host.entry.note_waiter(None);
+    }
+
+    /// Sends the replies of the commands before. An end is an error, too.
+    async fn send(&mut self, pipeline: &mut Pipeline, killed: Killed<'_, '_>) -> io::Result<()> {
+        if pipeline.out.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            biased;
+            written = self.stream.write_all(&pipeline.out) => written?,
+            () = killed => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        self.host.server.counters.wrote(pipeline.out.len());
+        pipeline.out.clear();
+        Ok(())
+    }
+
+    /// Until the client is gone or killed. Can be dropped and called anew.
+    async fn ended(&mut self, mut killed: Killed<'_, '_>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = killed.as_mut() => return,
+                read = read_ahead(self.stream, self.ahead) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => self.host.server.counters.read(bytes),
+                },
+            }
+        }
+    }
+}
+
+async fn read_ahead(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> io::Result<usize> {
+    if ahead.len() >= MAX_AHEAD {
+        return std::future::pending().await;
+    }
+    ahead.reserve(READ_BYTES);
+    stream.read_buf(ahead).await
+}
