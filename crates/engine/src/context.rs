@@ -2,6 +2,7 @@
 
 use crate::command::CommandError;
 use crate::keyspace::{EventClass, Keyspace};
+use crate::usage::Use;
 use damselfly_journal::{Journal, RunBuilder};
 use damselfly_store::values::{Hash, List, Set, Stream, ZSet};
 use damselfly_store::{DbIndex, EntryMut, EntryRef, StrValue, UnixMs, Value};
@@ -75,8 +76,17 @@ pub struct ReadContext<'a> {
 }
 
 impl<'a> ReadContext<'a> {
-    /// The live entry of the key; counted as a hit or a miss.
+    /// The live entry of the key; counted as a hit or a miss, and as a use of the key.
     pub fn entry(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let found = self.peek(key);
+        if let Some(entry) = &found {
+            self.space.touch(entry);
+        }
+        found
+    }
+
+    /// [`ReadContext::entry`] for those who only look at what is around the value: that is no use of the key.
+    pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         let found = self.space.live(self.db, key);
         self.space.count_lookup(found.is_some());
         found
@@ -150,13 +160,17 @@ impl WriteContext<'_> {
         &mut self,
         key: &[u8],
     ) -> Result<Option<TypedMut<'_, T>>, CommandError> {
+        let noted = Use::now(self.space);
         match self.space.store.get_mut(self.db, key) {
             None => Ok(None),
             Some(entry) if T::of(&entry).is_none() => Err(CommandError::WrongType),
-            Some(entry) => Ok(Some(TypedMut {
-                entry,
-                of: PhantomData,
-            })),
+            Some(entry) => {
+                noted.of(&entry);
+                Ok(Some(TypedMut {
+                    entry,
+                    of: PhantomData,
+                }))
+            }
         }
     }
 
@@ -174,9 +188,13 @@ impl WriteContext<'_> {
         key: &[u8],
         make: impl FnOnce() -> Value,
     ) -> Result<TypedMut<'_, T>, CommandError> {
-        let (entry, _) = self.space.store.upsert(self.db, key, make);
+        let noted = Use::now(self.space);
+        let (entry, made) = self.space.store.upsert(self.db, key, make);
         if T::of(&entry).is_none() {
             return Err(CommandError::WrongType);
+        }
+        if !made {
+            noted.of(&entry);
         }
         Ok(TypedMut {
             entry,
@@ -193,6 +211,7 @@ impl WriteContext<'_> {
     pub fn put_in(&mut self, db: DbIndex, key: &[u8], value: Value, expire_at: Option<UnixMs>) {
         if let Some(old) = self.space.store.insert(db, key, value, expire_at) {
             self.space.discard(old);
+            self.space.touch_replaced(db, key);
         }
     }
 
@@ -233,6 +252,7 @@ impl WriteContext<'_> {
 
     /// Sets or clears the key's expiry. Whether the key is there.
     pub fn set_expiry(&mut self, key: &[u8], expire_at: Option<UnixMs>) -> bool {
+        self.space.touch_key(self.db, key);
         self.space.store.set_expiry(self.db, key, expire_at)
     }
 

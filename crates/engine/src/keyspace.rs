@@ -2,6 +2,7 @@
 //! change must tell others (WATCH, statistics, values to free).
 
 use crate::waits::WaitTable;
+use crate::usage::Usage;
 use crate::watch::WatchTable;
 use damselfly_snapshot::Snapshots;
 use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
@@ -46,6 +47,8 @@ pub struct Keyspace {
     pub store: Shard,
     /// The time that commands see, in Unix milliseconds; set by whoever drives the shard.
     pub now: UnixMs,
+    /// How uses of keys are noted.
+    pub usage: Usage,
     /// The snapshots that run over it.
     pub snapshots: Snapshots,
     /// Keys that connections watch.
@@ -71,6 +74,7 @@ impl Keyspace {
                 hash_seed: seed,
             }),
             now: 0,
+            usage: Usage::default(),
             snapshots: Snapshots::new(),
             watch: WatchTable::default(),
             waits: WaitTable::default(),

@@ -24,6 +24,7 @@ pub mod stats;
 pub mod thread;
 pub mod waiter;
 pub mod waits;
+pub mod usage;
 pub mod watch;
 pub mod world;
 

@@ -111,7 +111,7 @@ impl Thread {
     /// Sets the clock of this thread's shard.
     pub fn tick(&self) {
         if let Some(core) = &self.core {
-            core.borrow_mut().space.now = unix_ms();
+            core.borrow_mut().space.tick(unix_ms());
         }
     }
 

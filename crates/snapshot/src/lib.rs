@@ -54,7 +54,7 @@ mod store;
 pub mod wire;
 
 pub use crc::{Crc64, crc64};
-pub use decode::{Checksum, ChunkId, Event, KeyMeta, Limits, Part, RdbDecoder, ValueKind};
+pub use decode::{Checksum, ChunkId, Event, KeyMeta, LastUse, Limits, Part, RdbDecoder, ValueKind};
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::{
     Encoder, EntryMeta, Head, Profile, RdbWriter, lz4_blob, put_aux, put_blob, put_chunk, put_cut,

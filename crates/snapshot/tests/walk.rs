@@ -504,6 +504,7 @@ fn a_snapshot_assembles_to_the_same_data() {
                     key,
                     value,
                     expire_ms,
+                    ..
                 }) => {
                     assert!(
                         copy.insert(DbIndex(db as u16), key, value, expire_ms)

@@ -1,11 +1,13 @@
 //! A database of a shard, and the views of its entries and buckets that are lent out.
 
 use crate::UnixMs;
+use crate::access::Access;
 use crate::compact::Key;
 use crate::memory::MemoryByKind;
 use crate::observers::CutVersion;
 use crate::table::{Bits, Location, Place, Plan, Segment, Slot, Table, TableId};
 use crate::value::{Kind, Value};
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
@@ -32,29 +34,38 @@ impl Db {
         self.usage.with_table(self.table.bytes())
     }
 
+    #[inline]
     pub(crate) fn entry(&self, location: Location) -> EntryRef<'_> {
         EntryRef::new(self.table.segment(location.segment), location.place)
     }
 
     pub(crate) fn entry_mut(&mut self, location: Location) -> EntryMut<'_> {
         let expire_at = self.table.expiry(location);
-        let Slot { key, value } = self.table.slot_mut(location);
+        let (Slot { key, value }, access) = self.table.slot_and_access(location);
         EntryMut {
             kind: value.kind(),
             heap_size: value.heap_size(),
             key,
             value,
             expire_at,
+            access,
             usage: &mut self.usage,
         }
     }
 
     /// Carries out a plan, not [`Plan::Grow`], with a new entry.
     #[inline]
-    pub(crate) fn put(&mut self, segment: usize, plan: Plan, hash: u64, entry: Slot) -> Location {
+    pub(crate) fn put(
+        &mut self,
+        segment: usize,
+        plan: Plan,
+        hash: u64,
+        entry: Slot,
+        access: Access,
+    ) -> Location {
         self.usage.add_value(&entry.value);
         self.usage.keys += entry.key.heap_size();
-        self.table.put(segment, plan, hash, entry)
+        self.table.put(segment, plan, hash, entry, access)
     }
 
     #[inline]
@@ -79,6 +90,7 @@ pub struct EntryRef<'a> {
     key: &'a Key,
     value: &'a Value,
     expire_at: Option<UnixMs>,
+    access: &'a Cell<Access>,
 }
 
 impl<'a> EntryRef<'a> {
@@ -89,6 +101,7 @@ impl<'a> EntryRef<'a> {
             key,
             value,
             expire_at: segment.expiry(place),
+            access: segment.access(place),
         }
     }
 
@@ -109,6 +122,18 @@ impl<'a> EntryRef<'a> {
     pub fn expire_at(&self) -> Option<UnixMs> {
         self.expire_at
     }
+
+    /// Its last use.
+    #[inline]
+    pub fn access(&self) -> Access {
+        self.access.get()
+    }
+
+    /// Notes a use. That is no change: observers are not called.
+    #[inline]
+    pub fn set_access(&self, access: Access) {
+        self.access.set(access);
+    }
 }
 
 impl fmt::Debug for EntryRef<'_> {
@@ -127,6 +152,7 @@ pub struct EntryMut<'a> {
     key: &'a Key,
     value: &'a mut Value,
     expire_at: Option<UnixMs>,
+    access: &'a Cell<Access>,
     usage: &'a mut MemoryByKind,
     kind: Kind,
     heap_size: usize,
@@ -146,6 +172,18 @@ impl EntryMut<'_> {
     /// When it expires, in milliseconds since the Unix epoch; none if never. To change it: [`crate::Shard::set_expiry`].
     pub fn expire_at(&self) -> Option<UnixMs> {
         self.expire_at
+    }
+
+    /// Its last use.
+    #[inline]
+    pub fn access(&self) -> Access {
+        self.access.get()
+    }
+
+    /// Notes a use.
+    #[inline]
+    pub fn set_access(&self, access: Access) {
+        self.access.set(access);
     }
 }
 

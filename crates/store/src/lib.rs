@@ -25,6 +25,7 @@
 //! assert_eq!(entry.expire_at(), Some(1_700_000_000_000));
 //! ```
 
+mod access;
 mod compact;
 mod db;
 mod flushed;
@@ -39,11 +40,12 @@ pub mod values;
 /// Milliseconds since the Unix epoch.
 pub type UnixMs = i64;
 
+pub use access::Access;
 pub use compact::{INT_TEXT_MAX, Key, StrValue};
 pub use db::{BucketId, BucketView, DbIndex, EntryMut, EntryRef};
 pub use flushed::Flushed;
 pub use memory::{KindUsage, MemoryByKind};
 pub use observers::{CutVersion, Observer, ObserverId};
-pub use shard::{Intent, Shard, ShardOptions};
+pub use shard::{Among, Intent, Shard, ShardOptions};
 pub use table::{TableId, WalkCursor};
 pub use value::{Kind, Value};

@@ -17,7 +17,9 @@ pub struct MemoryByKind {
     kinds: [KindUsage; Kind::COUNT],
     /// Heap bytes of the keys that are not in place.
     pub keys: usize,
-    /// The table: buckets with the 16-byte forms of keys and values, expiry times, directory.
+    /// Heap bytes of all values.
+    values: usize,
+    /// The table: buckets with the 16-byte forms of keys and values, last uses, expiry times, directory.
     pub table: usize,
 }
 
@@ -29,7 +31,7 @@ impl MemoryByKind {
 
     /// Everything together.
     pub fn total(&self) -> usize {
-        self.keys + self.table + self.kinds.iter().map(|kind| kind.bytes).sum::<usize>()
+        self.keys + self.table + self.values
     }
 
     pub(crate) fn with_table(self, table: usize) -> MemoryByKind {
@@ -51,6 +53,7 @@ impl MemoryByKind {
         let usage = &mut self.kinds[kind as usize];
         usage.keys += 1;
         usage.bytes += bytes;
+        self.values += bytes;
     }
 
     #[inline]
@@ -58,6 +61,7 @@ impl MemoryByKind {
         let usage = &mut self.kinds[kind as usize];
         usage.keys -= 1;
         usage.bytes -= bytes;
+        self.values -= bytes;
     }
 }
 
@@ -68,6 +72,7 @@ impl std::ops::AddAssign for MemoryByKind {
             mine.bytes += theirs.bytes;
         }
         self.keys += other.keys;
+        self.values += other.values;
         self.table += other.table;
     }
 }

@@ -1,6 +1,7 @@
 //! [`Shard`]: all databases of one shard, and the one place through which they change.
 
 use crate::UnixMs;
+use crate::access::Access;
 use crate::compact::{Key, KeyProbe};
 use crate::db::{BucketId, BucketView, Db, DbIndex, EntryMut, EntryRef};
 use crate::flushed::Flushed;
@@ -36,6 +37,15 @@ pub enum Intent {
     Insert,
 }
 
+/// Which entries a sample is taken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// All.
+    All,
+    /// Those with an expiry time.
+    Expiring,
+}
+
 /// All databases of one shard. Every method that takes a [`DbIndex`] panics if it is not below [`Shard::dbnum`].
 ///
 /// Reads are physical: expired entries are there until somebody removes them. Every change first serves the
@@ -45,6 +55,8 @@ pub struct Shard {
     hasher: TableHasher,
     observers: Observers,
     last_table: u64,
+    /// The clock of uses, in seconds.
+    now_s: u32,
 }
 
 impl Shard {
@@ -55,6 +67,7 @@ impl Shard {
             hasher: TableHasher::new(options.hash_seed),
             observers: Observers::default(),
             last_table: 0,
+            now_s: 0,
         };
         shard.dbs = (0..options.dbnum).map(|_| shard.new_db()).collect();
         shard
@@ -63,6 +76,18 @@ impl Shard {
     fn new_db(&mut self) -> Db {
         self.last_table += 1;
         Db::new(TableId(self.last_table))
+    }
+
+    /// Sets the time that new and replaced entries are marked with, in seconds since any point.
+    #[inline]
+    pub fn set_access_clock(&mut self, now_s: u32) {
+        self.now_s = now_s;
+    }
+
+    /// The time set last.
+    #[inline]
+    pub fn access_clock(&self) -> u32 {
+        self.now_s
     }
 
     /// How many databases there are.
@@ -134,7 +159,10 @@ impl Shard {
             return None;
         };
         self.before_change(db, location.segment, location.place.bucket);
+        let now_s = self.now_s;
         let db = self.db_mut(db);
+        let access = db.table.access(location);
+        access.set(access.get().at(now_s));
         db.table.set_expiry(location, expire_at);
         Some(db.replace(location, value))
     }
@@ -167,6 +195,7 @@ impl Shard {
         expire_at: Option<UnixMs>,
     ) -> Location {
         let (segment, plan) = self.plan_served(db, hash);
+        let access = Access::new(self.now_s);
         let db = self.db_mut(db);
         let location = db.put(
             segment,
@@ -176,6 +205,7 @@ impl Shard {
                 key: Key::new(key),
                 value,
             },
+            access,
         );
         if expire_at.is_some() {
             db.table.set_expiry(location, expire_at);
@@ -241,6 +271,20 @@ impl Shard {
     pub fn random(&self, db: DbIndex, rng: &mut dyn FnMut() -> u64) -> Option<EntryRef<'_>> {
         let db = self.db(db);
         db.table.random(rng).map(|location| db.entry(location))
+    }
+
+    /// Visits up to `count` entries, expired or not, from a random place on.
+    pub fn sample(
+        &self,
+        db: DbIndex,
+        among: Among,
+        count: usize,
+        rng: &mut dyn FnMut() -> u64,
+        visit: &mut dyn FnMut(EntryRef<'_>),
+    ) {
+        let db = self.db(db);
+        db.table
+            .sample(among, count, rng, &mut |location| visit(db.entry(location)));
     }
 
     /// Looks through about `buckets` buckets for entries that expired at `now` or before, adds their keys to `found`, and gives

@@ -27,6 +27,8 @@ pub struct BatchCommand {
     pub args: u32,
     /// Positions of its keys.
     pub keys: KeyPositions,
+    /// Whether it leaves no trace in the uses of its keys.
+    pub quiet: bool,
 }
 
 /// Consecutive commands of one pipeline that all go to one shard.
@@ -70,6 +72,7 @@ impl CommandBatch {
         db: DbIndex,
         args: &[&[u8]],
         keys: KeyPositions,
+        quiet: bool,
     ) -> usize {
         for arg in args {
             self.bytes.extend_from_slice(arg);
@@ -80,6 +83,7 @@ impl CommandBatch {
             db,
             args: args.len() as u32,
             keys,
+            quiet,
         });
         self.commands.len() - 1
     }
@@ -120,14 +124,16 @@ impl CommandBatch {
             let command = &self.commands[self.next];
             let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
             let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
-            core.run_in_transaction(
-                command.row,
-                command.db,
-                &args,
-                &command.keys,
-                effects,
-                &mut out,
-            );
+            core.quietly(command.quiet, |core| {
+                core.run_in_transaction(
+                    command.row,
+                    command.db,
+                    &args,
+                    &command.keys,
+                    effects,
+                    &mut out,
+                );
+            });
             self.reply.ends.push(self.reply.bytes.len());
             self.next += 1;
             self.next_arg += command.args as usize;
@@ -179,7 +185,9 @@ impl CommandBatch {
         let command = &self.commands[self.next];
         let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
         let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
-        let step = core.try_command(command.row, command.db, &args, &command.keys, &mut out);
+        let step = core.quietly(command.quiet, |core| {
+            core.try_command(command.row, command.db, &args, &command.keys, &mut out)
+        });
         if step == Step::Done {
             self.reply.ends.push(self.reply.bytes.len());
             self.next_arg += command.args as usize;

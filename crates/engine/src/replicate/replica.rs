@@ -8,7 +8,7 @@ use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
 use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::wire::type_name;
-use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, Refused};
+use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
 
@@ -156,13 +156,13 @@ struct Loaded {
     key: Vec<u8>,
     value: Value,
     expire_at: Option<UnixMs>,
+    used: LastUse,
 }
 
 impl Loaded {
     fn put(self, core: &mut ShardCore) {
         core.space
-            .store
-            .insert(self.db, &self.key, self.value, self.expire_at);
+            .load(self.db, &self.key, self.value, self.expire_at, self.used);
     }
 }
 
@@ -212,18 +212,20 @@ impl ReplicaFlowSink for EngineFlow {
                 key,
                 value,
                 expire_ms,
+                used,
             }) => {
                 let db = known_db(db, self.thread.engine.options.dbnum)?;
                 let shard = self.thread.engine.mesh.shard_of(key);
                 if self.thread.owns(shard) {
                     self.thread
-                        .with_core_now(|core| core.space.store.insert(db, key, value, expire_ms));
+                        .with_core_now(|core| core.space.load(db, key, value, expire_ms, used));
                 } else {
                     self.others[shard].push(Loaded {
                         db,
                         key: key.to_vec(),
                         value,
                         expire_at: expire_ms,
+                        used,
                     });
                     self.collected += 1;
                 }

@@ -34,7 +34,7 @@ impl ChainRun<'_> {
             HopWrites::NOTHING
         };
         let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-        let replays = self.session.is_internal;
+        let (replays, quiet) = (self.session.is_internal, self.session.no_touch);
         let hop = self.transaction.hop(shard, writes, move |core, effects| {
             let args: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
             let mut reply = Vec::new();
@@ -44,7 +44,9 @@ impl ChainRun<'_> {
                 // What stood there for the primary stands there still, whatever the time is.
                 core.space.now = UnixMs::MIN;
             }
-            core.run_in_transaction(row, db, &args, &keys, effects, &mut out);
+            core.quietly(quiet, |core| {
+                core.run_in_transaction(row, db, &args, &keys, effects, &mut out);
+            });
             core.space.now = now;
             reply
         });

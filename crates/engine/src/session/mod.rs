@@ -75,6 +75,8 @@ pub struct Session {
     pub close: bool,
     /// Whether it comes from the server itself (a replica's link to its primary): may write on a replica.
     pub is_internal: bool,
+    /// Whether its uses of keys don't count (CLIENT NO-TOUCH).
+    pub no_touch: bool,
     /// Whether EXEC is running the queued commands: nothing may block.
     pub(crate) executing: bool,
     /// Shards that it has written to, for WAIT: bit *i* of word *i / 64*.
@@ -123,6 +125,7 @@ impl Session {
             dirty: DirtyFlag::default(),
             close: false,
             is_internal: false,
+            no_touch: false,
             executing: false,
             written: vec![0; words],
             commands: 0,
@@ -232,9 +235,11 @@ impl Session {
             self.note_written(shard);
         }
         if self.thread.owns(shard) && !pipeline.has_batch(shard) {
-            let (thread, db) = (&self.thread, self.db);
+            let (thread, db, quiet) = (&self.thread, self.db, self.no_touch);
             let step = pipeline.reply(self.proto, |out| {
-                thread.with_core_now(|core| core.try_command(row, db, args, &keys, out))
+                thread.with_core_now(|core| {
+                    core.quietly(quiet, |core| core.try_command(row, db, args, &keys, out))
+                })
             });
             if step == Step::Done {
                 return;
@@ -242,7 +247,7 @@ impl Session {
             pipeline.take_back();
         }
         pipeline.defer(shard, self.proto, |batch: &mut CommandBatch| {
-            batch.push(row, self.db, args, keys)
+            batch.push(row, self.db, args, keys, self.no_touch)
         });
     }
 

@@ -244,7 +244,8 @@ impl Session {
             let batch = batches
                 .entry(shard)
                 .or_insert_with(|| CommandBatch::new(self.proto));
-            places.push((shard, batch.push(queued.row, self.db, &queued.args(), keys)));
+            let at = batch.push(queued.row, self.db, &queued.args(), keys, self.no_touch);
+            places.push((shard, at));
         }
         let hops: Vec<_> = batches
             .into_iter()

@@ -252,7 +252,7 @@ impl Session {
         merge: Merge,
         out: &mut Vec<u8>,
     ) -> CommandResult {
-        let (db, proto) = (self.db, self.proto);
+        let (db, proto, quiet) = (self.db, self.proto, self.no_touch);
         let orders: Vec<_> = parts.iter().map(|part| part.order.clone()).collect();
         let hops: Vec<_> = parts
             .into_iter()
@@ -263,7 +263,7 @@ impl Session {
                     _ => HopWrites::NOTHING,
                 };
                 transaction.hop(part.shard, writes, move |core, effects| {
-                    part.run(core, effects, row, db, proto)
+                    core.quietly(quiet, |core| part.run(core, effects, row, db, proto))
                 })
             })
             .collect();
@@ -283,7 +283,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let mut scratch = Keyspace::new(self.thread.engine.options.dbnum, self.id);
-        scratch.now = crate::thread::unix_ms();
+        scratch.tick(crate::thread::unix_ms());
         scratch.noted = Some(Vec::new());
         let keys = row.keys.positions(args)?;
         self.gather(transaction, row, args, &keys, &mut scratch)
@@ -323,9 +323,9 @@ impl Session {
             .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
             .into_iter()
             .map(|(shard, keys)| {
-                let dbs = dbs.clone();
+                let (dbs, quiet) = (dbs.clone(), self.no_touch);
                 transaction.hop(shard, HopWrites::NOTHING, move |core, _| {
-                    fetch(core, dbs, keys)
+                    core.quietly(quiet, |core| fetch(core, dbs, keys))
                 })
             })
             .collect();
@@ -448,6 +448,7 @@ fn fetch(core: &mut ShardCore, dbs: std::ops::Range<u16>, keys: Vec<Vec<u8>>) ->
                 core.space.live(db, &key)
             };
             if let Some(entry) = entry {
+                core.space.touch(&entry);
                 found.push((db, key.clone(), entry.value().clone(), entry.expire_at()));
             }
         }

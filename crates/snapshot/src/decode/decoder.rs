@@ -373,6 +373,7 @@ impl RdbDecoder {
                 expire_ms: key.props.expire_ms,
                 sticky: key.props.sticky,
                 mc_flags: key.props.mc_flags,
+                used: key.props.used,
                 stream,
             }),
             Raw::Header(version) => Event::Header { version },

@@ -28,6 +28,18 @@ pub enum ValueKind {
     SetExpiry,
 }
 
+/// What a stream tells of the last use of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LastUse {
+    /// Nothing.
+    #[default]
+    Untold,
+    /// Seconds since then (opcode 248).
+    Idle(u64),
+    /// A logarithmic count of uses (opcode 249).
+    Frequency(u8),
+}
+
 /// A key, before its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyMeta<'a> {
@@ -45,6 +57,8 @@ pub struct KeyMeta<'a> {
     pub sticky: bool,
     /// Memcache flags.
     pub mc_flags: Option<u32>,
+    /// Its last use.
+    pub used: LastUse,
     /// The chunk stream in which it comes; other keys and other streams' parts may come before its end.
     pub stream: Option<ChunkId>,
 }

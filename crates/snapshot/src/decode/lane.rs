@@ -3,7 +3,7 @@
 
 use super::Limits;
 use super::body::Body;
-use super::event::ValueKind;
+use super::event::{LastUse, ValueKind};
 use super::scan::{Halt, Read, Scan, Token, unexpected};
 use crate::error::{At, RdbError};
 use crate::lzf;
@@ -83,6 +83,7 @@ pub(super) struct Properties {
     pub(super) expire_ms: Option<i64>,
     pub(super) sticky: bool,
     pub(super) mc_flags: Option<u32>,
+    pub(super) used: LastUse,
 }
 
 /// Which sequence it is; decides what may stand in it.

@@ -11,7 +11,7 @@ mod scan;
 mod stream;
 
 pub use decoder::RdbDecoder;
-pub use event::{Checksum, ChunkId, Event, KeyMeta, Part, ValueKind};
+pub use event::{Checksum, ChunkId, Event, KeyMeta, LastUse, Part, ValueKind};
 
 const MIB: u64 = 1024 * 1024;
 

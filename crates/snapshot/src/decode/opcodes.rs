@@ -2,7 +2,7 @@
 
 use super::Limits;
 use super::body::Body;
-use super::event::ValueKind;
+use super::event::{LastUse, ValueKind};
 use super::lane::{Lane, LaneKind, Properties, Raw, RawKey, State};
 use super::scan::{Halt, Read, Scan, Token, too_large, unexpected};
 use crate::error::{At, RdbError};
@@ -145,12 +145,8 @@ fn read_property(scan: &mut Scan<'_>, byte: u8, props: &mut Properties) -> Read<
             }
             props.sticky = mask & KEY_STICKY != 0;
         }
-        opcode::FREQ => {
-            scan.byte()?;
-        }
-        opcode::IDLE => {
-            scan.len()?;
-        }
+        opcode::FREQ => props.used = LastUse::Frequency(scan.byte()?),
+        opcode::IDLE => props.used = LastUse::Idle(scan.len()?),
         opcode::SLOT_INFO => {
             for _ in 0..3 {
                 scan.len()?;

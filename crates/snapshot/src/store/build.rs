@@ -1,6 +1,6 @@
 //! From decoder events to values, element by element.
 
-use crate::decode::{ChunkId, Event, KeyMeta, Part, ValueKind};
+use crate::decode::{ChunkId, Event, KeyMeta, LastUse, Part, ValueKind};
 use crate::wire::type_name;
 use damselfly_store::values::{Hash, List, Set, ZSet};
 use damselfly_store::{StrValue, Value};
@@ -119,6 +119,8 @@ pub enum Assembled<'a> {
         value: Value,
         /// Absolute expiry, Unix milliseconds.
         expire_ms: Option<i64>,
+        /// Its last use.
+        used: LastUse,
     },
     /// It was passed over: an empty collection, or a type that the store does not have (if those are to be skipped).
     Skipped {
@@ -164,6 +166,7 @@ struct Open {
     key: Vec<u8>,
     type_byte: u8,
     expire_ms: Option<i64>,
+    used: LastUse,
     build: Option<Result<ValueBuilder, BuildError>>,
 }
 
@@ -232,6 +235,7 @@ impl Assembler {
         open.key.clear();
         open.key.extend_from_slice(meta.key);
         (open.db, open.type_byte, open.expire_ms) = (meta.db, meta.type_byte, meta.expire_ms);
+        open.used = meta.used;
         open.build = Some(build);
         Ok(())
     }
@@ -273,6 +277,7 @@ impl Assembler {
                 key,
                 value,
                 expire_ms: open.expire_ms,
+                used: open.used,
             },
             Ok(None) => Assembled::Skipped {
                 db,

@@ -5,8 +5,10 @@
 //! line of fingerprints and one of the entry.
 
 use crate::UnixMs;
+use crate::access::Access;
 use crate::compact::Key;
 use crate::value::Value;
+use std::cell::Cell;
 use std::mem::size_of;
 
 /// Slots of a bucket.
@@ -164,6 +166,8 @@ pub(crate) struct BucketCold {
     pub(crate) version: u64,
     /// Expiry times, where the mask `expiring` says that there is one; gone when there is none.
     expiry: Option<Box<[UnixMs; SLOTS]>>,
+    /// Last uses of the entries. Here, because a use only writes it: nobody waits for the cache line. In cells, because a read is a use.
+    access: [Cell<Access>; SLOTS],
 }
 
 impl BucketCold {
@@ -171,11 +175,18 @@ impl BucketCold {
         BucketCold {
             version,
             expiry: None,
+            access: Default::default(),
         }
     }
 
     /// Heap bytes of an array of expiry times.
     pub(crate) const EXPIRY_BYTES: usize = size_of::<[UnixMs; SLOTS]>();
+
+    /// The last use of the entry in `slot`. Only meaningful where there is one.
+    #[inline]
+    pub(crate) fn access(&self, slot: usize) -> &Cell<Access> {
+        &self.access[slot]
+    }
 
     /// The expiry time of `slot`. Only meaningful where the mask says so.
     #[inline]

@@ -1,18 +1,15 @@
-//! Positions in a table: SCAN cursors, the walk of snapshots, slices of active expiry, random picks.
+//! Positions in a table: SCAN cursors, the walk of snapshots, slices of active expiry.
 //!
 //! A position is the top 48 bits of a hash: everything that is at home below it has been visited. Growth
 //! moves borders between home buckets, never entries across a position.
 
-use super::bucket::{Bits, SLOTS};
+use super::bucket::Bits;
 use super::{Location, Place, Segment, Table, TableHasher};
 use crate::UnixMs;
-use std::ops::ControlFlow;
 
 /// Bits of a cursor. The bits above are free for the caller's own use.
 const POSITION_BITS: u32 = 48;
 const POSITION_SHIFT: u32 = 64 - POSITION_BITS;
-/// How many segments a random pick tries before it goes on one by one.
-const RANDOM_TRIES: usize = 64;
 
 /// Where a walk over the physical buckets of a table stands. The default is the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,46 +129,6 @@ impl Table {
             }
         }
         segment.home_start(home + 1)
-    }
-
-    /// A random entry. A segment is drawn by a random hash, then an entry of it: nearly uniform, as all ranges of hashes are about equally full.
-    pub(crate) fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<Location> {
-        if self.len() == 0 {
-            return None;
-        }
-        for _ in 0..RANDOM_TRIES {
-            let number = self.segment_of(rng());
-            if self.segment(number).len != 0 {
-                return self.random_of(number, rng);
-            }
-        }
-        let first = rng() as usize % self.segment_count();
-        let mut numbers = (first..self.segment_count()).chain(0..first);
-        let number = numbers.find(|&number| self.segment(number).len != 0)?;
-        self.random_of(number, rng)
-    }
-
-    /// A uniformly random entry of a segment that is not empty.
-    fn random_of(&self, number: usize, rng: &mut dyn FnMut() -> u64) -> Option<Location> {
-        let segment = self.segment(number);
-        let mut nth = (rng() % segment.len as u64) as usize;
-        let mut buckets = 0..segment.buckets();
-        let found = buckets.try_for_each(|bucket| match segment.index(bucket).len() {
-            len if nth >= len => {
-                nth -= len;
-                ControlFlow::Continue(())
-            }
-            _ => ControlFlow::Break(bucket),
-        });
-        let ControlFlow::Break(bucket) = found else {
-            return None;
-        };
-        let slot = Bits(segment.index(bucket).used).nth(nth)?;
-        debug_assert!(slot < SLOTS);
-        Some(Location {
-            segment: number,
-            place: Place { bucket, slot },
-        })
     }
 }
 

@@ -12,6 +12,7 @@
 mod bucket;
 mod cursor;
 mod hash;
+mod sample;
 mod segment;
 mod warm;
 
@@ -21,8 +22,10 @@ pub(crate) use hash::TableHasher;
 pub(crate) use segment::{Place, Plan, Segment};
 
 use crate::UnixMs;
+use crate::access::Access;
 use crate::compact::KeyProbe;
 use segment::{DEPTH_MAX, Stamp};
+use std::cell::Cell;
 use std::mem::size_of;
 
 /// The directory may hold up to 2 to this power times more numbers than there are segments; a segment that would need
@@ -132,6 +135,16 @@ impl Table {
     }
 
     #[inline]
+    pub(crate) fn access(&self, location: Location) -> &Cell<Access> {
+        self.segments[location.segment].access(location.place)
+    }
+
+    #[inline]
+    pub(crate) fn slot_and_access(&mut self, location: Location) -> (&mut Slot, &Cell<Access>) {
+        self.segments[location.segment].slot_and_access(location.place)
+    }
+
+    #[inline]
     pub(crate) fn expiry(&self, location: Location) -> Option<UnixMs> {
         self.segments[location.segment].expiry(location.place)
     }
@@ -161,8 +174,15 @@ impl Table {
 
     /// Puts an entry where [`Table::plan`] said; not for [`Plan::Grow`].
     #[inline]
-    pub(crate) fn put(&mut self, segment: usize, plan: Plan, hash: u64, entry: Slot) -> Location {
-        let place = self.change(segment, |segment| segment.put(plan, hash, entry));
+    pub(crate) fn put(
+        &mut self,
+        segment: usize,
+        plan: Plan,
+        hash: u64,
+        entry: Slot,
+        access: Access,
+    ) -> Location {
+        let place = self.change(segment, |segment| segment.put(plan, hash, entry, access));
         Location { segment, place }
     }
 

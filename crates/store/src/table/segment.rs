@@ -14,7 +14,9 @@ pub(crate) use growth::Stamp;
 use super::bucket::{Bits, Block, BucketCold, BucketIndex, SLOTS, Slot};
 use super::hash::TableHasher;
 use crate::UnixMs;
+use crate::access::Access;
 use crate::compact::KeyProbe;
+use std::cell::Cell;
 use std::mem::{size_of, take};
 
 /// Bits of the hash that choose the home bucket.
@@ -177,6 +179,20 @@ impl Segment {
         &mut block.expect("a bucket with an entry has slots")[place.slot]
     }
 
+    /// The last use of the entry at `place`.
+    #[inline]
+    pub(crate) fn access(&self, place: Place) -> &Cell<Access> {
+        self.cold[place.bucket].access(place.slot)
+    }
+
+    /// The entry at `place`, to be changed, and its last use.
+    #[inline]
+    pub(crate) fn slot_and_access(&mut self, place: Place) -> (&mut Slot, &Cell<Access>) {
+        let block = self.blocks[place.bucket].as_mut();
+        let slot = &mut block.expect("a bucket with an entry has slots")[place.slot];
+        (slot, self.cold[place.bucket].access(place.slot))
+    }
+
     /// The expiry time of the entry at `place`.
     #[inline]
     pub(crate) fn expiry(&self, place: Place) -> Option<UnixMs> {
@@ -323,7 +339,7 @@ impl Segment {
     }
 
     /// Carries out a plan made for this hash and the present state; not [`Plan::Grow`]. The answer is the place of the entry.
-    pub(crate) fn put(&mut self, plan: Plan, hash: u64, entry: Slot) -> Place {
+    pub(crate) fn put(&mut self, plan: Plan, hash: u64, entry: Slot, access: Access) -> Place {
         let bucket = match plan {
             Plan::Put(bucket) => bucket,
             Plan::Displace { from, to } => {
@@ -335,6 +351,7 @@ impl Segment {
         let slot = self.index[bucket]
             .free_slot()
             .expect("the plan names a bucket with room");
+        self.access(Place { bucket, slot }).set(access);
         self.occupy(Place { bucket, slot }, hash, entry)
     }
 
@@ -376,7 +393,7 @@ impl Segment {
         let slot = self.index[to]
             .free_slot()
             .expect("the plan names a bucket with room");
-        let at = self.expiry(from);
+        let (at, access) = (self.expiry(from), self.access(from).get());
         self.set_expiry(from, None);
         let source = &mut self.index[from.bucket];
         let (fingerprint, displaced) = (
@@ -388,6 +405,7 @@ impl Segment {
         let place = Place { bucket: to, slot };
         self.index[to].occupy(slot, fingerprint, !displaced);
         self.fill(place, entry);
+        self.access(place).set(access);
         if at.is_some() {
             self.set_expiry(place, at);
         }

@@ -14,7 +14,7 @@ fn put(table: &mut Table, hasher: &TableHasher, key: &[u8]) {
                     key: Key::new(key),
                     value: Value::default(),
                 };
-                let location = table.put(segment, plan, hash, entry);
+                let location = table.put(segment, plan, hash, entry, Access::default());
                 assert_eq!(table.find(hash, &KeyProbe::new(key)), Some(location));
                 return;
             }

@@ -178,7 +178,7 @@ impl Round<'_> {
             .batches
             .entry(shard)
             .or_insert_with(|| CommandBatch::new(self.session.proto));
-        batch.push(row, self.session.db, &args, keys);
+        batch.push(row, self.session.db, &args, keys, false);
         self.commands += 1;
         if self.commands >= ROUND_COMMANDS {
             self.flush().await

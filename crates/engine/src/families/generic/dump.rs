@@ -5,7 +5,7 @@ use crate::context::{ReadContext, RewriteContext};
 use crate::families::options::{Words, integer, is_word};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
-use damselfly_snapshot::RestoreError;
+use damselfly_snapshot::{LastUse, RestoreError};
 use damselfly_store::Value;
 
 pub(super) fn dump(
@@ -27,14 +27,7 @@ struct RestoreCommand<'a> {
     time: &'a [u8],
     replace: bool,
     absolute: bool,
-}
-
-/// How long ago or how often the key was used: taken, and of no use here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Usage {
-    Unknown,
-    Idle,
-    Frequency,
+    used: LastUse,
 }
 
 impl<'a> RestoreCommand<'a> {
@@ -45,8 +38,8 @@ impl<'a> RestoreCommand<'a> {
             payload: args[3],
             replace: false,
             absolute: false,
+            used: LastUse::Untold,
         };
-        let mut usage = Usage::Unknown;
         let mut words = Words::from(args, 4);
         while let Some(word) = words.next() {
             if is_word(word, "REPLACE") {
@@ -54,7 +47,7 @@ impl<'a> RestoreCommand<'a> {
             } else if is_word(word, "ABSTTL") {
                 command.absolute = true;
             } else {
-                usage = usage_option(word, &mut words, usage)?;
+                command.used = usage_option(word, &mut words, command.used)?;
             }
         }
         Ok(command)
@@ -92,6 +85,8 @@ impl<'a> RestoreCommand<'a> {
             return Ok(());
         }
         cx.put(self.key, value, expire_at);
+        let db = cx.db;
+        cx.space().set_last_use(db, self.key, self.used);
         cx.modified(EventClass::Generic, "restore", self.key);
         let mut buffer = itoa::Buffer::new();
         let time = buffer.format(expire_at.unwrap_or(0)).as_bytes();
@@ -110,20 +105,20 @@ impl<'a> RestoreCommand<'a> {
 fn usage_option<'a>(
     word: &[u8],
     words: &mut Words<'a>,
-    before: Usage,
-) -> Result<Usage, CommandError> {
-    if is_word(word, "IDLETIME") && before != Usage::Frequency {
-        return match integer(words.value()?)? {
-            ..0 => Err(CommandError::text(
+    before: LastUse,
+) -> Result<LastUse, CommandError> {
+    if is_word(word, "IDLETIME") && !matches!(before, LastUse::Frequency(_)) {
+        return match u64::try_from(integer(words.value()?)?) {
+            Ok(idle_s) => Ok(LastUse::Idle(idle_s)),
+            Err(_) => Err(CommandError::text(
                 "ERR Invalid IDLETIME value, must be >= 0",
             )),
-            _ => Ok(Usage::Idle),
         };
     }
-    if is_word(word, "FREQ") && before != Usage::Idle {
-        return match integer(words.value()?)? {
-            0..=255 => Ok(Usage::Frequency),
-            _ => Err(CommandError::text(
+    if is_word(word, "FREQ") && !matches!(before, LastUse::Idle(_)) {
+        return match u8::try_from(integer(words.value()?)?) {
+            Ok(count) => Ok(LastUse::Frequency(count)),
+            Err(_) => Err(CommandError::text(
                 "ERR Invalid FREQ value, must be >= 0 and <= 255",
             )),
         };

@@ -151,7 +151,7 @@ fn tell(
     form: TimeForm,
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    out.integer(match cx.entry(key).map(|entry| entry.expire_at()) {
+    out.integer(match cx.peek(key).map(|entry| entry.expire_at()) {
         None => -2,
         Some(None) => -1,
         Some(Some(at)) => {

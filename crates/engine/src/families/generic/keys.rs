@@ -38,9 +38,21 @@ pub(super) fn exists(
     out.integer(
         args[1..]
             .iter()
-            .filter(|key| cx.entry(key).is_some())
+            .filter(|key| cx.peek(key).is_some())
             .count() as i64,
     );
+    Ok(())
+}
+
+/// A use of the keys and nothing else, even for a client whose uses don't count.
+pub(super) fn touch(
+    cx: &mut ReadContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    let found = args[1..].iter().filter_map(|key| cx.peek(key));
+    let touched = found.map(|entry| cx.space().touch_anyhow(&entry));
+    out.integer(touched.count() as i64);
     Ok(())
 }
 
@@ -50,7 +62,7 @@ pub(super) fn type_of(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     out.simple(
-        cx.entry(args[1])
+        cx.peek(args[1])
             .map_or("none", |entry| entry.value().kind().name()),
     );
     Ok(())

@@ -43,7 +43,7 @@ pub static COMMANDS: &[Command] = &[
     one("restore", -4, "2.6.0", Handler::Rewrite(dump::restore), "Makes a key of what DUMP gave.").with(Flags::DENY_OOM).with(DANGEROUS).access("OW update"),
     row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time.").with(Flags::READS).hints("nondeterministic_output request_policy:special"),
     server("swapdb", 3, "4.0.0", Handler::Global(flush::swapdb), "Exchanges two databases.").with(FAST).with(DANGEROUS),
-    many("touch", -2, "3.2.1", Handler::Read(keys::exists), "How many of these keys exist, marking them as used.").with(FAST).access("RO"),
+    many("touch", -2, "3.2.1", Handler::Read(keys::touch), "How many of these keys exist, marking them as used.").with(FAST).access("RO"),
     one("ttl", 2, "1.0.0", Handler::Read(expiry::ttl), "Seconds until a key expires.").with(FAST).hints("nondeterministic_output"),
     one("type", 2, "1.0.0", Handler::Read(keys::type_of), "The type of a key's value.").with(FAST).access("RO"),
     many("unlink", -2, "4.0.0", Handler::Write(keys::del), "Deletes keys; big values are freed later.").with(FAST).access("RM delete"),

@@ -4,6 +4,7 @@ use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler
 use crate::context::ReadContext;
 use crate::families::debug::encoding_name;
 use crate::session::Session;
+use crate::usage::Tracking;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::Value;
 
@@ -11,6 +12,11 @@ use damselfly_store::Value;
 const SHARED_NUMBERS: i64 = 10_000;
 /// and this is how often it says that they are referred to.
 const SHARED_COUNT: i64 = i32::MAX as i64;
+
+const IDLE_TIME_UNKNOWN: &str = "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching \
+     between policies at runtime LRU and LFU data will take some time to adjust.";
+const FREQUENCY_UNKNOWN: &str = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+     between policies at runtime LRU and LFU data will take some time to adjust.";
 
 const KEY: Keys = Keys::Range {
     first: 2,
@@ -55,7 +61,7 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         KEY,
         "2.2.3",
         Handler::Read(idletime),
-        "Seconds since the last use; not measured here.",
+        "Seconds since the last use; needs a policy that is not LFU.",
     )
     .access("RO")
     .hints("nondeterministic_output"),
@@ -89,7 +95,7 @@ const HELP: &[&str] = &[
     "FREQ <key>",
     "    How often <key> is used; only with an LFU policy.",
     "IDLETIME <key>",
-    "    Seconds since the last use of <key>. It is not measured, and always 0.",
+    "    Seconds since the last use of <key>; not with an LFU policy.",
     "REFCOUNT <key>",
     "    How many refer to the value of <key>.",
     "HELP",
@@ -103,7 +109,7 @@ pub(super) fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> C
 }
 
 fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match cx.entry(args[2]) {
+    match cx.peek(args[2]) {
         Some(entry) => out.bulk(encoding_name(entry.value())),
         None => out.null(),
     }
@@ -111,7 +117,7 @@ fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 }
 
 fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match cx.entry(args[2]).map(|entry| entry.value()) {
+    match cx.peek(args[2]).map(|entry| entry.value()) {
         Some(Value::Str(string))
             if string
                 .as_int()
@@ -126,20 +132,29 @@ fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 }
 
 fn idletime(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match cx.entry(args[2]) {
-        Some(_) => out.integer(0),
-        None => out.null(),
+    match (cx.peek(args[2]), cx.space().usage.tracking()) {
+        (None, _) => out.null(),
+        (Some(_), Tracking::Frequency(_)) => return Err(CommandError::text(IDLE_TIME_UNKNOWN)),
+        (Some(entry), Tracking::Time) => {
+            out.integer(
+                entry
+                    .access()
+                    .idle_s(cx.space().store.access_clock())
+                    .into(),
+            );
+        }
     }
     Ok(())
 }
 
 fn freq(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    if cx.entry(args[2]).is_some() {
-        return Err(CommandError::text(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
-             between policies at runtime LRU and LFU data will take some time to adjust.",
-        ));
+    match (cx.peek(args[2]), cx.space().usage.tracking()) {
+        (None, _) => out.null(),
+        (Some(_), Tracking::Time) => return Err(CommandError::text(FREQUENCY_UNKNOWN)),
+        (Some(entry), Tracking::Frequency(counting)) => {
+            let now_s = cx.space().store.access_clock();
+            out.integer(counting.decayed(entry.access(), now_s).into());
+        }
     }
-    out.null();
     Ok(())
 }

@@ -196,7 +196,9 @@ fn no_evict(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) ->
 }
 
 fn no_touch(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    entry(session)?.no_touch.set(on_or_off(args[2])?);
+    let off = on_or_off(args[2])?;
+    entry(session)?.no_touch.set(off);
+    session.no_touch = off;
     out.ok();
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::{Plan, SLOTS, Segment};
 use crate::UnixMs;
+use crate::access::Access;
 use crate::table::bucket::{Block, BucketCold, BucketIndex, Slot};
 use crate::table::hash::TableHasher;
 use std::mem::take;
@@ -42,6 +43,14 @@ impl Shape {
     }
 }
 
+/// An entry on its way to other buckets, with all that is kept of it.
+struct Drained {
+    hash: u64,
+    slot: Slot,
+    expire_at: Option<UnixMs>,
+    access: Access,
+}
+
 impl Segment {
     fn with_buckets(start: u64, depth: u32, shape: Shape, stamp: Stamp) -> Segment {
         let buckets = shape.homes + shape.stash;
@@ -69,9 +78,7 @@ impl Segment {
     /// The same entries in the next larger segment.
     pub(crate) fn enlarged(self, stamp: Stamp, hasher: &TableHasher) -> Segment {
         let mut larger = Segment::with_buckets(self.start, self.depth, self.next_shape(), stamp);
-        self.drain(hasher, |hash, entry, at| {
-            larger.put_anyhow(hash, entry, at, hasher)
-        });
+        self.drain(hasher, |entry| larger.put_anyhow(entry, hasher));
         larger
     }
 
@@ -84,8 +91,8 @@ impl Segment {
             Segment::with_buckets(self.start, depth, shape, stamps[0]),
             Segment::with_buckets(self.start | upper_bit, depth, shape, stamps[1]),
         ];
-        self.drain(hasher, |hash, entry, at| {
-            halves[usize::from(hash & upper_bit != 0)].put_anyhow(hash, entry, at, hasher);
+        self.drain(hasher, |entry| {
+            halves[usize::from(entry.hash & upper_bit != 0)].put_anyhow(entry, hasher);
         });
         halves
     }
@@ -104,7 +111,13 @@ impl Segment {
     }
 
     /// Puts an entry in, growing as often as it takes.
-    fn put_anyhow(&mut self, hash: u64, entry: Slot, at: Option<UnixMs>, hasher: &TableHasher) {
+    fn put_anyhow(&mut self, entry: Drained, hasher: &TableHasher) {
+        let Drained {
+            hash,
+            slot,
+            expire_at,
+            access,
+        } = entry;
         let mut plan = self.plan(hash);
         while plan == Plan::Grow {
             let stamp = Stamp {
@@ -114,14 +127,14 @@ impl Segment {
             *self = take(self).enlarged(stamp, hasher);
             plan = self.plan(hash);
         }
-        let place = self.put(plan, hash, entry);
-        if at.is_some() {
-            self.set_expiry(place, at);
+        let place = self.put(plan, hash, slot, access);
+        if expire_at.is_some() {
+            self.set_expiry(place, expire_at);
         }
     }
 
     /// Gives all entries away, with their hashes. Frees one block after the other, so that what takes the entries gets them again.
-    fn drain(self, hasher: &TableHasher, mut accept: impl FnMut(u64, Slot, Option<UnixMs>)) {
+    fn drain(self, hasher: &TableHasher, mut accept: impl FnMut(Drained)) {
         let Segment {
             index,
             cold,
@@ -134,11 +147,15 @@ impl Segment {
             let hashes: [u64; SLOTS] =
                 std::array::from_fn(|slot| hasher.hash(block[slot].key.as_bytes()));
             let entries: Block = *block;
-            for (slot, (entry, hash)) in entries.into_iter().zip(hashes).enumerate() {
-                let bit = 1 << slot;
+            for (number, (slot, hash)) in entries.into_iter().zip(hashes).enumerate() {
+                let bit = 1 << number;
                 if index.used & bit != 0 {
-                    let at = (index.expiring & bit != 0).then(|| cold.expiry(slot));
-                    accept(hash, entry, at);
+                    accept(Drained {
+                        hash,
+                        slot,
+                        expire_at: (index.expiring & bit != 0).then(|| cold.expiry(number)),
+                        access: cold.access(number).get(),
+                    });
                 }
             }
         }
