@@ -77,6 +77,7 @@ pub struct ReadContext<'a> {
 
 impl<'a> ReadContext<'a> {
     /// The live entry of the key; counted as a hit or a miss, and as a use of the key.
+    #[inline]
     pub fn entry(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         let found = self.peek(key);
         if let Some(entry) = &found {
@@ -86,6 +87,7 @@ impl<'a> ReadContext<'a> {
     }
 
     /// [`ReadContext::entry`] for those who only look at what is around the value: that is no use of the key.
+    #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         let found = self.space.live(self.db, key);
         self.space.count_lookup(found.is_some());

@@ -2,6 +2,7 @@
 
 use crate::command::{Command, CommandTable};
 use crate::core::ShardCore;
+use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::thread::Thread;
@@ -14,10 +15,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How often active expiry looks for keys whose time has come.
+/// How often active expiry looks for keys whose time has come, and eviction whether it is behind.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Slices of active expiry in one turn, at most.
 const EXPIRY_SLICES: usize = 40;
+
+/// Slices of eviction in one turn, at most.
+const EVICTION_SLICES: usize = 40;
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub struct EngineOptions {
     pub dbnum: u16,
     /// Limit of used memory over all shards in bytes; 0 is none.
     pub max_memory: u64,
+    /// Which keys give way to the limit.
+    pub eviction: EvictionOptions,
     /// Bytes of journal kept for replicas that come back, over all shards.
     pub backlog_max_bytes: u64,
     /// Time for which journal is kept, in milliseconds; 0 leaves it to the bytes.
@@ -50,6 +56,7 @@ impl Default for EngineOptions {
             shards: 1,
             dbnum: 16,
             max_memory: 0,
+            eviction: EvictionOptions::default(),
             backlog_max_bytes: 64 << 20,
             backlog_time_ms: 0,
             skip_unknown_types: false,
@@ -64,6 +71,8 @@ impl Default for EngineOptions {
 pub struct EngineLimits {
     /// As [`EngineOptions::max_memory`].
     pub max_memory: u64,
+    /// As [`EngineOptions::eviction`].
+    pub eviction: EvictionOptions,
     /// As [`EngineOptions::backlog_max_bytes`].
     pub backlog_max_bytes: u64,
     /// As [`EngineOptions::backlog_time_ms`].
@@ -93,6 +102,8 @@ pub struct Engine {
     pub options: EngineOptions,
     /// What a replica passed over, because it does not know it.
     pub skipped: Arc<Skipped>,
+    /// What all shards use, against the limit.
+    pub memory: Arc<MemoryLedger>,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
     /// When it was made, in Unix milliseconds.
@@ -114,12 +125,14 @@ impl Engine {
             .copied()
             .chain(commands.iter().copied())
             .collect();
+        let memory = Arc::new(MemoryLedger::new(options.shards));
         let skipped = Arc::new(Skipped::default());
         skipped.enable(options.skip_unknown_types);
         Arc::new(Engine {
             mesh: Mesh::new(options.threads, options.shards),
             table: CommandTable::new(&families),
             options,
+            memory,
             skipped,
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),
@@ -169,8 +182,10 @@ impl Engine {
             JournalOptions::default(),
         );
         core.skipped = self.skipped.clone();
+        core.memory = MemoryShare::new(self.memory.clone(), index);
         let EngineOptions {
             max_memory,
+            eviction,
             backlog_max_bytes,
             backlog_time_ms,
             ..
@@ -179,6 +194,7 @@ impl Engine {
             &mut core,
             EngineLimits {
                 max_memory,
+                eviction,
                 backlog_max_bytes,
                 backlog_time_ms,
             },
@@ -189,7 +205,9 @@ impl Engine {
     /// Gives a shard its part of new limits.
     pub fn limit_shard(&self, core: &mut ShardCore, limits: EngineLimits) {
         let shards = self.mesh.shards() as u64;
-        core.max_memory = (limits.max_memory / shards) as usize;
+        self.memory.set_max(limits.max_memory);
+        core.set_eviction(limits.eviction);
+        core.publish_memory();
         core.journal.set_options(JournalOptions {
             backlog_max_bytes: (limits.backlog_max_bytes / shards) as usize,
             backlog_max_ms: (limits.backlog_time_ms > 0).then_some(limits.backlog_time_ms),
@@ -323,16 +341,24 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
 /// To be called inside the thread's runtime (or its `LocalSet`).
 pub fn start_tasks(thread: &Rc<Thread>) {
     tokio::task::spawn_local(thread.clone().serve_inbox());
-    tokio::task::spawn_local(expire_actively(thread.clone()));
+    tokio::task::spawn_local(clean_actively(thread.clone()));
 }
 
-async fn expire_actively(thread: Rc<Thread>) {
+/// Deletes keys whose time has come, and evicts what could not be evicted at once.
+async fn clean_actively(thread: Rc<Thread>) {
     let mut timer = tokio::time::interval(EXPIRY_INTERVAL);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
         for _ in 0..EXPIRY_SLICES {
             if thread.try_with_core(ShardCore::expire_slice).unwrap_or(0) == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..EVICTION_SLICES {
+            let more = thread.try_with_core(ShardCore::evict_slice);
+            if !more.unwrap_or(false) {
                 break;
             }
             tokio::task::yield_now().await;

@@ -1,8 +1,8 @@
 //! The data of one shard as commands see it: the store, the clock, and what a
 //! change must tell others (WATCH, statistics, values to free).
 
-use crate::waits::WaitTable;
 use crate::usage::Usage;
+use crate::waits::WaitTable;
 use crate::watch::WatchTable;
 use damselfly_snapshot::Snapshots;
 use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
@@ -20,6 +20,8 @@ pub struct KeyspaceStats {
     pub misses: u64,
     /// Keys deleted because their time had come.
     pub expired: u64,
+    /// Keys deleted to make room.
+    pub evicted: u64,
 }
 
 /// The kinds of keyspace events, as `notify-keyspace-events` groups them.
@@ -59,7 +61,10 @@ pub struct Keyspace {
     pub(crate) noted: Option<Vec<(DbIndex, Vec<u8>)>>,
     /// Changes since the start (`rdb_changes_since_last_save`).
     pub changes: u64,
-    stats: Cell<KeyspaceStats>,
+    hits: Cell<u64>,
+    misses: Cell<u64>,
+    expired: Cell<u64>,
+    evicted: Cell<u64>,
     random: Cell<u64>,
     garbage: Vec<Value>,
     flushed: Vec<Flushed>,
@@ -80,7 +85,10 @@ impl Keyspace {
             waits: WaitTable::default(),
             noted: None,
             changes: 0,
-            stats: Cell::default(),
+            hits: Cell::default(),
+            misses: Cell::default(),
+            expired: Cell::default(),
+            evicted: Cell::default(),
             random: Cell::new(seed | 1),
             garbage: Vec::new(),
             flushed: Vec::new(),
@@ -98,6 +106,7 @@ impl Keyspace {
     }
 
     /// The entry, unless it has expired.
+    #[inline]
     pub fn live(&self, db: DbIndex, key: &[u8]) -> Option<EntryRef<'_>> {
         self.store
             .get(db, key)
@@ -105,35 +114,41 @@ impl Keyspace {
     }
 
     /// Whether this expiry lies in the past.
+    #[inline]
     pub fn has_passed(&self, expire_at: Option<UnixMs>) -> bool {
         expire_at.is_some_and(|at| at <= self.now)
     }
 
     /// Counts a lookup by a read command.
+    #[inline]
     pub(crate) fn count_lookup(&self, found: bool) {
-        let mut stats = self.stats.get();
-        if found {
-            stats.hits += 1;
-        } else {
-            stats.misses += 1;
-        }
-        self.stats.set(stats);
+        let counter = if found { &self.hits } else { &self.misses };
+        counter.set(counter.get() + 1);
     }
 
     pub(crate) fn count_expired(&self) {
-        let mut stats = self.stats.get();
-        stats.expired += 1;
-        self.stats.set(stats);
+        self.expired.set(self.expired.get() + 1);
+    }
+
+    pub(crate) fn count_evicted(&self) {
+        self.evicted.set(self.evicted.get() + 1);
     }
 
     /// The counters so far.
     pub fn stats(&self) -> KeyspaceStats {
-        self.stats.get()
+        KeyspaceStats {
+            hits: self.hits.get(),
+            misses: self.misses.get(),
+            expired: self.expired.get(),
+            evicted: self.evicted.get(),
+        }
     }
 
     /// Sets the counters to zero (CONFIG RESETSTAT).
     pub fn reset_stats(&self) {
-        self.stats.set(KeyspaceStats::default());
+        for counter in [&self.hits, &self.misses, &self.expired, &self.evicted] {
+            counter.set(0);
+        }
     }
 
     /// Tells the surroundings that the key has changed.

@@ -15,6 +15,7 @@ pub mod coordinator;
 pub mod core;
 pub mod digest;
 pub mod engine;
+pub mod eviction;
 pub mod families;
 pub mod keyspace;
 pub mod mesh;
@@ -22,9 +23,9 @@ pub mod replicate;
 pub mod session;
 pub mod stats;
 pub mod thread;
+pub mod usage;
 pub mod waiter;
 pub mod waits;
-pub mod usage;
 pub mod watch;
 pub mod world;
 

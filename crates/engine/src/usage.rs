@@ -148,7 +148,7 @@ impl Keyspace {
     #[inline]
     pub(crate) fn touch(&self, entry: &EntryRef<'_>) {
         if self.usage.note == Note::Time {
-            entry.set_access(entry.access().at(self.store.access_clock()));
+            entry.used_at(self.store.access_clock());
         } else if let Some(access) = self.counted(entry.access()) {
             entry.set_access(access);
         }

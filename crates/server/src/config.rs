@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::flags::FlagError;
+use damselfly_engine::eviction::{EvictionOptions, EvictionPolicy};
+use damselfly_engine::usage::Counting;
 
 /// The most shards (and flows of a replication link) that the wire allows.
 pub const MAX_SHARDS: usize = 1024;
@@ -33,6 +35,16 @@ pub struct Config {
     pub dbnum: u16,
     /// Limit of used memory in bytes; 0 = none.
     pub maxmemory: u64,
+    /// Which keys give way to the limit.
+    pub maxmemory_policy: EvictionPolicy,
+    /// Keys that are looked at for each that is evicted.
+    pub maxmemory_samples: u32,
+    /// How long one command may have to make room: 0 is not at all, 100 as long as it takes.
+    pub maxmemory_eviction_tenacity: u32,
+    /// How slowly counters of uses grow with an LFU policy.
+    pub lfu_log_factor: u32,
+    /// Minutes in which counters of uses lose one; 0 = never.
+    pub lfu_decay_time: u32,
     /// The primary to follow from the start.
     pub replicaof: Option<Endpoint>,
     /// How long a link may move no byte before it counts as broken, in ms.
@@ -102,6 +114,11 @@ impl Default for Config {
             num_shards: 0,
             dbnum: 16,
             maxmemory: 0,
+            maxmemory_policy: EvictionPolicy::NoEviction,
+            maxmemory_samples: 5,
+            maxmemory_eviction_tenacity: 10,
+            lfu_log_factor: 10,
+            lfu_decay_time: 1,
             replicaof: None,
             replication_timeout_ms: 30_000,
             replication_acks_interval_ms: 1_000,
@@ -161,6 +178,19 @@ impl Config {
             (0, 0) => DEFAULT_BACKLOG_BYTES,
             (0, maxmemory) => (maxmemory / 200).max(MIN_BACKLOG_BYTES),
             (bytes, _) => bytes,
+        }
+    }
+
+    /// How keys give way to `maxmemory`.
+    pub fn eviction(&self) -> EvictionOptions {
+        EvictionOptions {
+            policy: self.maxmemory_policy,
+            samples: self.maxmemory_samples,
+            tenacity: self.maxmemory_eviction_tenacity,
+            counting: Counting {
+                log_factor: self.lfu_log_factor,
+                decay_minutes: self.lfu_decay_time,
+            },
         }
     }
 

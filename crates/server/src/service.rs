@@ -76,6 +76,7 @@ impl EngineService {
             shards: config.shards(),
             dbnum: config.dbnum,
             max_memory: config.maxmemory,
+            eviction: config.eviction(),
             backlog_max_bytes: config.backlog_bytes(),
             backlog_time_ms: config.shard_repl_backlog_time_ms,
             skip_unknown_types: config.rdb_unknown_types == UnknownTypes::Skip,

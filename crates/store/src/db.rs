@@ -87,52 +87,57 @@ impl Db {
 /// An entry to read. Expired entries are entries too: time is the caller's.
 #[derive(Clone, Copy)]
 pub struct EntryRef<'a> {
-    key: &'a Key,
-    value: &'a Value,
-    expire_at: Option<UnixMs>,
-    access: &'a Cell<Access>,
+    slot: &'a Slot,
+    // For what is not asked of every entry.
+    segment: &'a Segment,
+    place: Place,
 }
 
 impl<'a> EntryRef<'a> {
     #[inline]
     fn new(segment: &'a Segment, place: Place) -> EntryRef<'a> {
-        let Slot { key, value } = segment.slot(place);
         EntryRef {
-            key,
-            value,
-            expire_at: segment.expiry(place),
-            access: segment.access(place),
+            slot: segment.slot(place),
+            segment,
+            place,
         }
     }
 
     /// The key's bytes.
     #[inline]
     pub fn key(&self) -> &'a [u8] {
-        self.key.as_bytes()
+        self.slot.key.as_bytes()
     }
 
     /// The value.
     #[inline]
     pub fn value(&self) -> &'a Value {
-        self.value
+        &self.slot.value
     }
 
     /// When it expires, in milliseconds since the Unix epoch; none if never.
     #[inline]
     pub fn expire_at(&self) -> Option<UnixMs> {
-        self.expire_at
+        self.segment.expiry(self.place)
     }
 
     /// Its last use.
     #[inline]
     pub fn access(&self) -> Access {
-        self.access.get()
+        self.segment.access(self.place).get()
     }
 
     /// Notes a use. That is no change: observers are not called.
     #[inline]
     pub fn set_access(&self, access: Access) {
-        self.access.set(access);
+        self.segment.access(self.place).set(access);
+    }
+
+    /// Notes a use at this time, and leaves the count.
+    #[inline]
+    pub fn used_at(&self, now_s: u32) {
+        let cell = self.segment.access(self.place);
+        cell.set(cell.get().at(now_s));
     }
 }
 
@@ -141,7 +146,9 @@ impl fmt::Debug for EntryRef<'_> {
         write!(
             f,
             "{:?} = {:?} expires {:?}",
-            self.key, self.value, self.expire_at
+            self.slot.key,
+            self.slot.value,
+            self.expire_at()
         )
     }
 }

@@ -330,6 +330,11 @@ impl Shard {
         self.dbs.iter().map(|db| db.memory().total()).sum()
     }
 
+    /// Bytes of slots that have been made and hold no entry: the next ones take them.
+    pub fn free_slots_memory(&self) -> usize {
+        self.dbs.iter().map(|db| db.table.free_bytes()).sum()
+    }
+
     /// Empties one database or all. What was in them is to be freed by the caller, in slices if it likes. Observers are not
     /// called: what they have not seen of a flushed table they never will.
     pub fn flush(&mut self, db: Option<DbIndex>) -> Flushed {

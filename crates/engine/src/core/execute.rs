@@ -44,7 +44,7 @@ impl ShardCore {
         if self.is_replica && row.is_write() {
             return Err(CommandError::ReadOnly);
         }
-        if row.is_write() && row.grows() && self.is_out_of_memory() {
+        if row.is_write() && row.grows() && !self.has_room() {
             return Err(CommandError::OutOfMemory);
         }
         self.execute(row, db, args, keys, out)
@@ -142,12 +142,6 @@ impl ShardCore {
             self.is_replica,
             out,
         )
-    }
-
-    /// Whether the shard is over its part of `maxmemory`.
-    pub(super) fn is_out_of_memory(&self) -> bool {
-        // What a primary had room for, its replica takes.
-        self.max_memory != 0 && !self.is_replica && self.space.store.used_memory() > self.max_memory
     }
 
     /// The record of a command that reads other keys than it writes is executed by a replica whose full sync is under way, too:

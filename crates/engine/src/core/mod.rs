@@ -7,6 +7,7 @@
 mod admission;
 mod apply;
 mod blocking;
+mod evict;
 pub(crate) mod execute;
 mod freeze;
 mod jobs;
@@ -23,6 +24,7 @@ pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
 pub use locks::{KeyLock, LockMode, key_hash};
 pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSpec, TxState};
 
+use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::keyspace::Keyspace;
 use crate::replicate::Skipped;
 use damselfly_journal::{Journal, JournalOptions};
@@ -60,8 +62,8 @@ pub struct ShardCore {
     pub is_replica: bool,
     /// Whether the journal holds the primary's records as they came, instead of records of its own.
     pub relays: bool,
-    /// Limit of used memory for this shard in bytes; 0 is none.
-    pub max_memory: usize,
+    /// What all shards use, and the limit.
+    pub memory: MemoryShare,
     /// Commands that ran here.
     pub commands_run: u64,
     /// What is passed over of a primary's records, shared with the whole engine.
@@ -74,6 +76,8 @@ pub struct ShardCore {
     freeze: Freeze,
     parked: ParkedQueue,
     expiry_cursor: slices::ExpiryCursor,
+    eviction: EvictionOptions,
+    pool: evict::EvictionPool,
 }
 
 impl ShardCore {
@@ -86,7 +90,7 @@ impl ShardCore {
             expires: true,
             is_replica: false,
             relays: false,
-            max_memory: 0,
+            memory: MemoryShare::new(Arc::new(MemoryLedger::new(1)), 0),
             commands_run: 0,
             skipped: Arc::default(),
             stats: crate::stats::CommandStats::default(),
@@ -96,6 +100,8 @@ impl ShardCore {
             freeze: Freeze::None,
             parked: ParkedQueue::default(),
             expiry_cursor: slices::ExpiryCursor::default(),
+            eviction: EvictionOptions::default(),
+            pool: evict::EvictionPool::default(),
         }
     }
 

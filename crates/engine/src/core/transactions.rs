@@ -172,7 +172,7 @@ impl ShardCore {
         if spec.is_refused(self.is_replica) {
             return Scheduled::ReadOnly;
         }
-        if spec.grows && self.is_out_of_memory() {
+        if spec.grows && !self.has_room() {
             return Scheduled::OutOfMemory;
         }
         if id <= self.last_ready {

@@ -122,6 +122,7 @@ fn check_clients(arguments: &[&[u8]]) -> Result<(), crate::SettingError> {
 fn limits_of(config: &Config) -> EngineLimits {
     EngineLimits {
         max_memory: config.maxmemory,
+        eviction: config.eviction(),
         backlog_max_bytes: config.backlog_bytes(),
         backlog_time_ms: config.shard_repl_backlog_time_ms,
     }

@@ -6,6 +6,7 @@
 
 use super::value::{Kind, Value};
 use crate::config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+use damselfly_engine::eviction::EvictionPolicy;
 
 /// When a flag may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,6 +184,15 @@ const UNKNOWN_TYPES: Access = (
     },
 );
 
+const MAXMEMORY_POLICY: Access = (
+    |config| Value::Text(config.maxmemory_policy.name().to_owned()),
+    |config, value| {
+        let policy = EvictionPolicy::of_name(value.text());
+        config.maxmemory_policy = policy.ok_or("no such policy")?;
+        Ok(())
+    },
+);
+
 const DBFILENAME: Access = (
     |config| Value::Text(config.dbfilename.clone()),
     |config, value| {
@@ -209,6 +219,16 @@ pub static FLAGS: &[Flag] = &[
         "Number of databases"),
     flag!("maxmemory", "BYTES", Kind::Bytes, Runtime, [("maxmemory", 1)], memory!(maxmemory),
         "Limit of used memory, such as 4GB; 0 = none"),
+    flag!("maxmemory_policy", "POLICY", Kind::Choice(EvictionPolicy::NAMES), Runtime, [("maxmemory-policy", 1)], MAXMEMORY_POLICY,
+        "Which keys give way when the limit is reached, as Redis calls it; noeviction = none, writes are refused"),
+    flag!("maxmemory_samples", "N", int(1, INT_MAX), Runtime, [("maxmemory-samples", 1)], number!(maxmemory_samples: u32),
+        "Keys that are looked at for each that is evicted"),
+    flag!("maxmemory_eviction_tenacity", "N", int(0, 100), Runtime, [("maxmemory-eviction-tenacity", 1)], number!(maxmemory_eviction_tenacity: u32),
+        "How long a command may take to make room, before the rest is left to the background; 100 = as long as it takes"),
+    flag!("lfu_log_factor", "N", int(0, INT_MAX), Runtime, [("lfu-log-factor", 1)], number!(lfu_log_factor: u32),
+        "With an LFU policy, how slowly the counters of uses grow"),
+    flag!("lfu_decay_time", "MINUTES", int(0, INT_MAX), Runtime, [("lfu-decay-time", 1)], number!(lfu_decay_time: u32),
+        "With an LFU policy, the time in which the counters of uses lose one; 0 = never"),
     flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
         "Most client connections at a time"),
     flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),
@@ -348,6 +368,9 @@ mod tests {
                 Value::Bytes(bytes) => Value::Bytes(bytes + 1),
                 Value::Text(_) if flag.name == "replicaof" => Value::Text("h 1".into()),
                 Value::Text(_) if flag.name == "rdb_unknown_types" => Value::Text("skip".into()),
+                Value::Text(_) if flag.name == "maxmemory_policy" => {
+                    Value::Text("allkeys-lru".into())
+                }
                 Value::Text(text) => Value::Text(text + "x"),
             };
             (flag.set)(&mut config, &other).unwrap();

@@ -40,7 +40,7 @@ static CONSTANTS: &[(&str, &str)] = &[
     ("hz", "10"), ("latency-monitor-threshold", "0"), ("lazyfree-lazy-eviction", "yes"), ("lazyfree-lazy-expire", "yes"),
     ("lazyfree-lazy-server-del", "yes"), ("lazyfree-lazy-user-del", "yes"), ("lazyfree-lazy-user-flush", "yes"),
     ("list-compress-depth", "0"), ("list-max-listpack-size", "-2"), ("list-max-ziplist-size", "-2"), ("logfile", ""),
-    ("loglevel", "notice"), ("lua-time-limit", "5000"), ("maxmemory-policy", "noeviction"), ("maxmemory-samples", "5"),
+    ("loglevel", "notice"), ("lua-time-limit", "5000"),
     ("min-replicas-max-lag", "10"), ("min-replicas-to-write", "0"), ("min-slaves-max-lag", "10"),
     ("min-slaves-to-write", "0"), ("notify-keyspace-events", ""), ("protected-mode", "no"), ("rdbchecksum", "yes"),
     ("rdbcompression", "yes"), ("repl-backlog-ttl", "0"), ("repl-diskless-sync", "yes"), ("repl-diskless-sync-delay", "0"),

@@ -16,6 +16,7 @@ mod sample;
 mod segment;
 mod warm;
 
+use bucket::SLOTS;
 pub(crate) use bucket::{Bits, Slot};
 pub use cursor::WalkCursor;
 pub(crate) use hash::TableHasher;
@@ -61,6 +62,8 @@ pub(crate) struct Table {
     expiring: usize,
     /// Bytes of all segments.
     bytes: usize,
+    /// Buckets that have slots.
+    blocks: usize,
     next_generation: u64,
 }
 
@@ -76,6 +79,7 @@ impl Table {
             len: 0,
             expiring: 0,
             bytes: segment.bytes(),
+            blocks: 0,
             segments: vec![Box::new(segment)],
             next_generation: first_generation,
         }
@@ -98,6 +102,11 @@ impl Table {
         self.bytes
             + self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Box<Segment>>()
+    }
+
+    /// Bytes of slots without an entry.
+    pub(crate) fn free_bytes(&self) -> usize {
+        (self.blocks * SLOTS - self.len) * size_of::<Slot>()
     }
 
     pub(crate) fn segment_count(&self) -> usize {
@@ -165,10 +174,12 @@ impl Table {
     fn change<T>(&mut self, segment: usize, change: impl FnOnce(&mut Segment) -> T) -> T {
         let segment = &mut *self.segments[segment];
         let (len, expiring, bytes) = (segment.len, segment.expiring, segment.bytes());
+        let blocks = segment.block_count;
         let result = change(segment);
         self.len = self.len + segment.len - len;
         self.expiring = self.expiring + segment.expiring - expiring;
         self.bytes = self.bytes + segment.bytes() - bytes;
+        self.blocks = self.blocks + segment.block_count - blocks;
         result
     }
 
@@ -241,9 +252,10 @@ impl Table {
         });
         let number = u32::try_from(self.segments.len()).expect("memory ends before 2^32 segments");
         let old = std::mem::take(&mut *self.segments[segment]);
-        let old_bytes = old.bytes();
+        let (old_bytes, old_blocks) = (old.bytes(), old.block_count);
         let [lower, upper] = old.split(stamps, hasher);
         self.bytes = self.bytes + lower.bytes() + upper.bytes() - old_bytes;
+        self.blocks = self.blocks + lower.block_count + upper.block_count - old_blocks;
         self.point(&upper, number);
         *self.segments[segment] = lower;
         self.segments.push(Box::new(upper));

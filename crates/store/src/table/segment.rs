@@ -76,7 +76,7 @@ pub(crate) struct Segment {
     /// Buckets that have an array of expiry times.
     expiry_arrays: usize,
     /// Buckets that have slots.
-    block_count: usize,
+    pub(crate) block_count: usize,
     cold: Box<[BucketCold]>,
 }
 

@@ -45,6 +45,12 @@ fn check(table: &Table, hasher: &TableHasher) {
     assert_eq!(entries, table.len());
     let bytes: usize = table.segments.iter().map(|segment| segment.bytes()).sum();
     assert_eq!(table.bytes, bytes);
+    let blocks: usize = table
+        .segments
+        .iter()
+        .map(|segment| segment.block_count)
+        .sum();
+    assert_eq!(table.blocks, blocks);
 }
 
 proptest! {

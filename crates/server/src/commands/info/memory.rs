@@ -28,7 +28,7 @@ pub(super) fn write(report: &Report, text: &mut Text) {
     text.field("used_memory_functions", 0);
     text.bytes("used_memory_scripts", 0);
     text.bytes("maxmemory", report.config.maxmemory);
-    text.field("maxmemory_policy", "noeviction");
+    text.field("maxmemory_policy", report.config.maxmemory_policy.name());
     fragmentation(used, resident, text);
     parts(report, text);
 }
@@ -64,9 +64,10 @@ fn fragmentation(used: u64, resident: u64, text: &mut Text) {
 
 fn parts(report: &Report, text: &mut Text) {
     let (clients, shards) = (&report.sums.clients, &report.sums.shards);
+    let uncounted = clients.replica_bytes + clients.normal_bytes;
     text.field(
         "mem_not_counted_for_evict",
-        clients.replica_bytes + shards.backlog_bytes,
+        uncounted + shards.backlog_bytes + shards.free_slots_bytes,
     );
     text.field("mem_replication_backlog", shards.backlog_bytes);
     text.field(

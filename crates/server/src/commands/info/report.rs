@@ -71,6 +71,8 @@ pub(super) struct Shards {
     pub(super) used_bytes: u64,
     /// Bytes of tables: no keys, no values.
     pub(super) table_bytes: u64,
+    /// Bytes of tables that wait for the next keys.
+    pub(super) free_slots_bytes: u64,
     /// Bytes of journal that are kept.
     pub(super) backlog_bytes: u64,
     /// Values that wait to be freed.
@@ -221,6 +223,7 @@ impl Shards {
                 .iter()
                 .map(|db| store.memory(*db).table as u64)
                 .sum(),
+            free_slots_bytes: store.free_slots_memory() as u64,
             backlog_bytes: core.journal.backlog_bytes() as u64,
             garbage: core.space.garbage_len() as u64,
             parked: core.parked_len() as u64,
@@ -233,6 +236,7 @@ impl Shards {
     fn add(&mut self, other: Shards) {
         self.used_bytes += other.used_bytes;
         self.table_bytes += other.table_bytes;
+        self.free_slots_bytes += other.free_slots_bytes;
         self.backlog_bytes += other.backlog_bytes;
         self.garbage += other.garbage;
         self.parked += other.parked;
@@ -240,6 +244,7 @@ impl Shards {
         self.lookups.hits += other.lookups.hits;
         self.lookups.misses += other.lookups.misses;
         self.lookups.expired += other.lookups.expired;
+        self.lookups.evicted += other.lookups.evicted;
         self.databases.resize(
             self.databases.len().max(other.databases.len()),
             Database::default(),

@@ -113,10 +113,10 @@ fn keys(report: &Report, text: &mut Text) {
         &[
             "expired_time_cap_reached_count",
             "expire_cycle_cpu_milliseconds",
-            "evicted_keys",
         ],
         0,
     );
+    text.field("evicted_keys", lookups.evicted);
     text.fields(
         &[
             "evicted_clients",
