@@ -265,3 +265,164 @@ impl Job for ServeJob {
         visit(key_hash(&self.0.key));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::CommandTable;
+    use crate::core::{CommandBatch, Hop, HopWrites, KeyLock, TxId, TxShared, TxSpec};
+    use damselfly_journal::JournalOptions;
+    use damselfly_resp::Proto;
+
+    struct Shard {
+        core: ShardCore,
+        table: CommandTable,
+        waiters: u64,
+    }
+
+    impl Shard {
+        fn new() -> Shard {
+            Shard {
+                core: ShardCore::new(0, 1, 1, JournalOptions::default()),
+                table: CommandTable::new(crate::families::ALL),
+                waiters: 0,
+            }
+        }
+
+        /// The reply, if the command has run.
+        fn run(&mut self, line: &str) -> Option<String> {
+            let (row, args, keys) = parsed(&self.table, line);
+            let mut reply = Vec::new();
+            let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+            let step = self
+                .core
+                .try_command(row, DbIndex(0), &args, &keys, &mut out);
+            (step == Step::Done).then(|| String::from_utf8_lossy(&reply).into_owned())
+        }
+
+        /// A client that waits.
+        fn waits(&mut self, line: &str) -> Arc<Waiter> {
+            let (row, args, keys) = parsed(&self.table, line);
+            self.waiters += 1;
+            let waiter = Waiter::new(self.waiters, row, DbIndex(0), Proto::Resp2, false);
+            let waiter = Arc::new(waiter.expect("a command that blocks"));
+            let tried = self.core.try_blocking(&waiter, &args, &keys);
+            assert!(
+                matches!(tried, Some(FirstTry::Waits(_))),
+                "{line}: {tried:?}"
+            );
+            waiter
+        }
+
+        /// A transaction that stands at the head of the queue, with this key.
+        fn transaction(&mut self, id: u64, key: &[u8]) -> TxId {
+            let lock = KeyLock {
+                key: key_hash(key),
+                mode: LockMode::Exclusive,
+            };
+            let spec = TxSpec {
+                shared: Arc::new(TxShared::new(TxId(id))),
+                locks: vec![lock],
+                global: false,
+                writes: true,
+                grows: false,
+                replays: false,
+            };
+            self.core.schedule(spec, Box::new(|| {}));
+            TxId(id)
+        }
+
+        fn hop(&mut self, id: TxId, line: &str) {
+            let (row, args, keys) = parsed(&self.table, line);
+            let mut batch = CommandBatch::new(Proto::Resp2);
+            batch.push(row, DbIndex(0), &args, keys);
+            let run = move |core: &mut ShardCore, effects: &mut crate::context::Effects| {
+                batch.run_in_transaction(core, effects);
+                Box::new(()) as Box<dyn std::any::Any + Send>
+            };
+            let hop = Hop {
+                writes: HopWrites::NOTHING,
+                run: Box::new(run),
+                reply: Box::new(drop),
+            };
+            self.core.hop(id, hop);
+        }
+    }
+
+    fn parsed<'a>(
+        table: &CommandTable,
+        line: &'a str,
+    ) -> (&'static Command, Vec<&'a [u8]>, KeyPositions) {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let row = table.find(args[0]).expect("a command");
+        let keys = row.keys.positions(&args).expect("keys");
+        (row, args, keys)
+    }
+
+    fn served(waiter: &Waiter) -> Option<String> {
+        match waiter.take_outcome()? {
+            Outcome::Served(reply) => Some(String::from_utf8_lossy(&reply).into_owned()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn serving_that_has_to_wait_keeps_its_key() {
+        let mut shard = Shard::new();
+        let waiter = shard.waits("BLMOVE x y LEFT RIGHT 0");
+        let transaction = shard.transaction(1, b"y");
+        assert_eq!(shard.run("RPUSH x one"), Some(":1\r\n".to_owned()));
+        assert_eq!(served(&waiter), None);
+        assert_eq!(shard.run("LPOP x"), None, "it takes what another waits for");
+        // Whatever else happens to the key, one serving waits.
+        shard.core.wake();
+        assert_eq!(shard.core.parked_len(), 1);
+        shard.core.conclude(transaction, 0);
+        assert_eq!(served(&waiter), Some("$3\r\none\r\n".to_owned()));
+        assert_eq!(shard.core.parked_len(), 0);
+        assert_eq!(shard.run("LPOP x"), Some("$-1\r\n".to_owned()));
+        assert_eq!(shard.run("LPOP y"), Some("$3\r\none\r\n".to_owned()));
+        assert!(shard.core.space.waits.is_empty());
+    }
+
+    #[test]
+    fn what_a_transaction_pushes_is_served_when_it_is_over() {
+        let mut shard = Shard::new();
+        let waiter = shard.waits("BLPOP other k 0");
+        let transaction = shard.transaction(1, b"k");
+        shard.hop(transaction, "RPUSH k one");
+        assert!(shard.run("SET unrelated 1").is_some());
+        assert_eq!(served(&waiter), None);
+        shard.hop(transaction, "RPUSH k two");
+        // The next one has not begun: its lock is no hindrance.
+        let next = shard.transaction(2, b"k");
+        shard.core.conclude(transaction, 0);
+        let expected = "*2\r\n$1\r\nk\r\n$3\r\none\r\n";
+        assert_eq!(served(&waiter), Some(expected.to_owned()));
+        shard.core.cancel(next);
+        assert_eq!(shard.run("LLEN k"), Some(":1\r\n".to_owned()));
+    }
+
+    #[test]
+    fn what_another_shard_serves_is_left_alone_and_not_forgotten() {
+        let mut shard = Shard::new();
+        let waiter = shard.waits("BLPOP k 0");
+        assert!(waiter.claim());
+        assert!(shard.run("RPUSH k one").is_some());
+        assert_eq!(waiter.take_outcome(), None);
+        waiter.release();
+        assert_eq!(waiter.take_outcome(), Some(Outcome::Again));
+        let id = KeyId {
+            db: DbIndex(0),
+            key: (*b"k").into(),
+        };
+        shard.core.serve_again(&[id]);
+        assert!(served(&waiter).is_some());
+        // Who is over is passed over.
+        let gone = shard.waits("BLPOP k 0");
+        assert!(gone.end(Outcome::TimedOut) && !gone.end(Outcome::Unblocked));
+        assert!(shard.run("RPUSH k two").is_some());
+        assert_eq!(gone.take_outcome(), Some(Outcome::TimedOut));
+        assert_eq!(shard.run("LLEN k"), Some(":1\r\n".to_owned()));
+    }
+}
