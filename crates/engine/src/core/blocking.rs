@@ -335,7 +335,7 @@ mod tests {
         fn hop(&mut self, id: TxId, line: &str) {
             let (row, args, keys) = parsed(&self.table, line);
             let mut batch = CommandBatch::new(Proto::Resp2);
-            batch.push(row, DbIndex(0), &args, keys);
+            batch.push(row, DbIndex(0), &args, keys, false);
             let run = move |core: &mut ShardCore, effects: &mut crate::context::Effects| {
                 batch.run_in_transaction(core, effects);
                 Box::new(()) as Box<dyn std::any::Any + Send>
