@@ -46,6 +46,10 @@ static MORE_ROWS: &[Row] = &[
     write("FLUSHDB"),
     seldom("FLUSHALL"),
     write("SPOP <set> <count>"),
+    often("(HEXPIRE|HEXPIREAT) <hash> (0|2|100|4000000000) (NX|XX|GT|LT)? FIELDS 2 <member> <member>"),
+    often("(HPEXPIRE|HPEXPIREAT) <hash> (300|9000|60000|4000000000000) FIELDS 1 <member>"),
+    write("HGETDEL <hash> FIELDS 2 <member> <member>"),
+    often("HPERSIST <hash> FIELDS 2 <member> <member>"),
 ];
 
 const fn write(template: &'static str) -> Row {
@@ -350,6 +354,8 @@ fn what_changes_nothing_has_no_effect() {
         "SET string:1 10",
         "SET list:1 a PX 100000",
         "PFADD hll:1 a b c",
+        "HSET hash:1 a 1 b 2",
+        "HPEXPIREAT hash:1 1995000000000 FIELDS 1 a",
         "PEXPIREAT string:1 1995000000000",
     ] {
         pair.run(DbIndex(0), &words(line));
@@ -363,6 +369,12 @@ fn what_changes_nothing_has_no_effect() {
         "BITFIELD string:1 OVERFLOW FAIL INCRBY u2 0 9",
         "BITFIELD nothing GET u8 100",
         "BITOP AND nothing no never",
+        "HPEXPIREAT hash:1 1995000000000 FIELDS 1 a",
+        "HEXPIRE hash:1 100 NX FIELDS 1 a",
+        "HEXPIRE hash:1 0 XX FIELDS 2 b c",
+        "HEXPIRE nothing 100 FIELDS 1 a",
+        "HPERSIST hash:1 FIELDS 2 b c",
+        "HPERSIST nothing FIELDS 1 a",
         "PFADD hll:1 a b",
         "PFADD hll:1",
         "PFMERGE hll:1 hll:1 nothing",
@@ -427,6 +439,18 @@ fn effects_are_absolute_and_final() {
         ("GETDEL k", "DEL k"),
         ("PSETEX k 1 x", "SET k x PXAT 1795000000001"),
         ("SET k x PXAT 1", "DEL k"),
+        ("HSET h f 1 g 2", "HSET h f 1 g 2"),
+        (
+            "HEXPIRE h 10 FIELDS 3 f g no",
+            "HPEXPIREAT h 1795000010000 FIELDS 2 f g",
+        ),
+        (
+            "HINCRBYFLOAT h f 0.5",
+            "HPEXPIREAT h 1795000010000 FIELDS 1 f",
+        ),
+        ("HPERSIST h FIELDS 1 f", "HPERSIST h FIELDS 1 f"),
+        ("HEXPIREAT h 1 FIELDS 1 g", "HDEL h g"),
+        ("HGETDEL h FIELDS 2 g f", "HDEL h f"),
     ];
     let mut pair = Pair::new(1);
     for (line, expected) in effects {
@@ -469,4 +493,42 @@ fn expired_keys_of_other_databases_make_room() {
         let moved = pair.primary.space.store.get(DbIndex(1), b"k");
         assert_eq!(moved.map(|entry| entry.expire_at()), Some(None), "{line}");
     }
+}
+
+/// Fields whose time has come are no more for whoever reads; their end is recorded before what is written next, or when the
+/// primary comes by.
+#[test]
+fn expired_fields_are_deleted_by_the_primary_alone() {
+    let mut pair = Pair::new(1);
+    for line in [
+        "HSET h a 1 b 2 c 3",
+        "HPEXPIRE h 100 FIELDS 2 a b",
+        "HPEXPIRE h 200 FIELDS 1 c",
+    ] {
+        pair.run(DbIndex(0), &words(line));
+    }
+    let read = |pair: &mut Pair, line: &str| {
+        let args = words(line);
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        let row = pair.table.find(args[0]).unwrap();
+        execute(&mut pair.primary, row, DbIndex(0), &args)
+    };
+    pair.primary.space.now += 100;
+    assert_eq!(read(&mut pair, "HLEN h"), b":1\r\n");
+    assert_eq!(read(&mut pair, "HMGET h a c"), b"*2\r\n$-1\r\n$1\r\n3\r\n");
+    pair.assert_same("nobody has deleted anything");
+    pair.run(DbIndex(0), &words("HSETNX h a 4"));
+    assert_eq!(
+        read(&mut pair, "HGETALL h"),
+        b"*4\r\n$1\r\nc\r\n$1\r\n3\r\n$1\r\na\r\n$1\r\n4\r\n"
+    );
+    pair.assert_same("a write came by");
+    pair.run(DbIndex(0), &words("HEXPIRE h 1 FIELDS 1 a"));
+    pair.primary.space.now += 1_000;
+    assert_eq!(read(&mut pair, "HLEN h"), b":0\r\n");
+    assert!(pair.primary.expire_slice() == 2 && pair.replay(&[b"active expiry"]));
+    assert_eq!(
+        (contents(&pair.primary).len(), contents(&pair.replica).len()),
+        (0, 0)
+    );
 }

@@ -1,11 +1,13 @@
 //! Commands on keys where the keys live on several shards.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use damselfly_resp::Reply;
-use damselfly_tests::{Client, Server, words};
+use damselfly_tests::{Client, Digest, Server, eventually, same_data, words};
 
 const SHARDS: usize = 3;
+const DEADLINE: Duration = Duration::from_secs(20);
 
 fn server() -> (Server, Client) {
     let server = Server::with_shards(SHARDS);
@@ -206,4 +208,56 @@ fn watched_keys_notice_what_happens_to_their_database() {
         other.ok(line);
         assert_eq!(client.call("EXEC") == Reply::Null, aborts, "{line}");
     }
+}
+
+/// Times of fields go along with a full sync, small hashes and those that go in pieces, and with the records after it. A replica
+/// deletes nothing by itself.
+#[test]
+fn fields_of_hashes_expire_alike_on_a_replica() {
+    let (primary, mut left) = server();
+    let fill: Vec<_> = (0..4_000)
+        .map(|number| words(&format!("HSET big field:{number} {number:030}")))
+        .chain((0..2_000).map(|number| {
+            words(&format!(
+                "HPEXPIRE big {} FIELDS 1 field:{}",
+                5_000_000 + number,
+                number * 2
+            ))
+        }))
+        .collect();
+    left.pipeline(&fill).unwrap();
+    left.ok("HSET small a 1 b 2 c 3");
+    left.ok("HEXPIRE small 1000 FIELDS 2 a b");
+    let replica = Server::with_shards(SHARDS);
+    let mut right = replica.client();
+    let address = primary.address();
+    right.ok(&format!("REPLICAOF {} {}", address.ip(), address.port()));
+    same_data(DEADLINE, &mut left, &mut right, Digest::Strict);
+    for line in [
+        "HPEXPIRE small 2000000 FIELDS 2 b c",
+        "HSET small a 5",
+        "HINCRBYFLOAT small c 0.5",
+        "HPERSIST big FIELDS 2 field:0 field:2",
+        "HPEXPIRE big 1 FIELDS 3 field:4 field:6 field:7",
+        "COPY small other",
+    ] {
+        left.ok(line);
+    }
+    eventually(DEADLINE, "three fields less", || {
+        left.integer("HLEN big") == 3_997
+    });
+    same_data(DEADLINE, &mut left, &mut right, Digest::Strict);
+    for line in [
+        "HPEXPIRETIME small FIELDS 3 a b c",
+        "HPEXPIRETIME other FIELDS 3 a b c",
+        "HPEXPIRETIME big FIELDS 4 field:0 field:4 field:8 field:3998",
+        "OBJECT ENCODING small",
+    ] {
+        assert_eq!(left.call(line), right.call(line), "{line}");
+    }
+    left.ok("HPEXPIRE small 30 FIELDS 3 a b c");
+    eventually(DEADLINE, "the hash is gone", || {
+        (left.integer("EXISTS small"), right.integer("EXISTS small")) == (0, 0)
+    });
+    same_data(DEADLINE, &mut left, &mut right, Digest::Strict);
 }

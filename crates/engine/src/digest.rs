@@ -73,7 +73,7 @@ impl Digest {
             Value::List(list) => self.list(list),
             Value::Set(set) => self.set(set),
             Value::ZSet(zset) => self.zset(zset),
-            Value::Hash(hash) => self.hash(hash),
+            Value::Hash(hash) => self.hash(hash, strictness),
             Value::Stream(stream) => self.stream(stream, strictness),
             _ => unreachable!("every kind of value has its digest"),
         }
@@ -108,10 +108,16 @@ impl Digest {
         }
     }
 
-    fn hash(&mut self, hash: &Hash) {
+    fn hash(&mut self, hash: &Hash, strictness: Strictness) {
         self.kind(4);
         for (field, value) in hash.iter() {
-            self.add(&Digest::pair(field.as_ref(), value.as_ref()).0);
+            let mut pair = Digest::pair(field.as_ref(), value.as_ref());
+            match (hash.field_expiry(&field), strictness) {
+                (None, _) => {}
+                (Some(_), Strictness::Redis) => pair.add(b"!!hexpire!!"),
+                (Some(at), Strictness::Strict) => pair.add(format!("!!hexpire!!{at}").as_bytes()),
+            }
+            self.add(&pair.0);
         }
     }
 

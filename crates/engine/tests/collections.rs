@@ -329,6 +329,8 @@ const WRITES: &[&str] = &[
     "ZUNIONSTORE K 2 K K WEIGHTS F F", "ZINTERSTORE K 2 K K AGGREGATE MAX", "ZDIFFSTORE K 2 K K", "DEL K",
     "BLPOP K K F", "BRPOP K 0", "BLMPOP 0 2 K K LEFT COUNT N", "BLMOVE K K RIGHT LEFT 1", "BRPOPLPUSH K K 0.5",
     "BZPOPMIN K K 0", "BZPOPMAX K F", "BZMPOP 0 2 K K MAX COUNT N",
+    "HEXPIRE K N FIELDS 2 W W", "HPEXPIRE K N LT FIELDS 1 W", "HEXPIREAT K 1800000000 FIELDS 2 W W",
+    "HPEXPIREAT K 1800000000001 NX FIELDS 1 W", "HPERSIST K FIELDS 2 W W", "HGETDEL K FIELDS 2 W W",
 ];
 
 #[test]
@@ -398,4 +400,94 @@ proptest! {
             pair.assert_equal();
         }
     }
+}
+
+/// The answers of Redis 7.4, from its documentation and its own tests.
+#[test]
+fn fields_of_hashes_expire_as_in_redis_7_4() {
+    let mut pair = prepared(&["HSET h a 1 b 2 c 3", "SET s x"]);
+    for (line, expected) in [
+        ("HTTL h FIELDS 2 a no", "*2 :-1 :-2"),
+        ("HTTL no FIELDS 1 a", "*1 :-2"),
+        (
+            "HTTL s FIELDS 1 a",
+            "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+        (
+            "HTTL h FIELDS 2 a",
+            "-ERR The `numfields` parameter must match the number of arguments",
+        ),
+        (
+            "HTTL h FIELDS 0 a",
+            "-ERR Number of fields must be a positive integer",
+        ),
+        (
+            "HTTL h FIELD 1 a",
+            "-ERR Mandatory argument FIELDS is missing or not at the right position",
+        ),
+        ("HEXPIRE no 10 FIELDS 2 a b", "*2 :-2 :-2"),
+        (
+            "HEXPIRE s 10 FIELDS 1 a",
+            "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        ),
+        (
+            "HEXPIRE h x FIELDS 1 a",
+            "-ERR value is not an integer or out of range",
+        ),
+        (
+            "HEXPIRE h -1 FIELDS 1 a",
+            "-ERR invalid expire time, must be >= 0",
+        ),
+        (
+            "HEXPIRE h 9223372036854775807 FIELDS 1 a",
+            "-ERR invalid expire time in 'hexpire' command",
+        ),
+        (
+            "HPEXPIREAT h 70368744177664 FIELDS 1 a",
+            "-ERR invalid expire time in 'hpexpireat' command",
+        ),
+        (
+            "HEXPIRE h 10 FIELDS 0 a",
+            "-ERR Parameter `numFields` should be greater than 0",
+        ),
+        (
+            "HEXPIRE h 10 FIELDS 3 a b",
+            "-ERR The `numfields` parameter must match the number of arguments",
+        ),
+        (
+            "HEXPIRE h 10 NX XX FIELDS 1 a",
+            "-ERR Mandatory argument FIELDS is missing or not at the right position",
+        ),
+        ("HEXPIRE h 10 XX FIELDS 1 a", "*1 :0"),
+        ("HEXPIRE h 10 GT FIELDS 1 a", "*1 :0"),
+        ("HEXPIRE h 10 LT FIELDS 2 a no", "*2 :1 :-2"),
+        ("HEXPIRE h 10 NX FIELDS 2 a b", "*2 :0 :1"),
+        ("HPEXPIRE h 9999 GT FIELDS 1 a", "*1 :0"),
+        ("HPEXPIRE h 9001 LT FIELDS 1 a", "*1 :1"),
+        ("HTTL h FIELDS 3 a b c", "*3 :10 :10 :-1"),
+        ("HPTTL h FIELDS 2 a b", "*2 :9001 :10000"),
+        ("HEXPIRETIME h FIELDS 1 a", "*1 :1700000010"),
+        ("HPEXPIRETIME h FIELDS 2 a c", "*2 :1700000009001 :-1"),
+        ("HINCRBY h a 5", ":6"),
+        ("HTTL h FIELDS 1 a", "*1 :10"),
+        ("HSET h a 7", ":0"),
+        ("HTTL h FIELDS 1 a", "*1 :-1"),
+        ("HPERSIST h FIELDS 3 a b no", "*3 :-1 :1 :-2"),
+        ("HPERSIST no FIELDS 1 a", "*1 :-2"),
+        (
+            "HPERSIST h FIELDS x a",
+            "-ERR Number of fields must be a positive integer",
+        ),
+        ("HSET h d 4", ":1"),
+        ("HGETDEL h FIELDS 2 d d", "*2 $1 4 $-1"),
+        ("HGETDEL no FIELDS 2 a b", "*2 $-1 $-1"),
+        ("HEXPIRE h 0 FIELDS 2 a b", "*2 :2 :2"),
+        ("HEXPIREAT h 1 FIELDS 1 c", "*1 :2"),
+        ("EXISTS h", ":0"),
+    ] {
+        let reply = pair.call(line).replace('\\', "");
+        assert_eq!(reply, expected, "{line}");
+    }
+    pair.replay();
+    pair.assert_equal();
 }

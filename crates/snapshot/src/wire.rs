@@ -81,6 +81,11 @@ pub mod type_byte {
     pub const SET_LISTPACK: u8 = 20;
     /// Stream, third form (active time of consumers).
     pub const STREAM_3: u8 = 21;
+    /// Hash with an expiry per field (Redis 7.4): u64 LE of the first time, count; for each field how far its time is beyond one before
+    /// that (a length; 0: none), field, value.
+    pub const HASH_METADATA: u8 = 24;
+    /// The same as a listpack (Redis 7.4): u64 LE of the first time, then triples of field, value, time (0: none).
+    pub const HASH_LISTPACK_EX: u8 = 25;
     /// Dragonfly: a JSON document as text.
     pub const JSON: u8 = 30;
     /// Dragonfly: hash with an expiry per field.
@@ -101,6 +106,8 @@ pub const MAX_RDB_VERSION: u16 = 12;
 pub const MIN_RDB_VERSION: u16 = 5;
 /// Bytes of a flow's EOF token.
 pub const EOF_TOKEN_LEN: usize = 40;
+/// Latest expiry of a field, Unix milliseconds (Redis 7.4).
+pub const MAX_FIELD_EXPIRY_MS: i64 = (1 << 48) - 2;
 /// Dragonfly counts expiry of fields and members in seconds from here (Unix seconds; 1 February 2023).
 pub const MEMBER_EXPIRY_BASE_S: i64 = 1_675_209_600;
 

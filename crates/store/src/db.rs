@@ -7,6 +7,7 @@ use crate::memory::MemoryByKind;
 use crate::observers::CutVersion;
 use crate::table::{Bits, Location, Place, Plan, Segment, Slot, Table, TableId};
 use crate::value::{Kind, Value};
+use crate::values::ZSet;
 use std::cell::Cell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -20,6 +21,29 @@ pub(crate) struct Db {
     pub(crate) table: Table,
     /// Without [`MemoryByKind::table`], which the table knows.
     usage: MemoryByKind,
+    timed: Timed,
+}
+
+/// Keys of values that have fields with expiry times, each with the first of its times (milliseconds are exact in a score).
+#[derive(Default)]
+pub(crate) struct Timed(ZSet);
+
+impl Timed {
+    /// The value of a key has changed.
+    #[inline]
+    fn note(&mut self, key: &Key, before: Option<UnixMs>, after: Option<UnixMs>) {
+        if before != after {
+            self.move_key(key, after);
+        }
+    }
+
+    #[cold]
+    fn move_key(&mut self, key: &Key, after: Option<UnixMs>) {
+        match after {
+            Some(at) => _ = self.0.insert(key.as_bytes(), at as f64),
+            None => _ = self.0.remove(key.as_bytes()),
+        }
+    }
 }
 
 impl Db {
@@ -27,11 +51,18 @@ impl Db {
         Db {
             table: Table::new(id),
             usage: MemoryByKind::default(),
+            timed: Timed::default(),
         }
     }
 
+    /// Keys of values that have fields with expiry times, in the order of the first of them.
+    pub(crate) fn timed(&self) -> &ZSet {
+        &self.timed.0
+    }
+
     pub(crate) fn memory(&self) -> MemoryByKind {
-        self.usage.with_table(self.table.bytes())
+        self.usage
+            .with_table(self.table.bytes() + self.timed.0.heap_size())
     }
 
     #[inline]
@@ -45,11 +76,13 @@ impl Db {
         EntryMut {
             kind: value.kind(),
             heap_size: value.heap_size(),
+            first_field_expiry: value.first_field_expiry(),
             key,
             value,
             expire_at,
             access,
             usage: &mut self.usage,
+            timed: &mut self.timed,
         }
     }
 
@@ -65,6 +98,8 @@ impl Db {
     ) -> Location {
         self.usage.add_value(&entry.value);
         self.usage.keys += entry.key.heap_size();
+        let first_expiry = entry.value.first_field_expiry();
+        self.timed.note(&entry.key, None, first_expiry);
         self.table.put(segment, plan, hash, entry, access)
     }
 
@@ -73,6 +108,8 @@ impl Db {
         let slot = self.table.slot_mut(location);
         self.usage.subtract_value(&slot.value);
         self.usage.add_value(&value);
+        let expiries = (slot.value.first_field_expiry(), value.first_field_expiry());
+        self.timed.note(&slot.key, expiries.0, expiries.1);
         std::mem::replace(&mut slot.value, value)
     }
 
@@ -80,6 +117,7 @@ impl Db {
         let (Slot { key, value }, expire_at) = self.table.take(location, hash);
         self.usage.subtract_value(&value);
         self.usage.keys -= key.heap_size();
+        self.timed.note(&key, value.first_field_expiry(), None);
         (value, expire_at)
     }
 }
@@ -161,6 +199,8 @@ pub struct EntryMut<'a> {
     expire_at: Option<UnixMs>,
     access: &'a Cell<Access>,
     usage: &'a mut MemoryByKind,
+    timed: &'a mut Timed,
+    first_field_expiry: Option<UnixMs>,
     kind: Kind,
     heap_size: usize,
 }
@@ -212,6 +252,8 @@ impl Drop for EntryMut<'_> {
     fn drop(&mut self) {
         self.usage.subtract(self.kind, self.heap_size);
         self.usage.add_value(self.value);
+        let first = self.value.first_field_expiry();
+        self.timed.note(self.key, self.first_field_expiry, first);
     }
 }
 

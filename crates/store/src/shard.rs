@@ -9,6 +9,7 @@ use crate::memory::MemoryByKind;
 use crate::observers::{CutVersion, Observer, ObserverId, Observers};
 use crate::table::{Location, Plan, Slot, TableHasher, TableId, WalkCursor};
 use crate::value::Value;
+use crate::values::Item;
 
 /// How a shard is made.
 #[derive(Clone, Copy, Debug)]
@@ -318,6 +319,18 @@ impl Shard {
     /// Entries of a database that have an expiry time.
     pub fn expires_len(&self, db: DbIndex) -> usize {
         self.db(db).table.expiring()
+    }
+
+    /// Values of a database that have fields with expiry times.
+    pub fn timed_len(&self, db: DbIndex) -> usize {
+        self.db(db).timed().len()
+    }
+
+    /// Of the values of a database that have fields with expiry times, in the order of the first of them, the one at `rank`: its key, and
+    /// when its first field expires.
+    pub fn timed_at(&self, db: DbIndex, rank: usize) -> Option<(Item<'_>, UnixMs)> {
+        let (key, at) = self.db(db).timed().by_rank(rank)?;
+        Some((key, at as UnixMs))
     }
 
     /// The memory of a database.

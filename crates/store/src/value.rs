@@ -102,6 +102,15 @@ impl Value {
         }
     }
 
+    /// When the first of its fields expires by itself, if any does.
+    #[inline]
+    pub fn first_field_expiry(&self) -> Option<crate::UnixMs> {
+        match self {
+            Value::Hash(hash) => hash.first_expiry(),
+            _ => None,
+        }
+    }
+
     /// Whether this is a collection without elements, which must not stay under a key. An empty string may, and an empty stream.
     pub fn is_empty_collection(&self) -> bool {
         match self {

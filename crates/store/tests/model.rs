@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use damselfly_store::values::Hash;
 use damselfly_store::{DbIndex, Shard, ShardOptions, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -236,4 +237,60 @@ fn keys_and_values_may_change_threads() {
     fn send<T: Send + 'static>(_: T) {}
     send(damselfly_store::Key::new(b"a key"));
     send(Value::string(b"a value"));
+}
+
+/// Hashes whose fields expire stand in an order of their own, by the first of their times; whoever changes one moves it.
+#[test]
+fn hashes_with_times_are_found_by_their_first_one() {
+    let mut shard = Shard::new(ShardOptions::default());
+    let db = DbIndex(1);
+    let hash = |at| {
+        let mut hash = Hash::new();
+        hash.insert(b"field", b"value");
+        hash.insert(b"other", b"value");
+        hash.set_field_expiry(b"field", at);
+        Value::from(hash)
+    };
+    let order = |shard: &Shard| -> Vec<(Vec<u8>, i64)> {
+        let ranks = 0..shard.timed_len(db);
+        let at = |rank| shard.timed_at(db, rank).expect("a rank below the length");
+        ranks.map(at).map(|(key, at)| (key.to_vec(), at)).collect()
+    };
+    shard.insert(db, b"plain", hash(None), None);
+    let before = shard.used_memory();
+    shard.insert(db, b"late", hash(Some(300)), None);
+    shard.insert(db, b"early", hash(Some(100)), Some(7));
+    shard.upsert(db, b"middle", || hash(Some(200)));
+    let keys = |names: &[(&str, i64)]| -> Vec<(Vec<u8>, i64)> {
+        names
+            .iter()
+            .map(|(name, at)| (name.as_bytes().to_vec(), *at))
+            .collect()
+    };
+    assert_eq!(
+        order(&shard),
+        keys(&[("early", 100), ("middle", 200), ("late", 300)])
+    );
+    if let Value::Hash(hash) = &mut *shard.get_mut(db, b"early").expect("it is there") {
+        hash.set_field_expiry(b"other", Some(50));
+        hash.remove(b"field");
+        hash.set_field_expiry(b"other", Some(250));
+    }
+    assert_eq!(
+        order(&shard),
+        keys(&[("middle", 200), ("early", 250), ("late", 300)])
+    );
+    shard.insert(db, b"early", Value::string(b"text"), None);
+    shard.insert(db, b"late", hash(Some(1)), None);
+    assert_eq!(order(&shard), keys(&[("late", 1), ("middle", 200)]));
+    shard.swap(db, DbIndex(2));
+    assert_eq!((shard.timed_len(db), shard.timed_len(DbIndex(2))), (0, 2));
+    shard.swap(db, DbIndex(2));
+    for key in [&b"early"[..], b"middle", b"late"] {
+        shard.remove(db, key);
+    }
+    assert_eq!((order(&shard), shard.used_memory()), (Vec::new(), before));
+    shard.insert(db, b"late", hash(Some(300)), None);
+    drop(shard.flush(Some(db)));
+    assert_eq!(shard.timed_len(db), 0);
 }

@@ -5,7 +5,7 @@ use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions
 use crate::context::{Effects, ReadContext, RewriteContext, WriteContext};
 use crate::keyspace::{EventClass, Keyspace};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::{DbIndex, Intent};
+use damselfly_store::{DbIndex, Intent, Value};
 use smallvec::SmallVec;
 
 impl ShardCore {
@@ -164,10 +164,12 @@ impl ShardCore {
         }
     }
 
-    /// A write that meets an expired key deletes it first, with its own record.
+    /// A write that meets an expired key, or a hash with expired fields, deletes these first, with their own record.
     fn expire_before_write(&mut self, db: DbIndex, key: &[u8], effects: &mut Effects) {
-        if !self.is_replica
-            && self.space.store.expires_len(db) > 0
+        if self.is_replica {
+            return;
+        }
+        if self.space.store.expires_len(db) > 0
             && self
                 .space
                 .store
@@ -175,6 +177,9 @@ impl ShardCore {
                 .is_some_and(|entry| self.space.has_passed(entry.expire_at()))
         {
             delete_expired(&mut self.space, db, key, effects);
+        }
+        if self.space.store.timed_len(db) > 0 {
+            delete_expired_fields(&mut self.space, db, key, usize::MAX, effects);
         }
     }
 
@@ -206,6 +211,47 @@ pub(crate) fn delete_expired(space: &mut Keyspace, db: DbIndex, key: &[u8], effe
         effects.push(db, &[b"DEL", key]);
         let _ = EventClass::Expired;
     }
+}
+
+/// Fields that one HDEL names at most.
+const FIELDS_PER_EFFECT: usize = 512;
+
+/// Deletes up to `most` fields of a hash whose time has come, and the hash with the last one, as effects. Returns how many.
+pub(crate) fn delete_expired_fields(
+    space: &mut Keyspace,
+    db: DbIndex,
+    key: &[u8],
+    most: usize,
+    effects: &mut Effects,
+) -> usize {
+    let Some(Value::Hash(hash)) = space.store.get(db, key).map(|entry| entry.value()) else {
+        return 0;
+    };
+    let due: Vec<Vec<u8>> = hash
+        .due_fields(space.now)
+        .take(most)
+        .map(|field| field.to_vec())
+        .collect();
+    if due.is_empty() {
+        return 0;
+    }
+    let mut is_empty = false;
+    if let Some(mut entry) = space.store.get_mut(db, key)
+        && let Value::Hash(hash) = &mut *entry
+    {
+        due.iter().for_each(|field| _ = hash.remove(field));
+        is_empty = hash.is_empty();
+    }
+    if is_empty && let Some((value, _)) = space.store.remove(db, key) {
+        space.discard(value);
+    }
+    space.note_change(db, key);
+    for fields in due.chunks(FIELDS_PER_EFFECT) {
+        let fields = fields.iter().map(Vec::as_slice);
+        let effect: Vec<&[u8]> = [&b"HDEL"[..], key].into_iter().chain(fields).collect();
+        effects.push(db, &effect);
+    }
+    due.len()
 }
 
 /// Runs a read handler.

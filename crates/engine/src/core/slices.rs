@@ -1,12 +1,16 @@
 //! Work in the background, in slices that never hold the thread for long.
 
-use super::execute::delete_expired;
+use super::execute::{delete_expired, delete_expired_fields};
 use super::{LockMode, ShardCore, key_hash};
 use crate::context::Effects;
 use damselfly_store::DbIndex;
 
 /// Buckets that one slice of active expiry looks at.
 const EXPIRY_BUCKETS: usize = 64;
+/// Fields of hashes that one slice deletes.
+const EXPIRY_FIELDS: usize = 128;
+/// Hashes that have to wait, after which a slice looks no further.
+const EXPIRY_PASSED_OVER: usize = 32;
 
 /// Where active expiry goes on.
 #[derive(Default, Debug)]
@@ -16,8 +20,8 @@ pub(super) struct ExpiryCursor {
 }
 
 impl ShardCore {
-    /// Looks at a few buckets and deletes keys whose time has come. Keys that would have to wait are passed over.
-    /// Returns how many were deleted.
+    /// Looks at a few buckets and deletes keys whose time has come, and some fields of hashes. Keys that would have to wait are
+    /// passed over. Returns how many were deleted.
     pub fn expire_slice(&mut self) -> usize {
         if self.is_replica
             || !self.expires
@@ -26,6 +30,10 @@ impl ShardCore {
         {
             return 0;
         }
+        self.expire_keys() + self.expire_fields()
+    }
+
+    fn expire_keys(&mut self) -> usize {
         let Some(db) = self.next_expiring_db() else {
             return 0;
         };
@@ -54,12 +62,39 @@ impl ShardCore {
             .find(|db| self.space.store.expires_len(*db) > 0)
     }
 
-    fn expire_one(&mut self, db: DbIndex, key: &[u8]) -> bool {
+    fn expire_fields(&mut self) -> usize {
+        let mut deleted = 0;
+        for db in (0..self.space.store.dbnum()).map(DbIndex) {
+            let mut passed_over = 0;
+            while deleted < EXPIRY_FIELDS
+                && passed_over < EXPIRY_PASSED_OVER
+                && let Some((key, at)) = self.space.store.timed_at(db, passed_over)
+                && at <= self.space.now
+            {
+                let key = key.to_vec();
+                if self.has_to_wait(db, &key) {
+                    passed_over += 1;
+                    continue;
+                }
+                let mut effects = Effects::new(self.journal.is_active());
+                let most = EXPIRY_FIELDS - deleted;
+                deleted += delete_expired_fields(&mut self.space, db, &key, most, &mut effects);
+                self.journal_alone(effects);
+            }
+        }
+        deleted
+    }
+
+    /// Whether somebody is in the way of a change to the key.
+    fn has_to_wait(&self, db: DbIndex, key: &[u8]) -> bool {
         let hash = key_hash(key);
-        if self.locks.conflicts(hash, LockMode::Exclusive)
+        self.locks.conflicts(hash, LockMode::Exclusive)
             || self.parked.waits_for(hash)
             || self.is_blocked(db, key)
-        {
+    }
+
+    fn expire_one(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        if self.has_to_wait(db, key) {
             return false;
         }
         let mut effects = Effects::new(self.journal.is_active());

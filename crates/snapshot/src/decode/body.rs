@@ -7,7 +7,9 @@ use super::scan::{Halt, Read, Scan, StringHead, Token, malformed, unexpected, wi
 use super::stream::StreamBody;
 use crate::number::parse_score;
 use crate::packed::{Encoding, Item, Reader};
-use crate::wire::{MEMBER_EXPIRY_BASE_S, NODE_PACKED, NODE_PLAIN, type_byte as types};
+use crate::wire::{
+    MAX_FIELD_EXPIRY_MS, MEMBER_EXPIRY_BASE_S, NODE_PACKED, NODE_PLAIN, type_byte as types,
+};
 
 /// Strings up to this come as one part; longer ones as they arrive.
 const WHOLE_STRING: usize = 64 * 1024;
@@ -25,6 +27,12 @@ pub(super) enum Body {
     Count(u8),
     /// Elements of a plain type.
     Plain { type_byte: u8, left: u64 },
+    /// The first expiry and the number of fields of a hash.
+    TimedCount,
+    /// Fields with times counted from `first`.
+    Timed { first: i64, left: u64 },
+    /// The first expiry and the listpack of a hash.
+    TimedBlob,
     /// A packed collection.
     Blob(Encoding, ValueKind),
     /// Elements of a packed collection, and nodes after it.
@@ -72,7 +80,10 @@ impl Lane {
             let part = match body {
                 Body::Text { opaque } => self.poll_text(opaque, limits, scratch)?,
                 Body::TextRest { opaque, left } => Some(self.poll_text_rest(opaque, left)?),
-                Body::Plain { left: 0, .. } | Body::Nodes(Nodes { left: 0, .. }) | Body::End => {
+                Body::Plain { left: 0, .. }
+                | Body::Timed { left: 0, .. }
+                | Body::Nodes(Nodes { left: 0, .. })
+                | Body::End => {
                     self.state = State::Opcode;
                     return Ok(Raw::KeyEnd);
                 }
@@ -80,6 +91,14 @@ impl Lane {
                     Some(self.poll_plain(type_byte, left, limits, scratch)?)
                 }
                 Body::Count(type_byte) => self.poll_count(type_byte)?,
+                Body::TimedCount => self.poll_timed_count()?,
+                Body::Timed { first, left } => Some(self.poll_timed(first, left, limits, scratch)?),
+                Body::TimedBlob => {
+                    self.scan().u64()?;
+                    let skip = size_of::<u64>();
+                    let kind = ValueKind::HashExpiry;
+                    self.poll_blob(Encoding::Listpack, kind, NO_NODES, skip, limits)?
+                }
                 Body::Blob(encoding, kind) => {
                     self.poll_blob(encoding, kind, NO_NODES, 0, limits)?
                 }
@@ -170,6 +189,44 @@ impl Lane {
             _ => Body::Plain { type_byte, left },
         });
         Ok(None)
+    }
+
+    fn poll_timed_count(&mut self) -> Read<Option<RawPart>> {
+        let mut scan = self.scan();
+        let first = scan.u64()? as i64;
+        let left = scan.len()?;
+        self.pos += scan.at;
+        self.state = State::Body(Body::Timed { first, left });
+        Ok(None)
+    }
+
+    fn poll_timed(
+        &mut self,
+        first: i64,
+        left: u64,
+        limits: &Limits,
+        scratch: &mut Vec<u8>,
+    ) -> Read<RawPart> {
+        let mut scan = self.scan();
+        let expire_ms = match scan.len()? {
+            0 => None,
+            beyond => Some(checked_expiry(
+                i64::try_from(beyond - 1)
+                    .ok()
+                    .and_then(|beyond| first.checked_add(beyond)),
+            )?),
+        };
+        let (field, value) = (scan.element(limits)?, scan.element(limits)?);
+        let used = scan.at;
+        let part = RawPart::Field(
+            self.span(field, scratch)?,
+            self.span(value, scratch)?,
+            expire_ms,
+        );
+        self.pos += used;
+        let left = left - 1;
+        self.state = State::Body(Body::Timed { first, left });
+        Ok(part)
     }
 
     #[inline]
@@ -272,7 +329,19 @@ impl Lane {
             _ => {
                 let second = reader.next(&self.packed).map_err(fault)?;
                 let second = second.ok_or_else(|| fault("an odd number of elements"))?;
-                if kind == ValueKind::Hash {
+                if kind == ValueKind::HashExpiry {
+                    let time = reader.next(&self.packed).map_err(fault)?;
+                    let expire_ms = match time {
+                        Some(Item::Int(0)) => None,
+                        Some(Item::Int(time)) => Some(checked_expiry(Some(time))?),
+                        _ => return Err(fault("a time is not a number")),
+                    };
+                    RawPart::Field(
+                        item_span(first, scratch),
+                        item_span(second, scratch),
+                        expire_ms,
+                    )
+                } else if kind == ValueKind::Hash {
                     RawPart::Field(item_span(first, scratch), item_span(second, scratch), None)
                 } else {
                     RawPart::Scored(item_span(first, scratch), self.packed_score(second, what)?)
@@ -357,6 +426,12 @@ fn member_expiry(scan: &mut Scan<'_>, limits: &Limits) -> Read<Option<i64>> {
         ));
     };
     Ok((seconds > 0).then_some((MEMBER_EXPIRY_BASE_S + seconds) * 1000))
+}
+
+/// An expiry of a field, which must be one that Redis can have.
+fn checked_expiry(ms: Option<i64>) -> Read<i64> {
+    ms.filter(|ms| (0..=MAX_FIELD_EXPIRY_MS).contains(ms))
+        .ok_or_else(|| malformed("hash with field expiry", "a time is out of range"))
 }
 
 fn checked_score(score: f64) -> Read<f64> {

@@ -22,7 +22,7 @@ pub enum ValueKind {
     Stream,
     /// JSON document (type 30): [`Part::Opaque`].
     Json,
-    /// Hash with an expiry per field (type 31): [`Part::Field`], [`Part::FieldExpiring`].
+    /// Hash with an expiry per field (types 24, 25, 31): [`Part::Field`], [`Part::FieldExpiring`].
     HashExpiry,
     /// Set with an expiry per member (type 32): [`Part::Member`], [`Part::MemberExpiring`].
     SetExpiry,

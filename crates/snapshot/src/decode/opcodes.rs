@@ -198,6 +198,8 @@ impl Body {
             }
             types::JSON => (K::Json, Body::Text { opaque: true }),
             types::HASH_EXPIRY => (K::HashExpiry, Body::Count(type_byte)),
+            types::HASH_METADATA => (K::HashExpiry, Body::TimedCount),
+            types::HASH_LISTPACK_EX => (K::HashExpiry, Body::TimedBlob),
             types::SET_EXPIRY => (K::SetExpiry, Body::Count(type_byte)),
             _ => return None,
         })

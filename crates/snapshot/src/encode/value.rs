@@ -1,5 +1,6 @@
 //! Values: which encoding a value gets, and its bytes.
 
+use super::hash::HashForm;
 use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
 use crate::number::{canonical_int, exact_int, score_text};
 use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
@@ -21,6 +22,8 @@ const ELEMENT_OVERHEAD: usize = 11;
 pub enum Profile {
     /// Shard flows: listpack types 16, 17, 18; no conversion at either end. Also DUMP.
     Flow,
+    /// Shard flows to Dragonfly: the same, and its own type for hashes whose fields expire, in seconds.
+    Dragonfly,
     /// Files and PSYNC: what Redis 6.2 (RDB version 9) can read: ziplists, intsets, quicklists of ziplists, plain types.
     Redis62,
 }
@@ -139,11 +142,13 @@ impl Encoder {
     ) {
         self.scratch.clear();
         let nodes = match self.profile {
-            Profile::Flow => list_nodes(&mut self.scratch, items, put_listpack_node),
+            Profile::Flow | Profile::Dragonfly => {
+                list_nodes(&mut self.scratch, items, put_listpack_node)
+            }
             Profile::Redis62 => list_nodes(&mut self.scratch, items, put_ziplist_node),
         };
         let kind = match self.profile {
-            Profile::Flow => type_byte::LIST_QUICKLIST_2,
+            Profile::Flow | Profile::Dragonfly => type_byte::LIST_QUICKLIST_2,
             Profile::Redis62 => type_byte::LIST_QUICKLIST,
         };
         head.put(out, kind);
@@ -179,7 +184,7 @@ impl Encoder {
         pairs: impl Iterator<Item = (F, V)> + Clone,
     ) {
         if len <= MAX_PACKED_ITEMS && self.pack_hash(pairs.clone()) {
-            let flow = self.profile == Profile::Flow;
+            let flow = self.profile != Profile::Redis62;
             head.put(
                 out,
                 if flow {
@@ -198,6 +203,23 @@ impl Encoder {
         }
     }
 
+    /// Writes a hash of `len` fields, the first of which expires at `first_expiry`: fields, values, and when they expire.
+    /// What Redis 6.2 reads can't say that: there the fields are without a time, until an HDEL takes them away.
+    pub fn timed_hash<F: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        len: usize,
+        first_expiry: i64,
+        fields: impl Iterator<Item = (F, V, Option<i64>)>,
+    ) {
+        let form = HashForm::new(self.profile, Some(first_expiry));
+        form.put_beginning(out, head, len);
+        for (field, value, expire_ms) in fields {
+            form.put_field(out, field.as_ref(), value.as_ref(), expire_ms);
+        }
+    }
+
     /// Writes a sorted set of `len` members, which come in ascending order of (score, member).
     pub fn zset<T: AsRef<[u8]>>(
         &mut self,
@@ -207,7 +229,7 @@ impl Encoder {
         members: impl Iterator<Item = (T, f64)> + Clone,
     ) {
         if len <= MAX_PACKED_ITEMS && self.pack_zset(members.clone()) {
-            let flow = self.profile == Profile::Flow;
+            let flow = self.profile != Profile::Redis62;
             head.put(
                 out,
                 if flow {
@@ -264,7 +286,7 @@ impl<'a> Pack<'a> {
     fn begin(profile: Profile, scratch: &'a mut Vec<u8>) -> Pack<'a> {
         scratch.clear();
         match profile {
-            Profile::Flow => Pack::Listpack(ListpackWriter::begin(scratch)),
+            Profile::Flow | Profile::Dragonfly => Pack::Listpack(ListpackWriter::begin(scratch)),
             Profile::Redis62 => Pack::Ziplist(ZiplistWriter::begin(scratch)),
         }
     }

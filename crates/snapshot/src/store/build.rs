@@ -16,8 +16,8 @@ pub enum BuildError {
         /// The type.
         kind: ValueKind,
     },
-    /// A field or member has an expiry of its own.
-    #[error("a field or member expires at {expire_ms}, which is not supported")]
+    /// A member of a set has an expiry of its own.
+    #[error("a member expires at {expire_ms}, which is not supported")]
     MemberExpiry {
         /// When, Unix milliseconds.
         expire_ms: i64,
@@ -91,7 +91,18 @@ impl ValueBuilder {
             (Value::Set(set), Part::Member(member)) => _ = set.insert(member),
             (Value::Hash(hash), Part::Field { field, value }) => _ = hash.insert(field, value),
             (Value::ZSet(zset), Part::Scored { member, score }) => _ = zset.insert(member, score),
-            (_, Part::FieldExpiring { expire_ms, .. } | Part::MemberExpiring { expire_ms, .. }) => {
+            (
+                Value::Hash(hash),
+                Part::FieldExpiring {
+                    field,
+                    value,
+                    expire_ms,
+                },
+            ) => {
+                hash.insert(field, value);
+                hash.set_field_expiry(field, Some(expire_ms));
+            }
+            (_, Part::MemberExpiring { expire_ms, .. }) => {
                 return Err(BuildError::MemberExpiry { expire_ms });
             }
             _ => return Err(BuildError::OutOfOrder),

@@ -2,9 +2,11 @@
 
 use super::output::Output;
 use super::state::{Chunks, SnapshotOptions};
-use crate::encode::{EntryMeta, Head, put_chunk, put_f64, put_len, put_list_node, put_string};
+use crate::encode::{
+    EntryMeta, HashForm, Head, put_chunk, put_f64, put_len, put_list_node, put_string,
+};
 use crate::wire::type_byte;
-use damselfly_store::values::List;
+use damselfly_store::values::{Hash, List};
 use damselfly_store::{EntryRef, TableId, Value};
 
 /// A list node that is written to a level-0 peer holds about this many bytes.
@@ -50,17 +52,10 @@ impl Job {
         let mut payload = Vec::with_capacity(options.chunk_bytes + options.chunk_bytes / 4);
         let first = self.stream.is_none();
         let stream = *self.stream.get_or_insert_with(|| take_id(next_stream));
-        let nodes = options.chunks == Chunks::BetweenElements;
         if first {
-            put_beginning(&mut payload, entry, nodes);
+            put_beginning(&mut payload, entry, options);
         }
-        let next = put_piece(
-            &mut payload,
-            entry.value(),
-            self.cursor,
-            options.chunk_bytes,
-            nodes,
-        );
+        let next = put_piece(&mut payload, entry.value(), self.cursor, options);
         // Only the first chunk says which database it is.
         let db = if first { db } else { out.db() };
         // A cursor may turn out to stand at the end.
@@ -79,28 +74,37 @@ fn take_id(next: &mut u32) -> u32 {
 }
 
 /// Head, key and number of elements.
-fn put_beginning(out: &mut Vec<u8>, entry: &EntryRef<'_>, nodes: bool) {
+fn put_beginning(out: &mut Vec<u8>, entry: &EntryRef<'_>, options: &SnapshotOptions) {
+    let nodes = options.chunks == Chunks::BetweenElements;
+    let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+    if let Value::Hash(hash) = entry.value() {
+        return hash_form(hash, options).put_beginning(out, Head::Entry(&meta), hash.len());
+    }
     let (kind, count) = match entry.value() {
         Value::Str(text) => (type_byte::STRING, text.len()),
         Value::List(list) if nodes => (type_byte::LIST_QUICKLIST_2, count_nodes(list)),
         Value::List(list) => (type_byte::LIST, list.len()),
-        Value::Hash(hash) => (type_byte::HASH, hash.len()),
         Value::Set(set) => (type_byte::SET, set.len()),
         Value::ZSet(zset) => (type_byte::ZSET, zset.len()),
         other => unreachable!("{:?} values have no encoding", other.kind()),
     };
-    Head::Entry(&EntryMeta::new(entry.key()).expiring(entry.expire_at())).put(out, kind);
+    Head::Entry(&meta).put(out, kind);
     put_len(out, count as u64);
 }
 
-/// About `max` bytes from `cursor` on; where to go on, or `None` at the end.
+fn hash_form(hash: &Hash, options: &SnapshotOptions) -> HashForm {
+    HashForm::new(options.profile, hash.first_expiry())
+}
+
+/// About a chunk's bytes from `cursor` on; where to go on, or `None` at the end.
 fn put_piece(
     out: &mut Vec<u8>,
     value: &Value,
     cursor: u64,
-    max: usize,
-    nodes: bool,
+    options: &SnapshotOptions,
 ) -> Option<u64> {
+    let max = options.chunk_bytes;
+    let nodes = options.chunks == Chunks::BetweenElements;
     match value {
         Value::Str(text) => {
             let bytes = text.bytes();
@@ -110,10 +114,12 @@ fn put_piece(
         }
         Value::List(list) if nodes => put_nodes(out, list, cursor as usize, max),
         Value::List(list) => list.chunk(cursor, max, &mut |item| put_string(out, item)),
-        Value::Hash(hash) => hash.chunk(cursor, max, &mut |field, value| {
-            put_string(out, field);
-            put_string(out, value);
-        }),
+        Value::Hash(hash) => {
+            let form = hash_form(hash, options);
+            hash.chunk(cursor, max, &mut |field, value| {
+                form.put_field(out, field, value, hash.field_expiry(field));
+            })
+        }
         Value::Set(set) => set.chunk(cursor, max, &mut |member| put_string(out, member)),
         Value::ZSet(zset) => zset.chunk(cursor, max, &mut |member, score| {
             put_string(out, member);

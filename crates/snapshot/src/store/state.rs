@@ -47,6 +47,7 @@ impl SnapshotOptions {
     /// A flow to a Dragonfly replica: values go whole.
     pub fn level0_flow() -> SnapshotOptions {
         SnapshotOptions {
+            profile: Profile::Dragonfly,
             chunks: Chunks::Never,
             ..SnapshotOptions::flow()
         }

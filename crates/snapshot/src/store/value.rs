@@ -5,6 +5,7 @@ use crate::decode::{Event, Limits};
 use crate::encode::{Encoder, Head, Profile};
 use crate::error::{At, RdbError};
 use crate::{finish_dump, read_dump};
+use damselfly_store::values::{Hash, Item};
 use damselfly_store::{INT_TEXT_MAX, Value};
 
 /// Appends `value` behind `head` in the encoding that `encoder` chooses.
@@ -13,11 +14,22 @@ pub fn encode_value(encoder: &mut Encoder, out: &mut Vec<u8>, head: Head<'_>, va
     match value {
         Value::Str(text) => encoder.string(out, head, text.read(&mut [0; INT_TEXT_MAX])),
         Value::List(list) => encoder.list(out, head, list.iter()),
-        Value::Hash(hash) => encoder.hash(out, head, hash.len(), hash.iter()),
+        Value::Hash(hash) => match hash.first_expiry() {
+            None => encoder.hash(out, head, hash.len(), hash.iter()),
+            Some(first) => encoder.timed_hash(out, head, hash.len(), first, timed_fields(hash)),
+        },
         Value::Set(set) => encoder.set(out, head, set.len(), set.iter()),
         Value::ZSet(zset) => encoder.zset(out, head, zset.len(), zset.iter()),
         other => unreachable!("{:?} values have no encoding", other.kind()),
     }
+}
+
+/// Fields, values, and when they expire.
+fn timed_fields(hash: &Hash) -> impl Iterator<Item = (Item<'_>, Item<'_>, Option<i64>)> {
+    hash.iter().map(|(field, value)| {
+        let expire_ms = hash.field_expiry(&field);
+        (field, value, expire_ms)
+    })
 }
 
 /// The DUMP payload of a value: type byte, body, RDB version, CRC64.
@@ -92,4 +104,111 @@ pub fn restore_value(payload: &[u8]) -> Result<Value, RestoreError> {
         }
         .into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Fields = std::collections::BTreeMap<Vec<u8>, (Vec<u8>, Option<i64>)>;
+
+    fn hash(fields: &Fields) -> Hash {
+        let mut hash = Hash::new();
+        for (field, (value, at)) in fields {
+            hash.insert(field, value);
+            hash.set_field_expiry(field, *at);
+        }
+        hash
+    }
+
+    fn fields(value: Value) -> Fields {
+        let Value::Hash(hash) = value else {
+            panic!("{value:?}")
+        };
+        let fields =
+            timed_fields(&hash).map(|(field, value, at)| (field.to_vec(), (value.to_vec(), at)));
+        fields.collect()
+    }
+
+    /// Through an encoder for readers of `profile`, and back.
+    fn again(hash: Hash, profile: Profile) -> (u8, Fields) {
+        let mut payload = Vec::new();
+        encode_value(
+            &mut Encoder::new(profile),
+            &mut payload,
+            Head::Bare,
+            &Value::from(hash),
+        );
+        let type_byte = payload[0];
+        finish_dump(&mut payload, profile);
+        (type_byte, fields(restore_value(&payload).expect("our own")))
+    }
+
+    fn any_fields() -> impl Strategy<Value = Fields> {
+        let text = || prop::collection::vec(any::<u8>(), 0..80);
+        let time = prop::option::of(1_700_000_000_000i64..(1 << 48) - 1);
+        prop::collection::btree_map(text(), (text(), time), 1..200)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn times_of_fields_come_back(expected in any_fields()) {
+            let (type_byte, found) = again(hash(&expected), Profile::Flow);
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(type_byte == 24, expected.values().any(|(_, at)| at.is_some()));
+        }
+    }
+
+    #[test]
+    fn dragonfly_is_told_seconds_and_redis_6_2_nothing() {
+        let soon = 1_795_000_000_001;
+        let expected: Fields = [("a", Some(soon)), ("b", None), ("c", Some(1_000))]
+            .map(|(field, at)| (field.into(), (b"value".to_vec(), at)))
+            .into();
+        let (type_byte, found) = again(hash(&expected), Profile::Dragonfly);
+        assert_eq!(
+            (type_byte, found[&b"a"[..]].1),
+            (31, Some(1_795_000_001_000))
+        );
+        assert_eq!(found[&b"b"[..]].1, None);
+        // Long ago is as early as can be said.
+        assert_eq!(found[&b"c"[..]].1, Some(1_675_209_601_000));
+        let (type_byte, found) = again(hash(&expected), Profile::Redis62);
+        assert_eq!(type_byte, 4);
+        assert!(found.len() == 3 && found.values().all(|(_, at)| at.is_none()));
+    }
+
+    #[test]
+    fn what_redis_7_4_writes_is_read() {
+        // A listpack of a, 1, 1795000000001, b, 2, 0, behind the first time.
+        let time = 1_795_000_000_001_i64.to_le_bytes();
+        let mut listpack = vec![0, 0, 0, 0, 6, 0, 0x81, b'a', 2, 1, 1, 0xF4];
+        listpack.extend(time);
+        listpack.extend([9, 0x81, b'b', 2, 2, 1, 0, 1, 0xFF]);
+        let len = listpack.len();
+        listpack[0] = len as u8;
+        let mut payload = vec![25];
+        payload.extend(time);
+        payload.push(len as u8);
+        payload.extend(&listpack);
+        finish_dump(&mut payload, Profile::Flow);
+        let expected: Fields = [("a", "1", Some(1_795_000_000_001)), ("b", "2", None)]
+            .map(|(field, value, at)| (field.into(), (value.into(), at)))
+            .into();
+        assert_eq!(fields(restore_value(&payload).expect("sound")), expected);
+    }
+
+    #[test]
+    fn times_out_of_range_are_refused() {
+        for (first, beyond) in [(i64::MAX, 2u8), (-5, 1), (1 << 48, 1)] {
+            let mut payload = vec![24];
+            payload.extend(first.to_le_bytes());
+            payload.extend([1, beyond, 1, b'f', 1, b'v']);
+            finish_dump(&mut payload, Profile::Flow);
+            assert!(restore_value(&payload).is_err(), "{first}");
+        }
+    }
 }

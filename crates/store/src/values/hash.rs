@@ -1,11 +1,16 @@
 //! Hashes: fields with values.
 
+mod timed;
+
 use std::fmt;
 
 use super::buckets::{self, Buckets};
 use super::elem::{self, Elem};
 use super::limits::Limits;
 use crate::packed::{self, Encoder, Item, MAX_ENTRIES, Packed};
+
+use timed::Timed;
+pub use timed::{HashAt, HashAtIter};
 
 /// A hash: fields with values.
 ///
@@ -17,7 +22,32 @@ pub struct Hash(Form);
 enum Form {
     /// Field, value, field, value, …
     Packed(Packed<false>),
-    Large(Box<Large>),
+    Boxed(Box<Boxed>),
+}
+
+/// Behind one pointer, so that the struct stays small.
+#[derive(Clone)]
+enum Boxed {
+    Large(Large),
+    /// One of the other forms, and expiry times of fields.
+    Timed(Timed),
+}
+
+// Hashes whose fields don't expire pay nothing for those whose do.
+const _: () = assert!(size_of::<Boxed>() == size_of::<Large>());
+
+/// The form, to read.
+enum View<'a> {
+    Packed(&'a Packed<false>),
+    Large(&'a Large),
+    Timed(&'a Timed),
+}
+
+/// The form, to change.
+enum ViewMut<'a> {
+    Packed(&'a mut Packed<false>),
+    Large(&'a mut Large),
+    Timed(&'a mut Timed),
 }
 
 #[derive(Clone)]
@@ -95,6 +125,28 @@ impl Default for Hash {
 }
 
 impl Hash {
+    #[inline]
+    fn view(&self) -> View<'_> {
+        match &self.0 {
+            Form::Packed(packed) => View::Packed(packed),
+            Form::Boxed(boxed) => match &**boxed {
+                Boxed::Large(large) => View::Large(large),
+                Boxed::Timed(timed) => View::Timed(timed),
+            },
+        }
+    }
+
+    #[inline]
+    fn view_mut(&mut self) -> ViewMut<'_> {
+        match &mut self.0 {
+            Form::Packed(packed) => ViewMut::Packed(packed),
+            Form::Boxed(boxed) => match &mut **boxed {
+                Boxed::Large(large) => ViewMut::Large(large),
+                Boxed::Timed(timed) => ViewMut::Timed(timed),
+            },
+        }
+    }
+
     /// An empty hash.
     pub fn new() -> Self {
         Hash(Form::Packed(Packed::new()))
@@ -102,9 +154,10 @@ impl Hash {
 
     /// The number of fields.
     pub fn len(&self) -> usize {
-        match &self.0 {
-            Form::Packed(packed) => packed.len() / 2,
-            Form::Large(large) => large.pairs.len(),
+        match self.view() {
+            View::Packed(packed) => packed.len() / 2,
+            View::Large(large) => large.pairs.len(),
+            View::Timed(timed) => timed.plain.len(),
         }
     }
 
@@ -115,45 +168,57 @@ impl Hash {
 
     /// Bytes on the heap behind this struct.
     pub fn heap_size(&self) -> usize {
-        match &self.0 {
-            Form::Packed(packed) => packed.heap_size(),
-            Form::Large(large) => size_of::<Large>() + large.pairs.heap_size() + large.elem_bytes,
+        match self.view() {
+            View::Packed(packed) => packed.heap_size(),
+            View::Large(large) => size_of::<Large>() + large.pairs.heap_size() + large.elem_bytes,
+            View::Timed(timed) => timed.heap_size(),
         }
     }
 
-    /// The name that Redis 7.0's OBJECT ENCODING gives this form.
+    /// The name that Redis's OBJECT ENCODING gives this form (7.4's where fields expire).
     pub fn redis_encoding(&self) -> &'static str {
-        match &self.0 {
-            Form::Packed(_) => "listpack",
-            Form::Large(_) => "hashtable",
+        match self.view() {
+            View::Packed(_) => "listpack",
+            View::Large(_) => "hashtable",
+            View::Timed(timed) => match timed.plain.0 {
+                Form::Packed(_) => "listpackex",
+                _ => "hashtable",
+            },
         }
     }
 
     /// The value of `field`.
     pub fn get(&self, field: &[u8]) -> Option<Item<'_>> {
-        match &self.0 {
-            Form::Packed(packed) => packed.find(field, 2).map(|at| packed.item(packed.next(at))),
-            Form::Large(large) => large
+        match self.view() {
+            View::Packed(packed) => packed.find(field, 2).map(|at| packed.item(packed.next(at))),
+            View::Large(large) => large
                 .get(field)
                 .map(|pair| Item::borrowed(pair.value.as_bytes())),
+            View::Timed(timed) => timed.plain.get(field),
         }
     }
 
     /// Whether `field` is there.
     pub fn contains(&self, field: &[u8]) -> bool {
-        match &self.0 {
-            Form::Packed(packed) => packed.find(field, 2).is_some(),
-            Form::Large(large) => large.get(field).is_some(),
+        match self.view() {
+            View::Packed(packed) => packed.find(field, 2).is_some(),
+            View::Large(large) => large.get(field).is_some(),
+            View::Timed(timed) => timed.plain.contains(field),
         }
     }
 
-    /// Sets the value of `field`; returns whether the field is new.
+    /// Sets the value of `field`, which then expires no more; returns whether the field is new.
     pub fn insert(&mut self, field: &[u8], value: &[u8]) -> bool {
         self.insert_within(field, value, &Limits::REDIS_7)
     }
 
     /// As [`Hash::insert`], with other limits than Redis's defaults for the packed form.
     pub fn insert_within(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> bool {
+        if let ViewMut::Timed(timed) = self.view_mut() {
+            let is_new = timed.plain.insert_within(field, value, limits);
+            self.forget_time(field);
+            return is_new;
+        }
         if let Form::Packed(packed) = &mut self.0
             && field.len().max(value.len()) <= limits.hash_max_listpack_value
         {
@@ -179,62 +244,70 @@ impl Hash {
             for (field, value) in self.iter() {
                 large.insert(&field, &value);
             }
-            self.0 = Form::Large(Box::new(large));
+            self.0 = Form::Boxed(Box::new(Boxed::Large(large)));
         }
-        match &mut self.0 {
-            Form::Large(large) => large,
-            Form::Packed(_) => unreachable!("converted above"),
+        match self.view_mut() {
+            ViewMut::Large(large) => large,
+            _ => unreachable!("converted above"),
         }
     }
 
     /// Removes `field`; returns whether it was there.
     pub fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.0 {
-            Form::Packed(packed) => match packed.find(field, 2) {
+        match self.view_mut() {
+            ViewMut::Packed(packed) => match packed.find(field, 2) {
                 Some(at) => {
                     packed.remove(at, 2);
                     true
                 }
                 None => false,
             },
-            Form::Large(large) => large.remove(field),
+            ViewMut::Large(large) => large.remove(field),
+            ViewMut::Timed(timed) => {
+                let removed = timed.plain.remove(field);
+                self.forget_time(field);
+                removed
+            }
         }
     }
 
     /// All fields with their values.
     pub fn iter(&self) -> HashIter<'_> {
-        HashIter(match &self.0 {
-            Form::Packed(packed) => FormIter::Packed(packed.iter()),
-            Form::Large(large) => FormIter::Large(large.pairs.iter()),
+        HashIter(match self.view() {
+            View::Timed(timed) => return timed.plain.iter(),
+            View::Packed(packed) => FormIter::Packed(packed.iter()),
+            View::Large(large) => FormIter::Large(large.pairs.iter()),
         })
     }
 
     /// Visits some fields; see the [module](super) for the cursor.
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&[u8], &[u8])) -> u64 {
-        match &self.0 {
-            Form::Packed(_) => {
+        match self.view() {
+            View::Packed(_) => {
                 self.iter().for_each(|(field, value)| visit(&field, &value));
                 0
             }
-            Form::Large(large) => large.pairs.scan(cursor, &mut |pair| {
+            View::Large(large) => large.pairs.scan(cursor, &mut |pair| {
                 let (field, value) = pair.as_bytes();
                 visit(field, value);
             }),
+            View::Timed(timed) => timed.plain.scan(cursor, visit),
         }
     }
 
     /// A random field with its value, each with the same chance.
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<(Item<'_>, Item<'_>)> {
-        match &self.0 {
-            Form::Packed(packed) if packed.is_empty() => None,
-            Form::Packed(packed) => {
+        match self.view() {
+            View::Packed(packed) if packed.is_empty() => None,
+            View::Packed(packed) => {
                 let at = packed.seek(2 * super::below(rng, packed.len() / 2));
                 Some((packed.item(at), packed.item(packed.next(at))))
             }
-            Form::Large(large) => {
+            View::Large(large) => {
                 let (field, value) = large.pairs.random(rng)?.as_bytes();
                 Some((Item::borrowed(field), Item::borrowed(value)))
             }
+            View::Timed(timed) => timed.plain.random(rng),
         }
     }
 
@@ -245,33 +318,38 @@ impl Hash {
         max_bytes: usize,
         visit: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Option<u64> {
+        if let View::Timed(timed) = self.view() {
+            return timed.plain.chunk(cursor, max_bytes, visit);
+        }
         let mut bytes = 0;
         let mut count = |field: &[u8], value: &[u8]| {
             visit(field, value);
             bytes += field.len() + value.len();
             bytes < max_bytes
         };
-        match &self.0 {
-            Form::Packed(packed) => packed.chunk(cursor, 2, &mut |at| {
+        match self.view() {
+            View::Packed(packed) => packed.chunk(cursor, 2, &mut |at| {
                 count(&packed.item(at), &packed.item(packed.next(at)))
             }),
-            Form::Large(large) => large.pairs.chunk(cursor, &mut |pair| {
+            View::Large(large) => large.pairs.chunk(cursor, &mut |pair| {
                 let (field, value) = pair.as_bytes();
                 count(field, value)
             }),
+            View::Timed(_) => unreachable!("read above"),
         }
     }
 
     /// Drops about `max_items` fields; true when none are left. See the [module](super).
     pub fn free_slice(&mut self, max_items: usize) -> bool {
-        match &mut self.0 {
-            Form::Packed(packed) => *packed = Packed::new(),
-            Form::Large(large) => {
+        match self.view_mut() {
+            ViewMut::Packed(packed) => *packed = Packed::new(),
+            ViewMut::Large(large) => {
                 let elem_bytes = &mut large.elem_bytes;
                 large
                     .pairs
                     .free_slice(max_items, |pair| *elem_bytes -= pair.heap());
             }
+            ViewMut::Timed(timed) => return timed.free_slice(max_items),
         }
         self.is_empty()
     }

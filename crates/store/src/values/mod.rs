@@ -47,7 +47,7 @@ mod zset;
 
 pub use crate::packed::Item;
 pub use elem::seed_hashing;
-pub use hash::{Hash, HashIter};
+pub use hash::{Hash, HashAt, HashAtIter, HashIter};
 pub use limits::Limits;
 pub use list::{List, ListIter};
 pub use set::{Set, SetIter};

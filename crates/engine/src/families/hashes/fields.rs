@@ -1,11 +1,13 @@
 //! Commands on single fields of hashes.
 
+use super::expiry::{BAD_NUMBER, fields_at};
+use super::fields_now;
 use crate::command::{CommandError, CommandResult};
-use crate::context::{ReadContext, WriteContext};
+use crate::context::{ReadContext, RewriteContext, WriteContext};
 use crate::families::collections::{change_or_create, removed};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::values::Hash;
+use damselfly_store::values::{Hash, HashAt};
 
 pub(super) fn hset(
     cx: &mut WriteContext<'_>,
@@ -68,7 +70,7 @@ pub(super) fn hget(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    answer_field(cx.typed(args[1])?, args[2], out);
+    answer_field(fields_now(cx, args[1])?, args[2], out);
     Ok(())
 }
 
@@ -77,7 +79,7 @@ pub(super) fn hmget(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let hash = cx.typed(args[1])?;
+    let hash = fields_now(cx, args[1])?;
     out.array(args.len() - 2);
     args[2..]
         .iter()
@@ -85,7 +87,7 @@ pub(super) fn hmget(
     Ok(())
 }
 
-fn answer_field(hash: Option<&Hash>, field: &[u8], out: &mut ReplyWriter<'_>) {
+fn answer_field(hash: Option<HashAt<'_>>, field: &[u8], out: &mut ReplyWriter<'_>) {
     match hash.and_then(|hash| hash.get(field)) {
         Some(value) => out.bulk(value),
         None => out.null(),
@@ -111,12 +113,45 @@ pub(super) fn hdel(
     Ok(())
 }
 
+/// Its effect is an HDEL, which older replicas know too.
+pub(super) fn hgetdel(
+    cx: &mut RewriteContext<'_>,
+    args: &[&[u8]],
+    out: &mut ReplyWriter<'_>,
+) -> CommandResult {
+    let key = args[1];
+    cx.typed::<Hash>(key)?;
+    let fields = fields_at(args, 2, BAD_NUMBER)?;
+    let mut removed_fields = Vec::new();
+    out.array(fields.len());
+    let Some(mut hash) = cx.typed_mut::<Hash>(key)? else {
+        fields.iter().for_each(|_| out.null());
+        return Ok(());
+    };
+    for &field in fields {
+        match hash.get(field) {
+            Some(value) => out.bulk(value),
+            None => out.null(),
+        }
+        if hash.remove(field) {
+            removed_fields.push(field);
+        }
+    }
+    let is_empty = hash.is_empty();
+    drop(hash);
+    if !removed_fields.is_empty() {
+        removed(cx, EventClass::Hash, "hdel", key, is_empty);
+        cx.effect(&[&[&b"HDEL"[..], key], &removed_fields[..]].concat());
+    }
+    Ok(())
+}
+
 pub(super) fn hexists(
     cx: &mut ReadContext<'_>,
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let hash = cx.typed::<Hash>(args[1])?;
+    let hash = fields_now(cx, args[1])?;
     out.integer(hash.is_some_and(|hash| hash.contains(args[2])).into());
     Ok(())
 }
@@ -126,9 +161,7 @@ pub(super) fn hstrlen(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let value = cx
-        .typed::<Hash>(args[1])?
-        .and_then(|hash| hash.get(args[2]));
+    let value = fields_now(cx, args[1])?.and_then(|hash| hash.get(args[2]));
     out.integer(value.map_or(0, |value| value.len()) as i64);
     Ok(())
 }

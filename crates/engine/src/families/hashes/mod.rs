@@ -1,10 +1,13 @@
 //! Commands of hashes.
 
+mod expiry;
 mod fields;
 mod numbers;
 mod whole;
 
-use crate::command::{Command, Flags, Group, Handler, Keys};
+use crate::command::{Command, CommandError, Flags, Group, Handler, Keys};
+use crate::context::ReadContext;
+use damselfly_store::values::{Hash, HashAt};
 
 use Handler::{Read, Rewrite, Write};
 
@@ -16,6 +19,12 @@ const fn row(
     summary: &'static str,
 ) -> Command {
     Command::new(name, arity, Keys::ONE, Group::Hash, since, handler, summary)
+}
+
+/// The hash of a key without the fields that have expired; an empty one counts as absent.
+fn fields_now<'a>(cx: &ReadContext<'a>, key: &[u8]) -> Result<Option<HashAt<'a>>, CommandError> {
+    let hash = cx.typed::<Hash>(key)?.map(|hash| hash.at(cx.now()));
+    Ok(hash.filter(|hash| !hash.is_empty()))
 }
 
 const FAST: Flags = Flags::FAST;
@@ -30,6 +39,7 @@ pub static COMMANDS: &[Command] = &[
     row("hget", 3, "2.0.0", Read(fields::hget), "Returns the value of a field of a hash.").with(FAST),
     row("hmget", -3, "2.0.0", Read(fields::hmget), "Returns the values of fields of a hash.").with(FAST),
     row("hdel", -3, "2.0.0", Write(fields::hdel), "Removes fields of a hash.").with(FAST).access("RW delete"),
+    row("hgetdel", -5, "8.0.0", Rewrite(fields::hgetdel), "Returns the values of fields of a hash, which are removed.").with(FAST).access("RW access delete"),
     row("hexists", 3, "2.0.0", Read(fields::hexists), "Tells whether a hash has a field.").with(FAST).access("RO"),
     row("hstrlen", 3, "3.2.0", Read(fields::hstrlen), "Returns the length of the value of a field of a hash.").with(FAST).access("RO"),
     row("hincrby", 4, "2.0.0", Write(numbers::hincrby), "Adds an integer to a field of a hash.").with(GROWS),
@@ -40,4 +50,13 @@ pub static COMMANDS: &[Command] = &[
     row("hvals", 2, "2.0.0", Read(whole::hvals), "Returns the values of all fields of a hash.").hints("nondeterministic_output_order"),
     row("hrandfield", -2, "6.2.0", Read(whole::hrandfield), "Returns random fields of a hash.").hints("nondeterministic_output"),
     row("hscan", -3, "2.8.0", Read(whole::hscan), "Walks the fields of a hash in steps.").hints("nondeterministic_output"),
+    row("hexpire", -6, "7.4.0", Rewrite(expiry::hexpire), "Lets fields of a hash expire after some seconds.").with(GROWS).access("RW update"),
+    row("hpexpire", -6, "7.4.0", Rewrite(expiry::hpexpire), "Lets fields of a hash expire after some milliseconds.").with(GROWS).access("RW update"),
+    row("hexpireat", -6, "7.4.0", Rewrite(expiry::hexpireat), "Lets fields of a hash expire at a time in seconds.").with(GROWS).access("RW update"),
+    row("hpexpireat", -6, "7.4.0", Rewrite(expiry::hpexpireat), "Lets fields of a hash expire at a time in milliseconds.").with(GROWS).access("RW update"),
+    row("hpersist", -5, "7.4.0", Write(expiry::hpersist), "Takes the expiry of fields of a hash away.").with(FAST).access("RW update"),
+    row("httl", -5, "7.4.0", Read(expiry::httl), "Returns how many seconds fields of a hash have left.").with(FAST),
+    row("hpttl", -5, "7.4.0", Read(expiry::hpttl), "Returns how many milliseconds fields of a hash have left.").with(FAST),
+    row("hexpiretime", -5, "7.4.0", Read(expiry::hexpiretime), "Returns when fields of a hash expire, in seconds.").with(FAST),
+    row("hpexpiretime", -5, "7.4.0", Read(expiry::hpexpiretime), "Returns when fields of a hash expire, in milliseconds.").with(FAST),
 ];

@@ -1,5 +1,6 @@
 //! Counting in fields of hashes.
 
+use super::expiry::effect_of_expiry;
 use crate::command::{CommandError, CommandResult};
 use crate::context::{RewriteContext, WriteContext};
 use crate::families::collections::change_or_create;
@@ -31,7 +32,7 @@ fn increase(hash: &mut Hash, field: &[u8], increment: i64) -> Result<i64, Comman
         None => 0,
     };
     let new = old.checked_add(increment).ok_or(CommandError::Overflow)?;
-    hash.insert(field, itoa::Buffer::new().format(new).as_bytes());
+    hash.insert_keeping_expiry(field, itoa::Buffer::new().format(new).as_bytes());
     Ok(new)
 }
 
@@ -50,6 +51,11 @@ pub(super) fn hincrbyfloat(
     })??;
     cx.modified(EventClass::Hash, "hincrbyfloat", args[1]);
     cx.effect(&[b"HSET", args[1], args[2], &text]);
+    // HSET takes the field's time away.
+    let hash = cx.typed::<Hash>(args[1])?;
+    if let Some(at) = hash.and_then(|hash| hash.field_expiry(args[2])) {
+        effect_of_expiry(cx, args[1], at, &[args[2]]);
+    }
     out.bulk(text);
     Ok(())
 }
@@ -74,6 +80,6 @@ fn increase_float(
         .ok_or(NOT_FINITE)?;
     let mut text = Vec::with_capacity(32);
     format_long_double(&mut text, new);
-    hash.insert(field, &text);
+    hash.insert_keeping_expiry(field, &text);
     Ok(text)
 }

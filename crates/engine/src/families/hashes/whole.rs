@@ -1,17 +1,18 @@
 //! Commands on hashes as a whole.
 
+use super::fields_now;
 use crate::command::CommandResult;
 use crate::context::ReadContext;
 use crate::families::collections::{RandomArgs, RandomSource, scan};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::values::{Hash, Item};
+use damselfly_store::values::{Hash, HashAt, Item};
 
 pub(super) fn hlen(
     cx: &mut ReadContext<'_>,
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    out.integer(cx.typed::<Hash>(args[1])?.map_or(0, Hash::len) as i64);
+    out.integer(fields_now(cx, args[1])?.map_or(0, |hash| hash.len()) as i64);
     Ok(())
 }
 
@@ -20,9 +21,9 @@ pub(super) fn hgetall(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let hash = cx.typed::<Hash>(args[1])?;
-    out.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+    let hash = fields_now(cx, args[1])?;
+    out.map(hash.map_or(0, |hash| hash.len()));
+    for (field, value) in hash.into_iter().flat_map(HashAt::iter) {
         out.bulk(field);
         out.bulk(value);
     }
@@ -34,10 +35,10 @@ pub(super) fn hkeys(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let hash = cx.typed::<Hash>(args[1])?;
-    out.array(hash.map_or(0, Hash::len));
+    let hash = fields_now(cx, args[1])?;
+    out.array(hash.map_or(0, |hash| hash.len()));
     hash.into_iter()
-        .flat_map(Hash::iter)
+        .flat_map(HashAt::iter)
         .for_each(|(field, _)| out.bulk(field));
     Ok(())
 }
@@ -47,15 +48,15 @@ pub(super) fn hvals(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let hash = cx.typed::<Hash>(args[1])?;
-    out.array(hash.map_or(0, Hash::len));
+    let hash = fields_now(cx, args[1])?;
+    out.array(hash.map_or(0, |hash| hash.len()));
     hash.into_iter()
-        .flat_map(Hash::iter)
+        .flat_map(HashAt::iter)
         .for_each(|(_, value)| out.bulk(value));
     Ok(())
 }
 
-impl<'h> RandomSource<Item<'h>, Item<'h>> for &'h Hash {
+impl<'h> RandomSource<Item<'h>, Item<'h>> for HashAt<'h> {
     fn size(&self) -> usize {
         self.len()
     }
@@ -75,7 +76,7 @@ pub(super) fn hrandfield(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let wanted = RandomArgs::parse(args, "WITHVALUES")?;
-    match (cx.typed::<Hash>(args[1])?, wanted.count) {
+    match (fields_now(cx, args[1])?, wanted.count) {
         (None, None) => out.null(),
         (None, Some(_)) => out.array(0),
         (Some(hash), None) => match hash.random(&mut || cx.random()) {
@@ -96,8 +97,9 @@ pub(super) fn hscan(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
+    let now = cx.now();
     scan(cx, args, out, 2, |hash: &Hash, cursor, sink| {
-        hash.scan(cursor, &mut |field, value| {
+        hash.at(now).scan(cursor, &mut |field, value| {
             sink(field, &mut |out| {
                 out.bulk(field);
                 out.bulk(value);

@@ -13,7 +13,7 @@ fn contents(hash: &Hash) -> Model {
 
 /// Checks the sums against a walk.
 fn audit(hash: &Hash) {
-    if let Form::Large(large) = &hash.0 {
+    if let View::Large(large) = hash.view() {
         large.pairs.audit(rehash);
         assert_eq!(
             large.elem_bytes,

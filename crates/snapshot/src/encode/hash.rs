@@ -1,0 +1,62 @@
+//! Hashes field by field.
+
+use super::primitives::{put_int, put_len, put_string};
+use super::value::{Head, Profile};
+use crate::wire::{MEMBER_EXPIRY_BASE_S, type_byte};
+
+/// How the fields of a hash are written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum HashForm {
+    /// Field, value.
+    Plain,
+    /// Milliseconds from one before the first expiry on, field, value.
+    Millis { first_expiry: i64 },
+    /// Field, value, seconds.
+    Seconds,
+}
+
+impl HashForm {
+    /// The form for readers of `profile`, of a hash whose first field expires then.
+    pub(crate) fn new(profile: Profile, first_expiry: Option<i64>) -> HashForm {
+        match (profile, first_expiry) {
+            (_, None) | (Profile::Redis62, _) => HashForm::Plain,
+            (Profile::Dragonfly, _) => HashForm::Seconds,
+            (Profile::Flow, Some(first_expiry)) => HashForm::Millis { first_expiry },
+        }
+    }
+
+    /// Head and number of fields.
+    pub(crate) fn put_beginning(self, out: &mut Vec<u8>, head: Head<'_>, len: usize) {
+        match self {
+            HashForm::Plain => head.put(out, type_byte::HASH),
+            HashForm::Seconds => head.put(out, type_byte::HASH_EXPIRY),
+            HashForm::Millis { first_expiry } => {
+                head.put(out, type_byte::HASH_METADATA);
+                out.extend_from_slice(&first_expiry.to_le_bytes());
+            }
+        }
+        put_len(out, len as u64);
+    }
+
+    pub(crate) fn put_field(
+        self,
+        out: &mut Vec<u8>,
+        field: &[u8],
+        value: &[u8],
+        expire_ms: Option<i64>,
+    ) {
+        if let HashForm::Millis { first_expiry } = self {
+            put_len(
+                out,
+                expire_ms.map_or(0, |at| (at - first_expiry + 1) as u64),
+            );
+        }
+        put_string(out, field);
+        put_string(out, value);
+        if let HashForm::Seconds = self {
+            // Not before its time, and never 0, which is none.
+            let after_base = |at: i64| (at + 999) / 1000 - MEMBER_EXPIRY_BASE_S;
+            put_int(out, expire_ms.map_or(-1, |at| after_base(at).max(1)));
+        }
+    }
+}
