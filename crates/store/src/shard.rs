@@ -481,3 +481,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod scan_tests;

@@ -38,6 +38,8 @@ mod hash;
 mod intset;
 mod limits;
 mod list;
+#[cfg(test)]
+mod scan_tests;
 mod segvec;
 mod set;
 pub mod stream;

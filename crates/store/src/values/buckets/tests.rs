@@ -5,6 +5,10 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<T> Buckets<T> {
+    pub(in crate::values) fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
     /// Checks every sum and every place.
     pub(in crate::values) fn audit(&self, rehash: impl Fn(&T) -> u64) {
         let buckets: Vec<&Bucket<T>> = (0..self.buckets.len())
