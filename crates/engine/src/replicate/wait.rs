@@ -45,11 +45,12 @@ pub(super) fn wait<'a>(
 
 impl Session {
     /// How many replicas have all writes of this connection, when `wanted` have, or the time is up (0: no limit).
-    async fn wait_for_replicas(&self, wanted: usize, timeout_ms: u64) -> usize {
+    async fn wait_for_replicas(&mut self, wanted: usize, timeout_ms: u64) -> usize {
         let shards: Vec<usize> = (0..self.thread.engine.mesh.shards())
             .filter(|shard| self.has_written(*shard))
             .collect();
-        let targets = self.ask_for_acks(&shards).await;
+        let now = self.ask_for_acks(&shards).await;
+        let targets = self.last_writes(now);
         let deadline = async {
             match timeout_ms {
                 0 => std::future::pending().await,
@@ -76,6 +77,17 @@ impl Session {
                 () = &mut deadline => return self.count_reached(&targets).await,
             }
         }
+    }
+
+    /// The LSNs behind this connection's writes, out of those of now: what came since the last WAIT is not its own.
+    fn last_writes(&mut self, mut targets: Vec<(usize, Lsn)>) -> Vec<(usize, Lsn)> {
+        for (shard, target) in &mut targets {
+            let mut known = self.waited_for.iter().filter(|(known, _)| known == shard);
+            // A journal that has begun anew meanwhile is behind what was known.
+            *target = known.next().map_or(*target, |(_, lsn)| (*lsn).min(*target));
+        }
+        self.waited_for.clone_from(&targets);
+        targets
     }
 
     /// The replicas in stable sync that have reached all targets.

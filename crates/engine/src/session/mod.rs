@@ -25,6 +25,7 @@ use crate::core::{CommandBatch, Step};
 use crate::replicate::EngineDataSet;
 use crate::thread::Thread;
 use crate::watch::DirtyFlag;
+use damselfly_journal::Lsn;
 use damselfly_replication::driver::ReplicaConnection;
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::DbIndex;
@@ -81,6 +82,8 @@ pub struct Session {
     pub(crate) executing: bool,
     /// Shards that it has written to, for WAIT: bit *i* of word *i / 64*.
     pub written: Vec<u64>,
+    /// What a WAIT has waited for, on shards to which nothing was written since.
+    pub(crate) waited_for: Vec<(usize, Lsn)>,
     /// Commands so far.
     pub commands: u64,
     /// Name of the last command.
@@ -128,6 +131,7 @@ impl Session {
             no_touch: false,
             executing: false,
             written: vec![0; words],
+            waited_for: Vec::new(),
             commands: 0,
             last_command: "NULL",
             last_row: None,
@@ -323,6 +327,7 @@ impl Session {
     /// Remembers that this connection wrote to the shard.
     pub(crate) fn note_written(&mut self, shard: usize) {
         self.written[shard / 64] |= 1 << (shard % 64);
+        self.waited_for.retain(|(waited, _)| *waited != shard);
     }
 
     /// Whether this connection wrote to the shard.
