@@ -91,11 +91,13 @@ impl Seen {
                 FlowOutput::Again => {}
                 FlowOutput::Load(Event::Part { .. }) => {}
                 FlowOutput::Load(event) => self.texts.push(format!("{event:?}")),
-                FlowOutput::Apply(part) => {
-                    assert!(!part.is_empty() && part.bytes() <= 1 << 17);
-                    self.texts
-                        .push(format!("{:?}", part.effects().collect::<Vec<_>>()));
-                    flow.handle_applied(0, part);
+                FlowOutput::Apply(parts) => {
+                    for part in &parts {
+                        assert!(!part.is_empty() && part.bytes() <= 1 << 17);
+                        self.texts
+                            .push(format!("{:?}", part.effects().collect::<Vec<_>>()));
+                    }
+                    flow.handle_applied(0, parts.len(), parts);
                 }
                 FlowOutput::Event(FlowEvent::Arrived { part, global }) => {
                     self.texts

@@ -184,4 +184,20 @@ pub trait ReplicaFlowSink: 'static {
     /// Executes one part on this flow alone: a record of the full sync, or of stable sync ([`TransactionPart::first_lsn`] is there).
     /// It ignores the clock: what is expired stays until its DEL comes.
     fn apply(&mut self, part: &TransactionPart) -> impl Future<Output = Result<(), DataError>>;
+
+    /// Executes parts that follow each other, each as [`apply`](Self::apply) would; how many were executed, and what came
+    /// in the way of the next. To be overridden where they can be executed faster together.
+    fn apply_all(
+        &mut self,
+        parts: &[TransactionPart],
+    ) -> impl Future<Output = (usize, Result<(), DataError>)> {
+        async {
+            for (done, part) in parts.iter().enumerate() {
+                if let Err(error) = self.apply(part).await {
+                    return (done, Err(error));
+                }
+            }
+            (parts.len(), Ok(()))
+        }
+    }
 }

@@ -39,7 +39,7 @@ pub enum Effect<'a> {
 }
 
 /// Bytes of buffers that an unused part may keep.
-const RETAINED_BYTES: usize = 64 << 10;
+const RETAINED_BYTES: usize = 8 << 10;
 
 impl TransactionPart {
     /// An empty part.
@@ -87,6 +87,20 @@ impl TransactionPart {
     pub(crate) fn has(&self, is: fn(&[&[u8]]) -> bool) -> bool {
         self.effects()
             .any(|effect| matches!(&effect, Effect::Command { args, .. } if is(args)))
+    }
+
+    /// The first argument of the first command, nearly always its key, and the database.
+    pub fn first_key(&self) -> Option<(u16, &[u8])> {
+        let first = self.records.first().filter(|meta| meta.args_end > 1)?;
+        Some((first.db, self.arg(1)))
+    }
+
+    /// Whether one of the records is a PING.
+    pub fn has_ping(&self) -> bool {
+        let mut before = 0;
+        self.records
+            .iter()
+            .any(|meta| std::mem::replace(&mut before, meta.args_end) == meta.args_end)
     }
 
     /// The records in order.

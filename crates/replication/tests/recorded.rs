@@ -145,8 +145,8 @@ impl Replay {
                     panic!("flow {index}: {error:?}")
                 }
                 FlowOutput::Event(event) => self.link.handle_flow_event(0, index, event),
-                FlowOutput::Apply(part) => {
-                    for effect in part.effects() {
+                FlowOutput::Apply(parts) => {
+                    for effect in parts.iter().flat_map(|part| part.effects()) {
                         if let Effect::Command { args, .. } = effect {
                             self.records.push(
                                 args.iter()
@@ -156,7 +156,7 @@ impl Replay {
                             );
                         }
                     }
-                    flow.handle_applied(0, part);
+                    flow.handle_applied(0, parts.len(), parts);
                 }
                 FlowOutput::Idle | FlowOutput::Close => break,
             }
@@ -383,7 +383,7 @@ fn broken(change: impl Fn(&mut Vec<u8>)) -> String {
     flow.handle_bytes(0, &stream[answer..]);
     loop {
         match flow.poll_output() {
-            FlowOutput::Apply(part) => flow.handle_applied(0, part),
+            FlowOutput::Apply(parts) => flow.handle_applied(0, parts.len(), parts),
             FlowOutput::Event(FlowEvent::Tail(lsn)) => {
                 flow.handle_command(0, FlowCommand::Stream(lsn))
             }

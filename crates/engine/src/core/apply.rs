@@ -6,16 +6,50 @@ use crate::command::{Command, CommandTable, KeyPositions};
 use crate::context::Effects;
 use crate::engine::Engine;
 use crate::replicate::shown;
-use damselfly_journal::RunBuilder;
 use damselfly_replication::{DataError, Effect, TransactionPart};
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
 use damselfly_store::DbIndex;
+use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// Bytes of an unread reply that are kept for the next.
+const RETAINED_BYTES: usize = 64 << 10;
 
 /// Takes the outcome of an [`ApplyJob`].
 pub type Applied = Box<dyn FnOnce(Result<(), DataError>) + Send>;
 
 impl ShardCore {
+    /// Executes parts one after the other, up to the first that has to wait, or fails: how many were executed.
+    pub fn apply_ready(
+        &mut self,
+        table: &CommandTable,
+        parts: &[TransactionPart],
+    ) -> (usize, Result<(), DataError>) {
+        self.warm_for(parts);
+        for (done, part) in parts.iter().enumerate() {
+            match self.try_apply(table, part) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return (done, Err(error)),
+                None => return (done, Ok(())),
+            }
+        }
+        (parts.len(), Ok(()))
+    }
+
+    /// Fetches what the first commands of the parts will read, all at once. (Their keys are nearly always the first argument.)
+    fn warm_for(&self, parts: &[TransactionPart]) {
+        let Some((db, _)) = parts.first().and_then(TransactionPart::first_key) else {
+            return;
+        };
+        let keys: SmallVec<[&[u8]; 32]> = parts
+            .iter()
+            .filter_map(|part| part.first_key().map(|(_, key)| key))
+            .collect();
+        if db < self.space.store.dbnum() {
+            self.warm(DbIndex(db), &keys);
+        }
+    }
+
     /// Executes a part whose keys all live here, and relays it. `None`: it has to wait, nothing has changed.
     pub fn try_apply(
         &mut self,
@@ -59,11 +93,11 @@ impl ShardCore {
         let Some(first) = part.first_lsn().filter(|_| self.relays) else {
             return Ok(());
         };
-        let mut run = RunBuilder::new(part.txid(), part.shards());
-        part.write_to(&mut run);
+        part.write_to(&mut self.relayed);
+        let now_ms = self.space.now.unsigned_abs();
         let appended = self
             .journal
-            .append_relayed(&mut run, first, self.space.now.unsigned_abs());
+            .append_relayed(&mut self.relayed, first, now_ms);
         appended
             .map(drop)
             .map_err(|error| DataError::terminal(error.to_string()))
@@ -81,8 +115,9 @@ impl ShardCore {
             let (_, keys) = writer_with_keys(table, args)?;
             self.serialize_sources(db, args, &keys);
         }
-        let mut reply = Vec::new();
-        let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+        self.unread_reply.clear();
+        self.unread_reply.shrink_to(RETAINED_BYTES);
+        let mut out = ReplyWriter::new(&mut self.unread_reply, Proto::Resp2);
         self.commands_run += 1;
         match super::execute::write(&mut self.space, row, db, args, effects, true, &mut out) {
             Ok(()) => Ok(()),

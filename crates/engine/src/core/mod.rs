@@ -27,7 +27,7 @@ pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSp
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::keyspace::Keyspace;
 use crate::replicate::Skipped;
-use damselfly_journal::{Journal, JournalOptions};
+use damselfly_journal::{Journal, JournalOptions, RunBuilder};
 use damselfly_store::DbIndex;
 use freeze::Freeze;
 use jobs::ParkedQueue;
@@ -78,6 +78,10 @@ pub struct ShardCore {
     expiry_cursor: slices::ExpiryCursor,
     eviction: EvictionOptions,
     pool: evict::EvictionPool,
+    /// Encodes what is relayed; kept for its buffer.
+    relayed: RunBuilder,
+    /// The reply to a record, which nobody reads; kept for its buffer.
+    unread_reply: Vec<u8>,
 }
 
 impl ShardCore {
@@ -102,6 +106,8 @@ impl ShardCore {
             expiry_cursor: slices::ExpiryCursor::default(),
             eviction: EvictionOptions::default(),
             pool: evict::EvictionPool::default(),
+            relayed: RunBuilder::new(0, 1),
+            unread_reply: Vec::new(),
         }
     }
 

@@ -10,6 +10,8 @@ use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnap
 use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// An AUX field at the beginning of a flow: all transactions before the cut have lower ids.
 pub(super) const TXID_AUX: &[u8] = b"damselfly-txid";
@@ -115,6 +117,7 @@ impl PrimaryShard for EngineShard {
             thread: self.thread.clone(),
             snapshot,
             finished: 0,
+            pace: Pace::default(),
         }
     }
 }
@@ -137,6 +140,33 @@ pub struct EngineSnapshot {
     thread: Rc<Thread>,
     snapshot: Snapshot,
     finished: u64,
+    pace: Pace,
+}
+
+/// How long a snapshot works before it looks whether clients were served meanwhile.
+const BURST: Duration = Duration::from_millis(2);
+/// How long it leaves the thread to them then.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Leaves clients a good part of a thread that a snapshot could fill. (That its slices are short is not enough: a thread that is always
+/// busy waits for its turn with others that are, such as those of a replica on the same machine.)
+#[derive(Default)]
+struct Pace {
+    worked: Duration,
+    /// Commands that the shard had run when the burst began.
+    commands: u64,
+}
+
+impl Pace {
+    /// Notes work; whether it is time for a pause.
+    fn is_spent(&mut self, worked: Duration, commands: u64) -> bool {
+        self.worked += worked;
+        if self.worked < BURST {
+            return false;
+        }
+        self.worked = Duration::ZERO;
+        std::mem::replace(&mut self.commands, commands) != commands
+    }
 }
 
 impl ShardSnapshot for EngineSnapshot {
@@ -145,16 +175,21 @@ impl ShardSnapshot for EngineSnapshot {
             thread,
             snapshot,
             finished,
+            pace,
         } = self;
-        let progress = thread.with_core(|core| {
+        let begun = Instant::now();
+        let (progress, commands) = thread.with_core(|core| {
             let progress = snapshot.step(&mut core.space.store, STEP_BYTES);
             let now_finished = core.space.snapshots.finished();
             if now_finished != *finished {
                 *finished = now_finished;
                 core.wake();
             }
-            progress
+            (progress, core.commands_run)
         });
+        if pace.is_spent(begun.elapsed(), commands) {
+            tokio::time::sleep(PAUSE).await;
+        }
         match progress {
             Ok(progress) => Ok(progress == Progress::Done),
             Err(error) => Err(DataError::retriable(error.to_string())),

@@ -268,6 +268,21 @@ impl ReplicaFlowSink for EngineFlow {
         }
         super::apply::spread(&self.thread, part).await
     }
+
+    async fn apply_all(&mut self, parts: &[TransactionPart]) -> (usize, Result<(), DataError>) {
+        let (mut done, mut result) = (0, Ok(()));
+        if self.relay && !self.may_stray && self.thread.owns(self.flow) {
+            let latest = parts.iter().map(TransactionPart::txid).max();
+            self.thread.engine.mesh.raise_txid(latest.unwrap_or(0));
+            let table = &self.thread.engine.table;
+            (done, result) = self.thread.with_core(|core| core.apply_ready(table, parts));
+        }
+        while result.is_ok() && done < parts.len() {
+            result = self.apply(&parts[done]).await;
+            done += usize::from(result.is_ok());
+        }
+        (done, result)
+    }
 }
 
 impl EngineFlow {

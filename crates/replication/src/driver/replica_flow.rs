@@ -141,16 +141,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
                         self.flow.handle_data_error(error);
                     }
                 }
-                FlowOutput::Apply(part) => {
+                FlowOutput::Apply(parts) => {
                     let settle = std::mem::take(&mut loaded);
-                    self.apply(sink, part, settle).await;
+                    outputs += parts.len() as u32;
+                    self.apply(sink, parts, settle).await;
                 }
                 FlowOutput::Close => return true,
                 FlowOutput::Idle if std::mem::take(&mut loaded) => self.settle(sink).await,
                 FlowOutput::Idle => break,
             }
             outputs += 1;
-            if outputs % SLICE_OUTPUTS == 0 {
+            if outputs >= SLICE_OUTPUTS {
+                outputs = 0;
                 tokio::task::yield_now().await;
             }
         }
@@ -162,20 +164,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
     async fn apply(
         &mut self,
         sink: &mut impl ReplicaFlowSink,
-        part: TransactionPart,
+        parts: Vec<TransactionPart>,
         settle: bool,
     ) {
+        let mut done = 0;
         let result = self
             .attend(async {
                 if settle {
                     sink.settle().await?;
                 }
-                sink.apply(&part).await
+                let result;
+                (done, result) = sink.apply_all(&parts).await;
+                result
             })
             .await;
-        match result {
-            Ok(()) => self.flow.handle_applied(self.clock.now_ms(), part),
-            Err(error) => self.flow.handle_data_error(error),
+        self.flow.handle_applied(self.clock.now_ms(), done, parts);
+        if let Err(error) = result {
+            self.flow.handle_data_error(error);
         }
     }
 

@@ -5,7 +5,7 @@ use damselfly_journal::{Lsn, Record};
 use crate::{error::LinkError, part::TransactionPart};
 
 /// Parts kept for reuse.
-const SPARE_PARTS: usize = 4;
+const SPARE_PARTS: usize = super::flow::PARTS_AT_ONCE + 1;
 
 /// Collects the records of one stream into parts, and counts their LSNs where they are counted.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use crate::{
     config::ReplicaConfig,
     error::{DataError, LinkError},
     ids::{EofToken, write_vector},
-    part::{Effect, TransactionPart, is_flush, is_global_command},
+    part::{TransactionPart, is_flush, is_global_command},
 };
 use damselfly_resp::{Reply, ReplyDecoder, ReplyLimits};
 
@@ -29,6 +29,11 @@ const REPLY_LIMITS: ReplyLimits = ReplyLimits {
     max_items: 16,
     max_depth: 2,
 };
+
+/// Parts that are handed out together, so that what they need can be fetched together.
+pub(super) const PARTS_AT_ONCE: usize = 32;
+/// No part is added to so many bytes.
+const BYTES_AT_ONCE: usize = 64 << 10;
 
 /// The sans-IO machine of one flow.
 ///
@@ -46,6 +51,10 @@ pub struct ReplicaFlow {
     events: VecDeque<FlowEvent>,
     transmit: Vec<u8>,
     paused: bool,
+    /// What was found behind the parts that are being executed.
+    behind: Option<Result<TransactionPart, LinkError>>,
+    /// An empty list of parts, for reuse.
+    spare: Vec<TransactionPart>,
     /// The flow ends as soon as nothing is being executed: for this reason, or because it was told to.
     ending: Option<Option<LinkError>>,
     /// When bytes came last, or when they became due.
@@ -61,9 +70,9 @@ pub enum FlowOutput<'a> {
     Event(FlowEvent),
     /// Hand this to [`ReplicaFlowSink::load`](crate::ReplicaFlowSink::load).
     Load(Event<'a>),
-    /// Execute this part with [`ReplicaFlowSink::apply`](crate::ReplicaFlowSink::apply), then call
-    /// [`handle_applied`](ReplicaFlow::handle_applied). Nothing more comes before that.
-    Apply(TransactionPart),
+    /// Execute these parts one after the other with [`ReplicaFlowSink::apply_all`](crate::ReplicaFlowSink::apply_all),
+    /// then call [`handle_applied`](ReplicaFlow::handle_applied). Nothing more comes before that.
+    Apply(Vec<TransactionPart>),
     /// The flow is over and [`FlowEvent::Stopped`] was given: close the connection, forget the machine.
     Close,
     /// Nothing until something happens.
@@ -110,6 +119,17 @@ enum Busy {
     },
 }
 
+/// Who executes a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// This flow.
+    Alone,
+    /// The flows that have a part of its transaction.
+    Together,
+    /// All flows: it is a global command.
+    Everywhere,
+}
+
 impl ReplicaFlow {
     /// A flow whose connection stands: it sends `DFLY FLOW`.
     pub fn new(now_ms: u64, config: ReplicaConfig, spec: FlowSpec) -> ReplicaFlow {
@@ -132,6 +152,8 @@ impl ReplicaFlow {
             events: VecDeque::new(),
             transmit,
             paused: false,
+            behind: None,
+            spare: Vec::new(),
             ending: None,
             received_ms: now_ms,
         }
@@ -224,7 +246,7 @@ impl ReplicaFlow {
         }));
     }
 
-    /// The data set refused an item or a part; a part that was being executed is over.
+    /// The data set refused an item or a part: call [`handle_applied`](Self::handle_applied) first for parts before it.
     pub fn handle_data_error(&mut self, error: DataError) {
         self.busy = Busy::No;
         self.end(Some(LinkError::Data(error)));
@@ -277,20 +299,24 @@ impl ReplicaFlow {
         }
     }
 
-    /// The part of the last [`FlowOutput::Apply`] has been executed.
-    pub fn handle_applied(&mut self, now_ms: u64, part: TransactionPart) {
+    /// Of the parts of the last [`FlowOutput::Apply`] the first `done` have been executed, and no more of them will be.
+    pub fn handle_applied(&mut self, now_ms: u64, done: usize, mut parts: Vec<TransactionPart>) {
         self.received_ms = now_ms;
         self.busy = Busy::No;
         match &mut self.phase {
-            Phase::Loading(loading) => loading.recycle(part),
+            Phase::Loading(loading) => parts.drain(..).for_each(|part| loading.recycle(part)),
             Phase::Streaming(streaming) => {
-                let ping = part.effects().any(|effect| effect == Effect::Ping);
-                streaming.advance(part.next_lsn(), part.len() as u64);
+                let executed = &parts[..done];
+                let ping = executed.iter().any(TransactionPart::has_ping);
+                for part in executed {
+                    streaming.advance(part.next_lsn(), part.len() as u64);
+                }
                 streaming.ack_if_due(now_ms, ping, &self.config, &mut self.transmit);
-                streaming.recycle(part);
+                parts.drain(..).for_each(|part| streaming.recycle(part));
             }
-            _ => {}
+            _ => parts.clear(),
         }
+        self.spare = parts;
         self.finish_if_free();
     }
 
@@ -367,56 +393,88 @@ impl ReplicaFlow {
         }
     }
 
-    /// Records, of a blob or of stable sync.
+    /// Records, of a blob or of stable sync: those that this flow executes alone are taken together.
     fn poll_part(&mut self) -> FlowOutput<'_> {
-        let (part, streaming) = match &mut self.phase {
-            Phase::Loading(loading) => (loading.poll_blob(), false),
-            Phase::Streaming(streaming) => (streaming.poll(), true),
-            _ => return FlowOutput::Idle,
+        let mut alone = std::mem::take(&mut self.spare);
+        let mut bytes = 0;
+        let behind = loop {
+            if alone.len() == PARTS_AT_ONCE || bytes > BYTES_AT_ONCE {
+                break None;
+            }
+            match self.next_part() {
+                Ok(Some((part, Place::Alone))) => {
+                    bytes += part.bytes();
+                    alone.push(part);
+                }
+                other => break Some(other),
+            }
         };
-        match part.and_then(|part| part.map(|part| self.dispatch(part, streaming)).transpose()) {
-            Ok(Some(output)) => output,
+        if !alone.is_empty() {
+            self.behind = behind
+                .and_then(Result::transpose)
+                .map(|found| found.map(|(part, _)| part));
+            self.busy = Busy::Apply;
+            return FlowOutput::Apply(alone);
+        }
+        self.spare = alone;
+        match behind {
+            Some(Ok(Some((part, place)))) => self.arrived(part, place == Place::Everywhere),
             // The blob ended, or the stream has no more yet.
-            Ok(None) if streaming => FlowOutput::Idle,
-            Ok(None) => FlowOutput::Again,
-            Err(error) => self.failed(error),
+            Some(Ok(None)) | None if self.is_streaming() => FlowOutput::Idle,
+            Some(Ok(None)) | None => FlowOutput::Again,
+            Some(Err(error)) => self.failed(error),
         }
     }
 
+    /// The next part, and who executes it.
+    fn next_part(&mut self) -> Result<Option<(TransactionPart, Place)>, LinkError> {
+        let part = match (self.behind.take(), &mut self.phase) {
+            (Some(behind), _) => Some(behind?),
+            (None, Phase::Loading(loading)) if loading.is_in_blob() => loading.poll_blob()?,
+            (None, Phase::Streaming(streaming)) => streaming.poll()?,
+            _ => None,
+        };
+        part.map(|part| {
+            let place = self.place(&part)?;
+            Ok((part, place))
+        })
+        .transpose()
+    }
+
+    fn is_streaming(&self) -> bool {
+        matches!(self.phase, Phase::Streaming(_))
+    }
+
     /// Who executes a part: this flow alone, or several together.
-    fn dispatch(
-        &mut self,
-        part: TransactionPart,
-        streaming: bool,
-    ) -> Result<FlowOutput<'static>, LinkError> {
-        let level = self.spec.upstream.level;
+    fn place(&self, part: &TransactionPart) -> Result<Place, LinkError> {
+        let (flow, level) = (self.spec.flow, self.spec.upstream.level);
+        let streaming = self.is_streaming();
         let has_global = part.has(is_global_command);
-        if level == 0 && !streaming && part.has(is_flush) {
-            return Err(LinkError::FlushInFullSync {
-                flow: self.spec.flow,
-            });
+        if level == 0 && !streaming && has_global && part.has(is_flush) {
+            return Err(LinkError::FlushInFullSync { flow });
         }
-        let global = has_global && part.len() == 1;
-        let txid = part.txid();
+        if has_global && part.len() == 1 {
+            return Ok(Place::Everywhere);
+        }
         let meets = level > 0 && part.shards() > 1 && (streaming || has_global);
-        if !global && !meets {
-            self.busy = Busy::Apply;
-            return Ok(FlowOutput::Apply(part));
+        match part.txid() {
+            _ if !meets => Ok(Place::Alone),
+            0 => Err(LinkError::Transaction {
+                flow,
+                txid: 0,
+                what: "it touches several shards, and has no id",
+            }),
+            _ => Ok(Place::Together),
         }
-        if !global && txid == 0 {
-            let what = "it touches several shards, and has no id";
-            return Err(LinkError::Transaction {
-                flow: self.spec.flow,
-                txid,
-                what,
-            });
-        }
+    }
+
+    fn arrived(&mut self, part: TransactionPart, global: bool) -> FlowOutput<'static> {
         self.busy = Busy::Meeting {
-            txid,
+            txid: part.txid(),
             next: part.next_lsn(),
             records: part.len() as u64,
         };
-        Ok(FlowOutput::Event(FlowEvent::Arrived { part, global }))
+        FlowOutput::Event(FlowEvent::Arrived { part, global })
     }
 
     fn handle_answer(&mut self, bytes: &[u8]) -> Result<(), LinkError> {

@@ -8,7 +8,7 @@ use damselfly_snapshot::{
     put_journal_offset,
 };
 
-use super::*;
+use super::{flow::PARTS_AT_ONCE, *};
 use crate::{
     config::{Credentials, ReplicaConfig},
     dataset::Upstream,
@@ -117,13 +117,13 @@ fn next(flow: &mut ReplicaFlow) -> String {
                 return format!("key {}", meta.key.escape_ascii());
             }
             FlowOutput::Load(_) => {}
-            FlowOutput::Apply(part) => {
-                let text = format!(
-                    "apply {} at {:?}",
-                    commands(&part),
-                    part.first_lsn().map(|lsn| lsn.0)
-                );
-                flow.handle_applied(0, part);
+            FlowOutput::Apply(parts) => {
+                let texts = parts.iter().map(|part| {
+                    let lsn = part.first_lsn().map(|lsn| lsn.0);
+                    format!("apply {} at {lsn:?}", commands(part))
+                });
+                let text = texts.collect::<Vec<_>>().join("; ");
+                flow.handle_applied(0, parts.len(), parts);
                 return text;
             }
             FlowOutput::Event(FlowEvent::Arrived { part, global }) => {
@@ -238,8 +238,10 @@ fn records_are_applied_counted_and_acked() {
     flow.handle_bytes(10, &bytes[..bytes.len() - 1]);
     assert_eq!(next(&mut flow), "idle", "nothing before its CHECK");
     flow.handle_bytes(10, &bytes[bytes.len() - 1..]);
-    assert_eq!(next(&mut flow), "apply SET a 1 at Some(5)");
-    assert_eq!(next(&mut flow), "apply SET b 1, SET c 1 at Some(6)");
+    assert_eq!(
+        next(&mut flow),
+        "apply SET a 1 at Some(5); apply SET b 1, SET c 1 at Some(6)"
+    );
     assert_eq!(
         (next(&mut flow), sent(&mut flow)),
         ("idle".into(), String::new())
@@ -256,17 +258,39 @@ fn records_are_applied_counted_and_acked() {
 fn a_ping_is_acked_at_once_and_many_records_too() {
     let mut flow = streaming(0);
     sent(&mut flow);
-    let mut many: Vec<(u64, u16, &[&str])> = vec![(0, 1, &["SET a 1"]); 1_025];
+    let mut many: Vec<(u64, u16, &[&str])> = vec![(0, 1, &["SET a 1"]); 33 * PARTS_AT_ONCE];
     many.push((0, 1, &["PING"]));
     flow.handle_bytes(0, &stable_bytes(StreamLevel::Reference, &many));
-    for n in 0..1_024 {
-        assert_eq!(next(&mut flow), format!("apply SET a 1 at Some({})", n + 5));
+    for batch in 0..32 {
+        let first = 5 + batch * PARTS_AT_ONCE;
+        let text = next(&mut flow);
+        assert!(text.starts_with(&format!("apply SET a 1 at Some({first})")));
+        assert_eq!(text.split("; ").count(), PARTS_AT_ONCE);
         assert_eq!(sent(&mut flow), "");
     }
     next(&mut flow);
-    assert_eq!(sent(&mut flow), "REPLCONF ACK 1030|", "more than 1,024");
-    assert_eq!(next(&mut flow), "apply PING at Some(1030)");
-    assert_eq!(sent(&mut flow), "REPLCONF ACK 1031|");
+    assert_eq!(sent(&mut flow), "REPLCONF ACK 1061|", "more than 1,024");
+    assert_eq!(next(&mut flow), "apply PING at Some(1061)");
+    assert_eq!(sent(&mut flow), "REPLCONF ACK 1062|");
+}
+
+/// What could not be executed is not counted, and what stands before it is.
+#[test]
+fn a_refused_part_ends_the_flow_behind_those_before_it() {
+    let mut flow = streaming(1);
+    let records: [(u64, u16, &[&str]); 3] = [
+        (0, 1, &["SET a 1"]),
+        (0, 1, &["SET b 1"]),
+        (7, 2, &["SET c 1"]),
+    ];
+    flow.handle_bytes(0, &stable_bytes(StreamLevel::Extended, &records));
+    let FlowOutput::Apply(parts) = flow.poll_output() else {
+        panic!("two parts to execute");
+    };
+    assert_eq!(parts.len(), 2, "the third meets others");
+    flow.handle_applied(0, 1, parts);
+    flow.handle_data_error(DataError::terminal("full"));
+    assert_eq!(next(&mut flow), "stopped at Some(6): the data set: full");
 }
 
 #[test]
@@ -333,16 +357,16 @@ fn a_part_under_execution_is_finished_before_it_stops() {
         ),
     );
     let mut outputs = Vec::new();
-    let part = loop {
+    let parts = loop {
         match flow.poll_output() {
-            FlowOutput::Apply(part) => break part,
+            FlowOutput::Apply(parts) => break parts,
             FlowOutput::Again => {}
             other => outputs.push(format!("{other:?}")),
         }
     };
     flow.handle_closed("reset");
     assert_eq!(next(&mut flow), "idle");
-    flow.handle_applied(0, part);
+    flow.handle_applied(0, 1, parts);
     assert_eq!(
         next(&mut flow),
         "stopped at Some(6): the flow 0 connection closed: reset"
