@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use damselfly_resp::Proto;
 use damselfly_tests::commands::{Compare, Family};
-use damselfly_tests::differential::{Mismatch, Pair, Step, protocol_number, sequence};
+use damselfly_tests::differential::{Mismatch, Pair, Step, sequence};
 use damselfly_tests::{Redis, Server, words};
 
 /// Kinds of mismatch after which a run ends: there is enough to do.
@@ -39,7 +39,7 @@ fn seeds() -> std::ops::Range<u64> {
 /// Whether a family is among those asked for.
 fn is_chosen(family: Family) -> bool {
     let Ok(families) = std::env::var("DIFF_FAMILIES") else {
-        return true;
+        return family != Family::Sort;
     };
     families
         .split(',')
@@ -47,11 +47,11 @@ fn is_chosen(family: Family) -> bool {
 }
 
 /// Runs all seeds, and fails with all kinds of mismatches.
-fn compare(mut pair: Pair<'_>, test: &str) {
+fn compare(mut pair: Pair<'_>, test: &str, choose: fn(Family) -> bool) {
     let commands = usize::try_from(number("DIFF_COMMANDS").unwrap_or(300)).unwrap();
     let mut kinds: BTreeMap<String, (u64, Mismatch)> = BTreeMap::new();
     for seed in seeds() {
-        let steps = sequence(seed, commands, is_chosen);
+        let steps = sequence(seed, commands, choose);
         let found = pair
             .run(&steps)
             .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -86,7 +86,12 @@ fn report(kinds: &BTreeMap<String, (u64, Mismatch)>, test: &str, commands: usize
     text
 }
 
-fn redis_and(second: impl FnMut() -> SocketAddr, proto: Proto, test: &str) {
+fn redis_and(
+    second: impl FnMut() -> SocketAddr,
+    proto: Proto,
+    test: &str,
+    choose: fn(Family) -> bool,
+) {
     let redis = Redis::start();
     let left = Box::new(|| redis.address());
     compare(
@@ -96,10 +101,11 @@ fn redis_and(second: impl FnMut() -> SocketAddr, proto: Proto, test: &str) {
             proto,
         },
         test,
+        choose,
     );
 }
 
-fn redis_and_damselfly(proto: Proto, flags: &[&str]) {
+fn redis_and_damselfly(proto: Proto, flags: &[&str], test: &str, choose: fn(Family) -> bool) {
     let mut server = Server::start(flags);
     let second = || {
         if server.exit_status().is_some() {
@@ -107,14 +113,7 @@ fn redis_and_damselfly(proto: Proto, flags: &[&str]) {
         }
         server.address()
     };
-    redis_and(
-        second,
-        proto,
-        &format!(
-            "damselfly_answers_as_redis_does_resp{}",
-            protocol_number(proto)
-        ),
-    );
+    redis_and(second, proto, test, choose);
 }
 
 /// The tool itself: a server agrees with another one of its kind.
@@ -122,18 +121,44 @@ fn redis_and_damselfly(proto: Proto, flags: &[&str]) {
 fn redis_agrees_with_redis() {
     let redis = Redis::start();
     for proto in [Proto::Resp2, Proto::Resp3] {
-        redis_and(|| redis.address(), proto, "redis_agrees_with_redis");
+        redis_and(
+            || redis.address(),
+            proto,
+            "redis_agrees_with_redis",
+            is_chosen,
+        );
     }
 }
 
 #[test]
 fn damselfly_answers_as_redis_does_resp2() {
-    redis_and_damselfly(Proto::Resp2, &["--proactor_threads=2"]);
+    redis_and_damselfly(
+        Proto::Resp2,
+        &["--proactor_threads=2"],
+        "damselfly_answers_as_redis_does_resp2",
+        is_chosen,
+    );
 }
 
 #[test]
 fn damselfly_answers_as_redis_does_resp3() {
-    redis_and_damselfly(Proto::Resp3, &["--proactor_threads=1"]);
+    redis_and_damselfly(
+        Proto::Resp3,
+        &["--proactor_threads=1"],
+        "damselfly_answers_as_redis_does_resp3",
+        is_chosen,
+    );
+}
+
+/// By itself: Redis finds fault with a weight if any number before it, in any command, was out of range (`errno`).
+#[test]
+fn damselfly_sorts_as_redis_does() {
+    redis_and_damselfly(
+        Proto::Resp2,
+        &["--proactor_threads=2"],
+        "damselfly_sorts_as_redis_does",
+        |family| family == Family::Sort,
+    );
 }
 
 /// Strings and estimates of HyperLogLogs of all sizes, PFCOUNT of a single one included.

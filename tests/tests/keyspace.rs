@@ -261,3 +261,51 @@ fn fields_of_hashes_expire_alike_on_a_replica() {
     });
     same_data(DEADLINE, &mut left, &mut right, Digest::Strict);
 }
+
+/// SORT looks at keys that it doesn't name, wherever they live, and at one moment.
+#[test]
+fn sorting_by_keys_of_other_shards_is_one_step() {
+    let (server, mut client) = server();
+    client.integer("RPUSH l 0 1 2 3 4 5");
+    client.ok("MSET w0 5 w1 4 w2 3 w3 2 w4 1 w5 0");
+    let sorted = client.call("SORT l BY w* GET # GET w*");
+    let expected: Vec<String> = (0..6)
+        .flat_map(|n| [(5 - n).to_string(), n.to_string()])
+        .collect();
+    let text = |reply: &Reply| String::from_utf8_lossy(reply.as_text().unwrap()).into_owned();
+    let texts =
+        |reply: &Reply| -> Vec<String> { reply.as_items().unwrap().iter().map(text).collect() };
+    assert_eq!(texts(&sorted), expected);
+
+    let writer = std::thread::spawn({
+        let mut other = server.client();
+        move || {
+            for n in 0..300 {
+                other.ok(&format!("MSET w0 {n} w1 {n} w2 {n} w3 {n} w4 {n} w5 {n}"));
+            }
+        }
+    });
+    client.ok("MULTI");
+    assert_eq!(
+        client.call("SORT l BY w* DESC LIMIT 0 2 GET w* STORE s"),
+        Reply::Simple(b"QUEUED".to_vec())
+    );
+    assert_eq!(
+        client.call("LRANGE s 0 -1"),
+        Reply::Simple(b"QUEUED".to_vec())
+    );
+    let stored = client.call("EXEC");
+    let stored = texts(&stored.as_items().unwrap()[1]);
+    assert!(
+        stored.len() == 2 && (stored[0] == stored[1] || stored == ["5", "4"]),
+        "{stored:?}"
+    );
+    while !writer.is_finished() {
+        let weights = texts(&client.call("SORT_RO l BY nosort GET w*"));
+        assert!(
+            weights.windows(2).all(|pair| pair[0] == pair[1]) || weights[0] == "5",
+            "{weights:?}"
+        );
+    }
+    writer.join().expect("all writes were taken");
+}

@@ -40,6 +40,8 @@ pub enum Family {
     SortedSets,
     /// Of places.
     Geo,
+    /// SORT.
+    Sort,
     /// Of keys of any type.
     Keys,
     /// Of transactions.
@@ -97,7 +99,8 @@ const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row
 
 use Compare::{Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
 use Family::{
-    Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, SortedSets, Strings, Transactions,
+    Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, Sort, SortedSets, Strings,
+    Transactions,
 };
 
 /// All of them.
@@ -247,6 +250,24 @@ pub static ROWS: &[Row] = &[
     row(Geo, 1, true, Exact, "ZADD <geo> <score> <member>"),
     read(Geo, Exact, "ZRANGE <geo> 0 -1 WITHSCORES"),
     seldom(Geo, Exact, "COMMAND (GETKEYS|GETKEYSANDFLAGS) (GEORADIUS <geo> <place> <radius> <unit> (STORE <geo>|STOREDIST <geo>)?|GEOSEARCHSTORE <geo> <geo> FROMMEMBER <member> BYRADIUS 1 m)"),
+    // Sorting. Redis takes what an earlier command left in `errno` for its own fault: no number may overflow. Where a set, or a sorted set by texts, has equals, their order is that of a hash table.
+    often(Sort, "RPUSH <slist> <small>+ <small>"),
+    often(Sort, "SADD <sset> <small>+"),
+    often(Sort, "ZADD <szset> (<int> <small>)+"),
+    often(Sort, "SET <string> (<small>|<member>)"),
+    often(Sort, "HSET <hash> (f|g) (<small>|<member>)"),
+    write(Sort, "DEL <slist> <sset> <szset> <hash>"),
+    read(Sort, Exact, "(SORT|SORT_RO) <slist> (BY <pattern:by>)? (LIMIT <index> <count>|ASC|DESC|ALPHA|GET <pattern:get>)*"),
+    read(Sort, Exact, "(SORT|SORT_RO) <slist> (LIMIT 0 5|DESC|GET <pattern:get>)*"),
+    read(Sort, Exact, "(SORT|SORT_RO) (<sset>|<szset>) (LIMIT <index> <count>|ASC|DESC|ALPHA|GET <pattern:get>)*"),
+    read(Sort, Exact, "(SORT|SORT_RO) (<sset>|<szset>) (LIMIT <index> <count>|ASC|DESC|GET <pattern:get>)* BY <pattern:weight>"),
+    read(Sort, Exact, "(SORT|SORT_RO) <szset> BY nosort (LIMIT <index> <count>|ASC|DESC|ALPHA|GET <pattern:get>)*"),
+    read(Sort, Unordered, "(SORT|SORT_RO) <sset> BY nosort (ALPHA|DESC|GET #)?"),
+    write(Sort, "SORT <slist> (BY <pattern:by>)? (LIMIT <index> <count>|ASC|DESC|ALPHA|GET <pattern:get>)* STORE <slist>"),
+    write(Sort, "SORT <sset> (LIMIT <index> <count>|DESC|ALPHA|GET <pattern:get>)* (BY nosort)? STORE (<slist>|<list>)"),
+    write(Sort, "SORT <szset> BY nosort (LIMIT <index> <count>|DESC|ALPHA|GET <pattern:get>)* STORE <slist>"),
+    read(Sort, Exact, "LRANGE <slist> 0 -1"),
+    seldom(Sort, Exact, "COMMAND GETKEYS SORT <slist> (BY <pattern:by>|GET <pattern:get>|LIMIT 0 1)* (STORE <slist>)?"),
     // Keys.
     write(Keys, "(DEL|UNLINK) <any>+"),
     read(Keys, Exact, "(EXISTS|TOUCH) <any>+"),

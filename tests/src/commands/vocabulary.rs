@@ -100,6 +100,21 @@ const RADII: [&str; 14] = [
 const BAD_TIMEOUTS: [&str; 9] = [
     "abc", "", "-1", "-0.01", "nan", "inf", "1e400", " 1", "1e18",
 ];
+/// Patterns of SORT; the first lead to weights that differ or may be equal, the last to none.
+const SORT_PATTERNS: [&str; 12] = [
+    "string:*",
+    "hash:*->f",
+    "hash:*->g",
+    "*:1",
+    "#",
+    "hash:*->",
+    "nothing:*",
+    "list:*",
+    "string:*->f",
+    "nosort",
+    "",
+    "*",
+];
 const PATTERNS: [&str; 10] = [
     "*",
     "k*",
@@ -197,6 +212,29 @@ impl Words {
             return self.float(rng);
         }
         rng.pick(&RADII).as_bytes().to_vec()
+    }
+
+    /// Mostly the number of a key.
+    fn small(&self, rng: &mut Rng) -> Vec<u8> {
+        match rng.below(12) {
+            0..8 => rng.below(self.keys + 1).to_string().into_bytes(),
+            8 => rng
+                .pick(&["1.0", "2.50", "-0", "inf", "0x2", "1e1"])
+                .as_bytes()
+                .to_vec(),
+            9 => format!("{}.{}", rng.between(-10, 10), rng.below(100)).into_bytes(),
+            _ if self.is_hostile(rng, 30) => rng.pick(&["", "abc", " 1", "1 "]).as_bytes().to_vec(),
+            _ => rng.between(-20, 20).to_string().into_bytes(),
+        }
+    }
+
+    /// A pattern of SORT.
+    fn sort_pattern(&self, kind: &str, rng: &mut Rng) -> Vec<u8> {
+        let patterns = match kind {
+            "weight" => &SORT_PATTERNS[..4],
+            _ => &SORT_PATTERNS[..],
+        };
+        format!("{}{}", self.prefix, rng.pick(patterns)).into_bytes()
     }
 
     fn value(&self, rng: &mut Rng) -> Vec<u8> {
@@ -330,6 +368,9 @@ impl Vocabulary for Words {
             let numbers = (0..rng.below(600)).map(|_| rng.below(1 << 40).to_string().into_bytes());
             return arguments.extend(numbers);
         }
+        if let Some(kind) = slot.strip_prefix("pattern:") {
+            return arguments.push(self.sort_pattern(kind, rng));
+        }
         arguments.push(match slot {
             "hll" => self.key(slot, rng),
             "badhll" => rng.pick(&BAD_SKETCHES).to_vec(),
@@ -338,6 +379,8 @@ impl Vocabulary for Words {
             "place" => return self.place(rng, arguments),
             "unit" => self.unit(rng),
             "radius" => self.radius(rng),
+            "slist" | "sset" | "szset" => self.key(slot, rng),
+            "small" => self.small(rng),
             "lexset" => self.lexical_key(rng),
             "value" => self.value(rng),
             "member" => self.member(rng),

@@ -102,8 +102,10 @@ fn damage(args: &mut Args, rng: &mut Rng) {
     let fragile = FRAGILE
         .iter()
         .any(|name| args[0].eq_ignore_ascii_case(name));
-    // Where members have different scores, ranges of members have no meaning.
-    let fragile = fragile || args.iter().any(|arg| arg.starts_with(b"lex:"));
+    // Where members have different scores, ranges of members have no meaning, and an unsorted set has no order.
+    let unstable: [&[u8]; 2] = [b"lex:", b"sset:"];
+    let is_unstable = |arg: &Vec<u8>| unstable.iter().any(|start| arg.starts_with(start));
+    let fragile = fragile || args.iter().any(is_unstable);
     let place = 1 + rng.index(args.len());
     match rng.below(6) {
         // COMMAND alone lists all commands.

@@ -72,17 +72,18 @@ impl Command {
     pub fn acl_categories(&self) -> Vec<&'static str> {
         let says = |flag: Flags| self.flags.has(flag);
         let of_family = |name| !self.is_container() && self.group.category() == Some(name);
+        let collections = says(Flags::ACL_COLLECTIONS);
         let admin = says(Flags::ADMIN) || says(Flags::ACL_ADMIN);
         [
             (
-                of_family("@keyspace") || says(Flags::ACL_KEYSPACE),
+                (of_family("@keyspace") && !collections) || says(Flags::ACL_KEYSPACE),
                 "@keyspace",
             ),
             (self.is_read(), "@read"),
             (self.is_write(), "@write"),
-            (of_family("@set"), "@set"),
-            (of_family("@sortedset"), "@sortedset"),
-            (of_family("@list"), "@list"),
+            (of_family("@set") || collections, "@set"),
+            (of_family("@sortedset") || collections, "@sortedset"),
+            (of_family("@list") || collections, "@list"),
             (of_family("@hash"), "@hash"),
             (of_family("@string"), "@string"),
             (of_family("@bitmap"), "@bitmap"),

@@ -53,6 +53,8 @@ pub enum Spread {
     Gather,
     /// As [`Spread::Gather`], for a command that looks at its keys in other databases too.
     GatherAll,
+    /// As [`Spread::Gather`], for a command that may look at keys that it doesn't name.
+    Follow(Follow),
     /// It runs as a few other commands, each on one shard.
     Chain(Chain),
     /// It runs for one key after another, in the order of the arguments. (Its row says how it blocks, and so what it is for one key.)
@@ -62,6 +64,19 @@ pub enum Spread {
     /// Every shard runs the command as it stands (no keys); the replies are merged.
     All(Merge),
 }
+
+/// How a command looks at keys that it doesn't name. Where it does, it is a transaction over all shards, ordered against
+/// everything: nobody knows what to lock before the values are seen.
+#[derive(Clone, Copy)]
+pub struct Follow {
+    /// Whether this command line does.
+    pub looks_further: fn(&[&[u8]]) -> bool,
+    /// Which keys these are; each round may look at the values of those before.
+    pub rounds: &'static [FollowRound],
+}
+
+/// Tells keys that a command line looks at, given the values that are known so far.
+pub type FollowRound = fn(&ReadContext<'_>, &[&[u8]]) -> Vec<Vec<u8>>;
 
 /// How the replies of the shards become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,6 +205,8 @@ impl Flags {
     pub const ENDS_MULTI: Flags = Flags(1 << 18);
     /// A container whose own handler gets what fits none of its subcommands.
     pub const LOOSE_SUBCOMMANDS: Flags = Flags(1 << 19);
+    /// In the ACL categories of lists, sets and sorted sets, and not in that of its family.
+    pub const ACL_COLLECTIONS: Flags = Flags(1 << 20);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
@@ -313,6 +330,14 @@ impl Command {
     /// Whether it looks at its keys in other databases than the connection's.
     pub fn reaches_other_databases(&self) -> bool {
         matches!(self.spread, Spread::GatherAll)
+    }
+
+    /// Whether this line of it looks at keys that it doesn't name.
+    pub fn looks_further(&self, args: &[&[u8]]) -> bool {
+        match self.spread {
+            Spread::Follow(follow) => (follow.looks_further)(args),
+            _ => false,
+        }
     }
 
     /// Whether it runs on shards at all.

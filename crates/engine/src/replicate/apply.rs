@@ -213,6 +213,9 @@ fn in_order(parts: &[(usize, TransactionPart)]) -> Vec<(DbIndex, Vec<Vec<u8>>)> 
 fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {
     let (_, args) = commands(part).next()?;
     let row = thread.engine.table.find(args.first()?)?;
+    if row.looks_further(&args) {
+        return None;
+    }
     let keys = row.keys.positions(&args).ok()?;
     let mut shards = keys
         .iter()

@@ -212,6 +212,9 @@ impl Session {
         if matches!(row.spread, Spread::All(_)) && self.thread.engine.mesh.shards() > 1 {
             return Begun::Wait;
         }
+        if row.looks_further(args) {
+            return Begun::Wait;
+        }
         let keys = match row.keys.positions(args) {
             Ok(keys) => keys,
             Err(error) => {

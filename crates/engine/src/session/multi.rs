@@ -143,7 +143,9 @@ impl Session {
 
     async fn exec_queue(&mut self, queue: &[QueuedCommand], out: &mut Vec<u8>) -> CommandResult {
         let plans = self.exec_plan(queue)?;
-        let global = queue.iter().any(|queued| is_everywhere(queued.row));
+        let global = queue
+            .iter()
+            .any(|queued| is_everywhere(queued.row) || queued.row.looks_further(&queued.args()));
         for plan in plans.iter().filter(|plan| plan.writes) {
             self.note_written(plan.shard);
         }
@@ -226,6 +228,9 @@ impl Session {
             return None;
         }
         let args = queued.args();
+        if queued.row.looks_further(&args) {
+            return None;
+        }
         let keys = queued.row.keys.positions(&args).ok()?;
         self.only_shard(&args, &keys).map(|shard| (shard, keys))
     }

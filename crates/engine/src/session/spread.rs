@@ -2,7 +2,7 @@
 
 use super::Session;
 use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, Spread};
-use crate::context::Effects;
+use crate::context::{Effects, ReadContext};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
 use crate::keyspace::Keyspace;
@@ -29,7 +29,8 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let plans = self.plan(row, args)?;
-        let global = matches!(row.handler, crate::command::Handler::Global(_));
+        let global =
+            matches!(row.handler, crate::command::Handler::Global(_)) || row.looks_further(args);
         if row.is_write() {
             plans.iter().for_each(|plan| self.note_written(plan.shard));
         }
@@ -55,11 +56,12 @@ impl Session {
         relayed: Option<(usize, TransactionPart)>,
     ) -> Result<(), DataError> {
         let terminal = |error: CommandError| DataError::terminal(error.to_string());
-        let mut plans = BTreeMap::new();
+        let (mut plans, mut global) = (BTreeMap::new(), false);
         for (_, args) in &commands {
             let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
             let row = self.find(&args).map_err(terminal)?;
             self.add_to_plan(row, &args, &mut plans).map_err(terminal)?;
+            global |= row.looks_further(&args);
         }
         if let Some((shard, _)) = &relayed {
             plans
@@ -72,7 +74,7 @@ impl Session {
         }
         let plans = plans.into_values().collect();
         let scope = Scope {
-            global: false,
+            global,
             replays: true,
         };
         let transaction = Transaction::begin(&self.thread, plans, scope)
@@ -124,7 +126,7 @@ impl Session {
     ) -> CommandResult {
         let mesh = &self.thread.engine.mesh;
         let writes = row.is_write();
-        if is_everywhere(row) {
+        if is_everywhere(row) || row.looks_further(args) {
             for shard in 0..mesh.shards() {
                 plans
                     .entry(shard)
@@ -132,7 +134,7 @@ impl Session {
                         shard,
                         ..ShardPlan::default()
                     })
-                    .writes |= writes;
+                    .writes |= writes && is_everywhere(row);
             }
         }
         let mode = if writes {
@@ -286,7 +288,9 @@ impl Session {
         scratch.tick(crate::thread::unix_ms());
         scratch.noted = Some(Vec::new());
         let keys = row.keys.positions(args)?;
-        self.gather(transaction, row, args, &keys, &mut scratch)
+        let keys = keys.iter().map(|at| args[*at as usize].to_vec()).collect();
+        self.gather(transaction, row, keys, &mut scratch).await;
+        self.gather_further(transaction, row, args, &mut scratch)
             .await;
         let mut reply = ReplyWriter::new(out, self.proto);
         if !row.is_write() {
@@ -310,8 +314,7 @@ impl Session {
         &self,
         transaction: &Transaction,
         row: &Command,
-        args: &[&[u8]],
-        keys: &KeyPositions,
+        keys: Vec<Vec<u8>>,
         scratch: &mut Keyspace,
     ) {
         let dbs = if row.reaches_other_databases() {
@@ -320,7 +323,7 @@ impl Session {
             self.db.0..self.db.0 + 1
         };
         let hops: Vec<_> = self
-            .by_shard(keys.iter().map(|at| args[*at as usize].to_vec()))
+            .by_shard(keys.into_iter())
             .into_iter()
             .map(|(shard, keys)| {
                 let (dbs, quiet) = (dbs.clone(), self.no_touch);
@@ -334,6 +337,35 @@ impl Session {
                 scratch.store.insert(db, &key, value, expire_at);
             }
         }
+    }
+
+    /// Brings what the command looks at beyond the keys that it names.
+    async fn gather_further(
+        &self,
+        transaction: &Transaction,
+        row: &Command,
+        args: &[&[u8]],
+        scratch: &mut Keyspace,
+    ) {
+        let Spread::Follow(follow) = row.spread else {
+            return;
+        };
+        let now = scratch.now;
+        if self.is_internal {
+            // What stood there for the primary stands there still, whatever the time is.
+            scratch.now = UnixMs::MIN;
+        }
+        for round in follow.rounds {
+            let cx = ReadContext {
+                space: scratch,
+                db: self.db,
+            };
+            let mut keys = round(&cx, args);
+            keys.sort_unstable();
+            keys.dedup();
+            self.gather(transaction, row, keys, scratch).await;
+        }
+        scratch.now = now;
     }
 
     async fn take_back(&self, transaction: &Transaction, mut scratch: Keyspace) {

@@ -7,6 +7,7 @@ mod keys;
 mod moving;
 mod object;
 mod scan;
+mod sort;
 
 pub(super) use expiry::{expire_key, persist_key};
 pub(super) use keys::delete_key;
@@ -15,6 +16,13 @@ use crate::command::{Command, Flags, Group, Handler, Keys, Merge, Spread};
 
 const FAST: Flags = Flags::FAST;
 const DANGEROUS: Flags = Flags::DANGEROUS;
+
+/// A destination may stand among the options.
+const SORTED: Keys = Keys::OneAndAfter {
+    words: &["STORE"],
+    from: 2,
+    skips: &[("LIMIT", 2), ("BY", 1), ("GET", 1)],
+};
 
 /// The rows.
 #[rustfmt::skip]
@@ -42,6 +50,8 @@ pub static COMMANDS: &[Command] = &[
     row("renamenx", 3, Keys::TWO, "1.0.0", Handler::Write(moving::renamenx), "Gives a key another name, if that is free.").with(FAST).access("RW access delete;OW insert"),
     one("restore", -4, "2.6.0", Handler::Rewrite(dump::restore), "Makes a key of what DUMP gave.").with(Flags::DENY_OOM).with(DANGEROUS).access("OW update"),
     row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time.").with(Flags::READS).hints("nondeterministic_output request_policy:special"),
+    row("sort", -2, SORTED, "1.0.0", Handler::Rewrite(sort::sort), "The elements of a list, a set or a sorted set in order, to be stored if asked.").with(Flags::DENY_OOM).with(DANGEROUS.or(Flags::ACL_COLLECTIONS)).spread(Spread::Follow(sort::FOLLOW)).access("RO access;OW update"),
+    one("sort_ro", -2, "7.0.0", Handler::Read(sort::sort_ro), "The elements of a list, a set or a sorted set in order.").with(DANGEROUS.or(Flags::ACL_COLLECTIONS)).spread(Spread::Follow(sort::FOLLOW)),
     server("swapdb", 3, "4.0.0", Handler::Global(flush::swapdb), "Exchanges two databases.").with(FAST).with(DANGEROUS),
     many("touch", -2, "3.2.1", Handler::Read(keys::touch), "How many of these keys exist, marking them as used.").with(FAST).access("RO"),
     one("ttl", 2, "1.0.0", Handler::Read(expiry::ttl), "Seconds until a key expires.").with(FAST).hints("nondeterministic_output"),
