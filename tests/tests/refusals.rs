@@ -84,3 +84,19 @@ fn settings_of_replication_reach_those_who_ask() {
         ("slave", "7")
     );
 }
+
+/// What is drawn with repetition is bounded, whatever the collection.
+#[test]
+fn nobody_draws_without_end() {
+    let server = Server::with_shards(2);
+    let mut client = server.client();
+    client.ok("SADD s a");
+    client.ok("HSET h f v");
+    client.ok("ZADD z 1 m");
+    for line in ["SRANDMEMBER s", "HRANDFIELD h", "ZRANDMEMBER z"] {
+        let drawn = client.ok(&format!("{line} -3"));
+        assert_eq!(drawn.as_items().map(<[Reply]>::len), Some(3), "{line}");
+        let refused = error(&client.call(&format!("{line} -1048577")));
+        assert!(refused.contains("drawn with repetition"), "{refused}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What the families of lists, hashes, sets and sorted sets share.
 
-use super::options::{ScanOptions, Words, cursor, integer, is_word};
+use super::options::{MAX_STRING_LEN, ScanOptions, Words, cursor, integer, is_word};
 use crate::command::{CommandError, CommandResult, Keys};
 use crate::context::{ReadContext, RewriteContext, Typed, WriteContext};
 use crate::keyspace::EventClass;
@@ -106,6 +106,12 @@ pub(super) struct RandomArgs {
 }
 
 impl RandomArgs {
+    /// Names alone.
+    pub(super) const NAMES: RandomArgs = RandomArgs {
+        count: None,
+        with_values: false,
+    };
+
     /// Reads `key [count [word]]`.
     pub(super) fn parse(args: &[&[u8]], word: &str) -> Result<RandomArgs, CommandError> {
         let Some(count) = args.get(2) else {
@@ -139,13 +145,13 @@ impl RandomArgs {
         source: &dyn RandomSource<T, V>,
         rng: &mut dyn FnMut() -> u64,
         mut write: impl FnMut(&mut ReplyWriter<'_>, V),
-    ) {
-        let size = source.size();
+    ) -> CommandResult {
         let wanted = if count < 0 {
-            count.unsigned_abs() as usize
+            drawn(count)?
         } else {
-            size.min(count as usize)
+            source.size().min(count as usize)
         };
+        let begun = out.buffer().len();
         pairs_header(out, wanted, self.with_values);
         let with_values = self.with_values;
         let mut emit = |(name, value): (T, V)| {
@@ -154,13 +160,39 @@ impl RandomArgs {
             if with_values {
                 write(out, value);
             }
+            out.buffer().len() - begun
         };
         if count < 0 {
-            (0..wanted).filter_map(|_| source.pick(rng)).for_each(emit);
+            for _ in 0..wanted {
+                if source.pick(rng).map(&mut emit) > Some(MAX_DRAWN_BYTES) {
+                    out.buffer().truncate(begun);
+                    return Err(TOO_MANY);
+                }
+            }
         } else {
-            sample(source, wanted, rng, &mut emit);
+            sample(source, wanted, rng, &mut |element| {
+                emit(element);
+            });
         }
+        Ok(())
     }
+}
+
+/// Most elements that one command draws with repetition,
+const MAX_DRAWN: u64 = 1 << 20;
+/// and most bytes that it answers with them.
+const MAX_DRAWN_BYTES: usize = MAX_STRING_LEN;
+
+const TOO_MANY: CommandError = CommandError::text(
+    "ERR value is out of range, at most 1048576 elements and 512 MiB are drawn with repetition",
+);
+
+/// How many elements a negative count means, which may be more than the collection has.
+fn drawn(count: i64) -> Result<usize, CommandError> {
+    Some(count.unsigned_abs())
+        .filter(|count| *count <= MAX_DRAWN)
+        .map(|count| count as usize)
+        .ok_or(TOO_MANY)
 }
 
 /// The header of an array of pairs: flat in RESP2, nested in RESP3. Without values it is an array of names.
@@ -193,7 +225,7 @@ pub(super) trait RandomSource<T, V> {
 }
 
 /// Draws `count` different elements, each choice with the same chance. Where that is a good part of the collection, in its order.
-pub(super) fn sample<T: AsRef<[u8]>, V>(
+fn sample<T: AsRef<[u8]>, V>(
     source: &dyn RandomSource<T, V>,
     count: usize,
     rng: &mut dyn FnMut() -> u64,

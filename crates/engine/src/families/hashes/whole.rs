@@ -86,7 +86,7 @@ pub(super) fn hrandfield(
         (Some(hash), Some(count)) => {
             wanted.answer(count, out, &hash, &mut || cx.random(), |out, value| {
                 out.bulk(value)
-            });
+            })?;
         }
     }
     Ok(())

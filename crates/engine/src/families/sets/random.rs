@@ -2,7 +2,7 @@
 
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, RewriteContext};
-use crate::families::collections::{RandomSource, generator, random_count, removed, sample};
+use crate::families::collections::{RandomArgs, RandomSource, generator, random_count, removed};
 use crate::families::options::not_negative;
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
@@ -40,17 +40,8 @@ pub(super) fn srandmember(
             None => out.null(),
         },
         (None, Some(_)) => out.array(0),
-        (Some(set), Some(count)) if count < 0 => {
-            let count = count.unsigned_abs() as usize;
-            out.array(count);
-            (0..count)
-                .filter_map(|_| set.random(&mut rng))
-                .for_each(|member| out.bulk(member));
-        }
         (Some(set), Some(count)) => {
-            let count = set.len().min(count as usize);
-            out.array(count);
-            sample(&set, count, &mut rng, &mut |(member, ())| out.bulk(member));
+            RandomArgs::NAMES.answer(count, out, &set, &mut rng, |_, ()| {})?;
         }
     }
     Ok(())

@@ -106,7 +106,7 @@ pub(super) fn zrandmember(
         (Some(zset), Some(count)) => {
             wanted.answer(count, out, &zset, &mut || cx.random(), |out, score| {
                 out.double(score)
-            });
+            })?;
         }
     }
     Ok(())
