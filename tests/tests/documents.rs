@@ -1,11 +1,11 @@
 //! Pages of `docs/` that derive from what the server says of itself. `BLESS=1` writes them anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use damselfly_resp::Reply;
-use damselfly_tests::{Client, Server};
+use damselfly_tests::{Client, Redis, Server};
 
 /// Groups of COMMAND DOCS, in the order of the page, with their headings.
 const GROUPS: &[(&str, &str)] = &[
@@ -17,10 +17,14 @@ const GROUPS: &[(&str, &str)] = &[
     ("bitmap", "Bits"),
     ("hyperloglog", "HyperLogLogs"),
     ("geo", "Places on the globe"),
+    ("stream", "Streams"),
     ("generic", "Keys of any type"),
     ("transactions", "Transactions"),
+    ("pubsub", "Publishing"),
+    ("scripting", "Scripts and functions"),
     ("connection", "Connections"),
     ("server", "The server, and replication"),
+    ("cluster", "Clusters"),
 ];
 
 /// Flags of COMMAND INFO that a reader of the page wants to know.
@@ -28,8 +32,10 @@ const SHOWN_FLAGS: &[&str] = &["write", "readonly", "fast", "admin", "loading", 
 
 const HEAD: &str = "# Commands
 
-What this server answers to, by family. The page is made of `COMMAND DOCS` and `COMMAND INFO` by a test
-(`BLESS=1 cargo test -p damselfly-tests --test documents`), so it is what the server says of itself.
+Every command of Redis 7.0, and what this server has beyond them, by family. The page is made of `COMMAND DOCS` and `COMMAND INFO`
+of this server and of `redis-server` 7.0 by a test (`BLESS=1 cargo test -p damselfly-tests --test documents`), so it is what they say of themselves.
+
+*State* is `here`, `not here yet`, or `added`: no command of Redis 7.0.
 
 *Arguments* counts the command's own words too, as `COMMAND INFO` does: 3 is exactly three, 2+ is two or more.
 *Since* is the version of Redis that has the command first. The flags are Redis's: `write` and `readonly` as to the data
@@ -46,7 +52,15 @@ struct Row {
     since: String,
     group: String,
     summary: String,
+    state: &'static str,
 }
+
+/// Of what both servers have.
+const HERE: &str = "here";
+/// Of what only Redis has.
+const MISSING: &str = "not here yet";
+/// Of what only this server has.
+const ADDED: &str = "added";
 
 fn text(reply: &Reply) -> String {
     String::from_utf8_lossy(reply.as_text().unwrap_or_default()).into_owned()
@@ -84,6 +98,7 @@ fn rows(info: &Reply, docs: &BTreeMap<String, [String; 3]>, found: &mut Vec<Row>
         since,
         group,
         summary,
+        state: HERE,
     });
     for subcommand in item(9).as_items().unwrap_or_default() {
         rows(subcommand, docs, found);
@@ -103,12 +118,41 @@ fn all_rows(client: &mut Client) -> Vec<Row> {
     found
 }
 
+/// Our rows, and Redis's that we have not: its words stay with it.
+fn with_missing(mut ours: Vec<Row>, theirs: Vec<Row>) -> Vec<Row> {
+    let names =
+        |rows: &[Row]| -> BTreeSet<String> { rows.iter().map(|row| row.name.clone()).collect() };
+    let (known, of_redis) = (names(&ours), names(&theirs));
+    for row in ours.iter_mut().filter(|row| !of_redis.contains(&row.name)) {
+        row.state = ADDED;
+    }
+    let missing = theirs.into_iter().filter(|row| !known.contains(&row.name));
+    ours.extend(missing.map(|row| Row {
+        summary: String::new(),
+        state: MISSING,
+        ..row
+    }));
+    ours.sort_by(|left, right| left.name.cmp(&right.name));
+    ours
+}
+
+/// How far the page has come.
+fn counts(rows: &[Row]) -> String {
+    let of = |state| rows.iter().filter(|row| row.state == state).count();
+    let (here, missing) = (of(HERE), of(MISSING));
+    format!(
+        "\nOf the {} commands and subcommands of Redis 7.0, {here} are here and {missing} are not; {} are added.\n",
+        here + missing,
+        of(ADDED)
+    )
+}
+
 fn page(rows: &[Row]) -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = HEAD.to_owned() + &counts(rows);
     for (group, heading) in GROUPS {
         let _ = write!(
             page,
-            "\n## {heading}\n\n| command | arguments | since | flags | |\n|---|---|---|---|---|\n"
+            "\n## {heading}\n\n| command | state | arguments | since | flags | |\n|---|---|---|---|---|---|\n"
         );
         for row in rows.iter().filter(|row| row.group == *group) {
             let flags: Vec<&str> = SHOWN_FLAGS
@@ -118,8 +162,9 @@ fn page(rows: &[Row]) -> String {
                 .collect();
             let _ = writeln!(
                 page,
-                "| {} | {}{} | {} | {} | {} |",
+                "| {} | {} | {}{} | {} | {} | {} |",
                 row.name.replace('|', " ").to_uppercase(),
+                row.state,
                 row.arity.abs(),
                 if row.arity < 0 { "+" } else { "" },
                 row.since,
@@ -134,7 +179,11 @@ fn page(rows: &[Row]) -> String {
 #[test]
 fn the_page_of_commands_is_current() {
     let server = Server::start(&["--proactor_threads=1"]);
-    let rows = all_rows(&mut server.client());
+    let redis = Redis::start();
+    let rows = with_missing(
+        all_rows(&mut server.client()),
+        all_rows(&mut redis.client()),
+    );
     for row in &rows {
         assert!(
             GROUPS.iter().any(|(group, _)| *group == row.group),
