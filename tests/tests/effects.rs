@@ -49,7 +49,8 @@ static MORE_ROWS: &[Row] = &[
     often("(HEXPIRE|HEXPIREAT) <hash> (0|2|100|4000000000) (NX|XX|GT|LT)? FIELDS 2 <member> <member>"),
     often("(HPEXPIRE|HPEXPIREAT) <hash> (300|9000|60000|4000000000000) FIELDS 1 <member>"),
     write("HGETDEL <hash> FIELDS 2 <member> <member>"),
-    often("HPERSIST <hash> FIELDS 2 <member> <member>"),
+    often("HEXPIRE <hash> 4000000000 FIELDS 6 <member> <member> <member> <member> <member> <member>"),
+    often("HPERSIST <hash> FIELDS 6 <member> <member> <member> <member> <member> <member>"),
 ];
 
 const fn write(template: &'static str) -> Row {
