@@ -9,7 +9,7 @@
 //!   back to values.
 //!
 //! What it is not: it opens no file and no connection, knows no clock, starts no thread, and executes no journal record (it
-//! carries them as bytes). Streams, JSON and other types that the store does not have are framed, not taken apart.
+//! carries them as bytes). JSON and other types that the store does not have are framed, not taken apart.
 //!
 //! Sources: the published RDB format of Redis 5.0 to 7.2, and PROTOCOL section 3 for the extensions; the numbers are in [`wire`].
 //!
@@ -54,7 +54,10 @@ mod store;
 pub mod wire;
 
 pub use crc::{Crc64, crc64};
-pub use decode::{Checksum, ChunkId, Event, KeyMeta, LastUse, Limits, Part, RdbDecoder, ValueKind};
+pub use decode::{
+    Checksum, ChunkId, Event, KeyMeta, LastUse, Limits, Part, RdbDecoder, StreamPart, StreamTotals,
+    ValueKind,
+};
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::{
     Encoder, EntryMeta, Head, Profile, RdbWriter, lz4_blob, put_aux, put_blob, put_chunk, put_cut,

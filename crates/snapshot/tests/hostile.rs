@@ -84,7 +84,7 @@ fn encode(encoder: &mut Encoder, out: &mut Bytes, key: &[u8], item: &Item) {
             members.len(),
             members.iter().map(|(member, score)| (member, *score)),
         ),
-        Model::Opaque(_) => unreachable!("not generated"),
+        Model::Opaque(_) | Model::Stream(_) => unreachable!("not generated"),
     }
 }
 
@@ -372,7 +372,7 @@ fn encodings_that_are_no_longer_written() {
 }
 
 #[test]
-fn types_of_others_are_framed() {
+fn types_of_others_are_framed_and_streams_taken_apart() {
     let json = one(b"\x1e\x01j\x07{\"a\":1}");
     assert_eq!(json.value, Model::Opaque(b"{\"a\":1}".to_vec()));
     let plain = one(b"\x20\x01s\x02\x01a\xc0\xff\x01b\xc0\x00");
@@ -394,10 +394,17 @@ fn types_of_others_are_framed() {
         let bytes = [&[kind, 1, b's'], &body[..], b"\x00\x01k\x01v"].concat();
         let stream = [b"REDIS0009", &bytes[..]].concat();
         let (collected, _) = decode(&stream, || 3).unwrap();
-        assert_eq!(
-            collected.entries[&(0, b"s".to_vec())].value,
-            Model::Opaque(body)
-        );
+        let Model::Stream(parts) = &collected.entries[&(0, b"s".to_vec())].value else {
+            panic!("a stream")
+        };
+        let kinds: Vec<_> = parts
+            .iter()
+            .map(|part| part.split([' ', '(']).next())
+            .collect();
+        let wanted = [
+            "Node", "Totals", "Group", "Pending", "Consumer", "Owned", "GroupEnd",
+        ];
+        assert_eq!(kinds, wanted.map(Some), "{parts:?}");
         assert_eq!(
             collected.entries[&(0, b"k".to_vec())].value,
             Model::Str(b"v".to_vec())

@@ -5,7 +5,8 @@
 mod support;
 
 use damselfly_snapshot::*;
-use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::values::stream::PendingEntry;
+use damselfly_store::values::{Hash, List, Set, Stream, StreamId, ZSet};
 use damselfly_store::{DbIndex, Intent, Shard, ShardOptions, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -32,8 +33,25 @@ fn model(value: &Value) -> Model {
                 .map(|(member, score)| (member.to_vec(), score))
                 .collect(),
         ),
-        other => panic!("{other:?}"),
+        value => stream_model(value),
     }
+}
+
+/// The parts that a stream is written in when it goes whole.
+fn stream_model(value: &Value) -> Model {
+    let mut writer = RdbWriter::new();
+    writer.header(&[]);
+    let meta = EntryMeta::new(b"key");
+    encode_value(
+        &mut Encoder::new(Profile::Flow),
+        writer.buffer(),
+        Head::Entry(&meta),
+        value,
+    );
+    writer.end();
+    let (collected, _) = support::decode(&writer.take(), || usize::MAX).unwrap();
+    let entry = collected.entries.into_values().next();
+    entry.expect("one entry").value
 }
 
 fn contents(shard: &Shard) -> Contents {
@@ -62,7 +80,7 @@ fn value(mut random: impl FnMut() -> usize) -> Value {
         1 + random() % 8
     };
     let text = |n: usize| format!("element:{n}").into_bytes();
-    match random() % 6 {
+    match random() % 7 {
         0 => Value::Str(damselfly_store::StrValue::from_int(len as i64)),
         1 => Value::string(&b"0123456789abcdef".repeat(len)),
         2 => (0..len)
@@ -83,6 +101,7 @@ fn value(mut random: impl FnMut() -> usize) -> Value {
                 hash
             })
             .into(),
+        5 => stream(len).into(),
         _ => (0..len)
             .fold(ZSet::new(), |mut zset, n| {
                 zset.insert(&text(n), n as f64 / 3.0);
@@ -90,6 +109,34 @@ fn value(mut random: impl FnMut() -> usize) -> Value {
             })
             .into(),
     }
+}
+
+/// A stream of some entries; two consumers have them all.
+fn stream(len: usize) -> Stream {
+    let mut stream = Stream::new();
+    let ids = (1..=len as u64).map(|ms| StreamId::new(ms, 0));
+    for id in ids.clone() {
+        let value = id.to_string();
+        let fields = [(&b"field"[..], value.as_bytes())];
+        stream.append(id, fields.into_iter()).unwrap();
+    }
+    stream.create_group(b"group", StreamId::MIN, None);
+    let mut group = stream.group_mut(b"group").unwrap();
+    let consumers = [&b"a"[..], b"b"].map(|name| {
+        let consumer = group.create_consumer(name, 5).unwrap();
+        group.set_active(consumer, 5);
+        consumer
+    });
+    for id in ids {
+        group.set_pending(PendingEntry {
+            id,
+            consumer: consumers[id.ms as usize % 3 % 2],
+            delivered_ms: 1,
+            deliveries: id.ms,
+        });
+    }
+    drop(group);
+    stream
 }
 
 /// A running snapshot with what it has to say.

@@ -108,7 +108,7 @@ impl Lane {
                     nodes,
                 } => self.poll_packed(reader, kind, nodes, scratch)?,
                 Body::Nodes(nodes) => self.poll_node(nodes, limits, scratch)?,
-                Body::Stream(stream) => self.poll_stream(stream, limits)?,
+                Body::Stream(stream) => self.poll_stream(stream, limits, scratch)?,
             };
             if let Some(part) = part {
                 return Ok(Raw::Part(part));

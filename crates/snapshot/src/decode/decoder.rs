@@ -2,8 +2,8 @@
 
 use super::Limits;
 use super::blob::decompress;
-use super::event::{Checksum, ChunkId, Event, KeyMeta, Part};
-use super::lane::{Lane, LaneKind, Raw, RawPart, State};
+use super::event::{Checksum, ChunkId, Event, KeyMeta, Part, StreamPart};
+use super::lane::{Lane, LaneKind, Raw, RawPart, RawStream, State};
 use super::scan::{Halt, Read};
 use crate::crc::Crc64;
 use crate::error::{At, RdbError};
@@ -421,6 +421,37 @@ fn resolve_part<'a>(part: RawPart, bytes: impl Fn(super::lane::Span) -> &'a [u8]
             score,
         },
         RawPart::Opaque(raw) => Part::Opaque(bytes(raw)),
+        RawPart::Stream(part) => Part::Stream(resolve_stream(part, bytes)),
+    }
+}
+
+fn resolve_stream<'a>(
+    part: RawStream,
+    bytes: impl Fn(super::lane::Span) -> &'a [u8],
+) -> StreamPart<'a> {
+    match part {
+        RawStream::Node(id, listpack) => StreamPart::Node {
+            id,
+            listpack: bytes(listpack),
+        },
+        RawStream::Totals(totals) => StreamPart::Totals(totals),
+        RawStream::Group(name, last_id, entries_read) => StreamPart::Group {
+            name: bytes(name),
+            last_id,
+            entries_read,
+        },
+        RawStream::Pending(id, delivered_ms, deliveries) => StreamPart::Pending {
+            id,
+            delivered_ms,
+            deliveries,
+        },
+        RawStream::Consumer(name, seen_ms, active_ms) => StreamPart::Consumer {
+            name: bytes(name),
+            seen_ms,
+            active_ms,
+        },
+        RawStream::Owned(id) => StreamPart::Owned { id },
+        RawStream::GroupEnd => StreamPart::GroupEnd,
     }
 }
 

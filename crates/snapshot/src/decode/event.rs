@@ -18,7 +18,7 @@ pub enum ValueKind {
     Hash,
     /// Sorted set: [`Part::Scored`].
     ZSet,
-    /// Stream (types 15, 19, 21): [`Part::Opaque`].
+    /// Stream (types 15, 19, 21): [`Part::Stream`].
     Stream,
     /// JSON document (type 30): [`Part::Opaque`].
     Json,
@@ -102,8 +102,72 @@ pub enum Part<'a> {
         /// Absolute, Unix milliseconds (whole seconds on the wire).
         expire_ms: i64,
     },
-    /// The next encoded bytes of a value that is not taken apart here (streams: the body as it stands; JSON: text).
+    /// The next encoded bytes of a value that is not taken apart here (JSON: text).
     Opaque(&'a [u8]),
+    /// A part of a stream.
+    Stream(StreamPart<'a>),
+}
+
+/// A part of a stream. Ids are milliseconds and number. They come in this order: nodes, totals, then for each group
+/// its name, its pending entries, each consumer with the ids that it owns, its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamPart<'a> {
+    /// Entries: a listpack with the id of its first one. What is in it has not been looked at.
+    Node {
+        /// The id.
+        id: (u64, u64),
+        /// The listpack.
+        listpack: &'a [u8],
+    },
+    /// What is known of the whole stream.
+    Totals(StreamTotals),
+    /// A consumer group begins.
+    Group {
+        /// Its name.
+        name: &'a [u8],
+        /// The last id delivered.
+        last_id: (u64, u64),
+        /// Entries read; `None` where it is not known, and always in the first form (type 15).
+        entries_read: Option<u64>,
+    },
+    /// An entry that was delivered to a consumer of the group that began last.
+    Pending {
+        /// The entry's id.
+        id: (u64, u64),
+        /// When, Unix milliseconds.
+        delivered_ms: i64,
+        /// How often.
+        deliveries: u64,
+    },
+    /// A consumer of the group that began last.
+    Consumer {
+        /// Its name.
+        name: &'a [u8],
+        /// When it was seen last, Unix milliseconds.
+        seen_ms: i64,
+        /// When it was active last, Unix milliseconds, -1 for never; before the third form (type 21) as `seen_ms`.
+        active_ms: i64,
+    },
+    /// The consumer that began last has this pending entry.
+    Owned {
+        /// The entry's id.
+        id: (u64, u64),
+    },
+    /// The group that began last is complete.
+    GroupEnd,
+}
+
+/// What is known of a whole stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamTotals {
+    /// Entries.
+    pub length: u64,
+    /// The last id.
+    pub last_id: (u64, u64),
+    /// The greatest id that was deleted; 0-0 for none.
+    pub max_deleted_id: (u64, u64),
+    /// Entries ever added; `None` in the first form (type 15).
+    pub entries_added: Option<u64>,
 }
 
 /// What the trailer's checksum said.

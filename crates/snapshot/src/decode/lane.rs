@@ -3,7 +3,7 @@
 
 use super::Limits;
 use super::body::Body;
-use super::event::{LastUse, ValueKind};
+use super::event::{LastUse, StreamTotals, ValueKind};
 use super::scan::{Halt, Read, Scan, Token, unexpected};
 use crate::error::{At, RdbError};
 use crate::lzf;
@@ -48,6 +48,19 @@ pub(super) enum RawPart {
     Field(Span, Span, Option<i64>),
     Scored(Span, f64),
     Opaque(Span),
+    Stream(RawStream),
+}
+
+/// A part of a stream; the fields are those of [`StreamPart`](super::StreamPart).
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RawStream {
+    Node((u64, u64), Span),
+    Totals(StreamTotals),
+    Group(Span, (u64, u64), Option<u64>),
+    Pending((u64, u64), i64, u64),
+    Consumer(Span, i64, i64),
+    Owned((u64, u64)),
+    GroupEnd,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,9 @@ mod scan;
 mod stream;
 
 pub use decoder::RdbDecoder;
-pub use event::{Checksum, ChunkId, Event, KeyMeta, LastUse, Part, ValueKind};
+pub use event::{
+    Checksum, ChunkId, Event, KeyMeta, LastUse, Part, StreamPart, StreamTotals, ValueKind,
+};
 
 const MIB: u64 = 1024 * 1024;
 

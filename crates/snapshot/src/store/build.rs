@@ -1,8 +1,9 @@
 //! From decoder events to values, element by element.
 
+use super::stream::StreamState;
 use crate::decode::{ChunkId, Event, KeyMeta, LastUse, Part, ValueKind};
 use crate::wire::type_name;
-use damselfly_store::values::{Hash, List, Set, ZSet};
+use damselfly_store::values::{Hash, List, Set, Stream, ZSet};
 use damselfly_store::{StrValue, Value};
 use std::collections::HashMap;
 
@@ -21,6 +22,12 @@ pub enum BuildError {
     MemberExpiry {
         /// When, Unix milliseconds.
         expire_ms: i64,
+    },
+    /// A stream's parts do not fit together.
+    #[error("malformed stream: {why}")]
+    Stream {
+        /// What is wrong.
+        why: &'static str,
     },
     /// A part that does not belong to the type, or an event out of order: the caller is at fault.
     #[error("an event out of order")]
@@ -53,6 +60,7 @@ const SHOWN_KEY_BYTES: usize = 256;
 pub struct ValueBuilder {
     value: Value,
     fresh: bool,
+    stream: Option<Box<StreamState>>,
 }
 
 impl ValueBuilder {
@@ -67,9 +75,14 @@ impl ValueBuilder {
             ValueKind::Set | ValueKind::SetExpiry => Set::new().into(),
             ValueKind::Hash | ValueKind::HashExpiry => Hash::new().into(),
             ValueKind::ZSet => ZSet::new().into(),
+            ValueKind::Stream => Stream::new().into(),
             kind => return Err(BuildError::Kind { kind }),
         };
-        Ok(ValueBuilder { value, fresh: true })
+        Ok(ValueBuilder {
+            stream: (kind == ValueKind::Stream).then(Box::default),
+            value,
+            fresh: true,
+        })
     }
 
     /// Adds the next part. Of equal members or fields the last one counts.
@@ -102,6 +115,10 @@ impl ValueBuilder {
                 hash.insert(field, value);
                 hash.set_field_expiry(field, Some(expire_ms));
             }
+            (Value::Stream(stream), Part::Stream(part)) => {
+                let state = self.stream.as_mut().ok_or(BuildError::OutOfOrder)?;
+                state.push(stream, part)?;
+            }
             (_, Part::MemberExpiring { expire_ms, .. }) => {
                 return Err(BuildError::MemberExpiry { expire_ms });
             }
@@ -110,10 +127,11 @@ impl ValueBuilder {
         Ok(())
     }
 
-    /// The value; `None` for a collection without elements, which must not stand under a key.
+    /// The value; `None` for a collection without elements, which must not stand under a key, and for half a stream.
     #[inline]
     pub fn finish(self) -> Option<Value> {
-        (!self.value.is_empty_collection()).then_some(self.value)
+        let whole = self.stream.is_none_or(|state| state.is_whole());
+        (whole && !self.value.is_empty_collection()).then_some(self.value)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::output::Output;
 use super::state::{Chunks, SnapshotOptions};
+use super::stream::StreamWriter;
 use crate::encode::{
-    EntryMeta, HashForm, Head, put_chunk, put_f64, put_len, put_list_node, put_string,
+    EntryMeta, HashForm, Head, Profile, put_chunk, put_f64, put_len, put_list_node, put_string,
 };
 use crate::wire::type_byte;
-use damselfly_store::values::{Hash, List};
+use damselfly_store::values::{Hash, List, Stream};
 use damselfly_store::{EntryRef, TableId, Value};
 
 /// A list node that is written to a level-0 peer holds about this many bytes.
@@ -22,6 +23,8 @@ pub(super) struct Job {
     stream: Option<u32>,
     /// Where to go on: a byte, a collection's chunk cursor, or an item of a list.
     cursor: u64,
+    /// Where to go on in a stream.
+    writer: Option<StreamWriter>,
 }
 
 impl Job {
@@ -32,6 +35,7 @@ impl Job {
             wanted,
             stream: None,
             cursor: 0,
+            writer: None,
         }
     }
 
@@ -52,10 +56,15 @@ impl Job {
         let mut payload = Vec::with_capacity(options.chunk_bytes + options.chunk_bytes / 4);
         let first = self.stream.is_none();
         let stream = *self.stream.get_or_insert_with(|| take_id(next_stream));
-        if first {
-            put_beginning(&mut payload, entry, options);
-        }
-        let next = put_piece(&mut payload, entry.value(), self.cursor, options);
+        let next = match entry.value() {
+            Value::Stream(value) => self.put_stream(&mut payload, entry, value, options),
+            value => {
+                if first {
+                    put_beginning(&mut payload, entry, options);
+                }
+                put_piece(&mut payload, value, self.cursor, options)
+            }
+        };
         // Only the first chunk says which database it is.
         let db = if first { db } else { out.db() };
         // A cursor may turn out to stand at the end.
@@ -64,6 +73,25 @@ impl Job {
         }
         self.cursor = next.unwrap_or(self.cursor);
         next.is_none()
+    }
+}
+
+impl Job {
+    /// The next piece of a stream, from its head on; `None` at the end. It keeps its own cursor.
+    fn put_stream(
+        &mut self,
+        out: &mut Vec<u8>,
+        entry: &EntryRef<'_>,
+        stream: &Stream,
+        options: &SnapshotOptions,
+    ) -> Option<u64> {
+        let writer = self.writer.get_or_insert_with(|| {
+            let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+            StreamWriter::begin(out, Head::Entry(&meta), Profile::Flow, stream)
+        });
+        let whole_tail = options.chunks == Chunks::BetweenElements;
+        let done = writer.put(out, stream, options.chunk_bytes, whole_tail);
+        (!done).then_some(self.cursor)
     }
 }
 

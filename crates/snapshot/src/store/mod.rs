@@ -7,6 +7,7 @@ mod job;
 mod output;
 mod snapshot;
 mod state;
+mod stream;
 mod value;
 
 pub use build::{Assembled, Assembler, BuildError, Refused, ValueBuilder};

@@ -1,6 +1,7 @@
 //! Whole values: [`Value`] to bytes, DUMP payloads both ways.
 
 use super::build::{BuildError, ValueBuilder};
+use super::stream::StreamWriter;
 use crate::decode::{Event, Limits};
 use crate::encode::{Encoder, Head, Profile};
 use crate::error::{At, RdbError};
@@ -20,6 +21,10 @@ pub fn encode_value(encoder: &mut Encoder, out: &mut Vec<u8>, head: Head<'_>, va
         },
         Value::Set(set) => encoder.set(out, head, set.len(), set.iter()),
         Value::ZSet(zset) => encoder.zset(out, head, zset.len(), zset.iter()),
+        Value::Stream(stream) => {
+            let profile = encoder.profile();
+            StreamWriter::begin(out, head, profile, stream).put(out, stream, usize::MAX, true);
+        }
         other => unreachable!("{:?} values have no encoding", other.kind()),
     }
 }

@@ -1,8 +1,10 @@
 //! What the tests share: values gathered from events.
 #![allow(dead_code)]
 
+pub mod server;
+
 use damselfly_snapshot::{
-    Checksum, ChunkId, Event, KeyMeta, Part, RdbDecoder, RdbError, ValueKind,
+    Checksum, ChunkId, Event, KeyMeta, Part, RdbDecoder, RdbError, StreamPart, ValueKind,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,6 +17,7 @@ pub enum Model {
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
     ZSet(BTreeMap<Vec<u8>, f64>),
     Opaque(Vec<u8>),
+    Stream(Vec<String>),
 }
 
 impl Model {
@@ -25,6 +28,7 @@ impl Model {
             ValueKind::Set | ValueKind::SetExpiry => Model::Set(BTreeSet::new()),
             ValueKind::Hash | ValueKind::HashExpiry => Model::Hash(BTreeMap::new()),
             ValueKind::ZSet => Model::ZSet(BTreeMap::new()),
+            ValueKind::Stream => Model::Stream(Vec::new()),
             _ => Model::Opaque(Vec::new()),
         }
     }
@@ -34,6 +38,11 @@ impl Model {
             (Model::Str(text), Part::Str(bytes)) | (Model::Opaque(text), Part::Opaque(bytes)) => {
                 text.extend_from_slice(bytes)
             }
+            // What the first form lacks is left out.
+            (Model::Stream(parts), Part::Stream(StreamPart::Totals(totals))) => {
+                parts.push(format!("Totals {} {:?}", totals.length, totals.last_id));
+            }
+            (Model::Stream(parts), Part::Stream(part)) => parts.push(format!("{part:?}")),
             (Model::List(items), Part::Item(item)) => items.push(item.to_vec()),
             (Model::Set(members), Part::Member(member) | Part::MemberExpiring { member, .. }) => {
                 assert!(members.insert(member.to_vec()))
