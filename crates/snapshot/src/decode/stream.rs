@@ -129,7 +129,7 @@ impl StreamBody {
         let name = scan.element(limits)?;
         let last_id = (scan.len()?, scan.len()?);
         let entries_read = if self.has_second_form() {
-            Some(scan.len()?).filter(|read| i64::try_from(*read).is_ok())
+            Some(scan.len()?).filter(|read| *read != u64::MAX)
         } else {
             None
         };

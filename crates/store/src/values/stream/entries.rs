@@ -158,8 +158,8 @@ impl Entries {
         Some(before + u64::from(id == self.first_id))
     }
 
-    /// How many entries `group` has not read yet, where that can be told.
-    pub fn lag(&self, group: &Group) -> Option<u64> {
+    /// How many entries `group` has not read yet, where that can be told; negative where it was told to have read more than there were.
+    pub fn lag(&self, group: &Group) -> Option<i64> {
         if self.added == 0 {
             return Some(0);
         }
@@ -167,7 +167,7 @@ impl Entries {
             Some(read) if !self.has_tombstones(group.last_id(), StreamId::MAX) => read,
             _ => self.entries_read_at(group.last_id())?,
         };
-        Some(self.added.wrapping_sub(read))
+        Some(self.added.wrapping_sub(read) as i64)
     }
 
     pub(super) fn set_last_id(&mut self, id: StreamId) {
