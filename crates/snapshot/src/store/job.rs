@@ -4,7 +4,7 @@ use super::output::Output;
 use super::state::{Chunks, SnapshotOptions};
 use super::stream::StreamWriter;
 use crate::encode::{
-    EntryMeta, HashForm, Head, Profile, put_chunk, put_f64, put_len, put_list_node, put_string,
+    EntryMeta, HashForm, Head, put_chunk, put_f64, put_len, put_list_node, put_string,
 };
 use crate::wire::type_byte;
 use damselfly_store::values::{Hash, List, Stream};
@@ -87,7 +87,7 @@ impl Job {
     ) -> Option<u64> {
         let writer = self.writer.get_or_insert_with(|| {
             let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
-            StreamWriter::begin(out, Head::Entry(&meta), Profile::Flow, stream)
+            StreamWriter::begin(out, Head::Entry(&meta), options.profile, stream)
         });
         let whole_tail = options.chunks == Chunks::BetweenElements;
         let done = writer.put(out, stream, options.chunk_bytes, whole_tail);

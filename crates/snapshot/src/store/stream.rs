@@ -162,8 +162,8 @@ enum Next {
 fn form(profile: Profile, head: &Head<'_>) -> u8 {
     match (profile, head) {
         (Profile::Redis62, _) => type_byte::STREAM_1,
-        (Profile::Flow, Head::Bare) => type_byte::STREAM_2,
-        (Profile::Flow, Head::Entry(_)) => type_byte::STREAM_3,
+        (Profile::Flow | Profile::Dragonfly, Head::Bare) => type_byte::STREAM_2,
+        (Profile::Flow | Profile::Dragonfly, Head::Entry(_)) => type_byte::STREAM_3,
     }
 }
 
