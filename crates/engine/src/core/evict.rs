@@ -99,7 +99,11 @@ impl ShardCore {
         self.publish_memory();
         let due =
             self.memory.owed() > 0 || (self.memory.excess() > 0 && self.memory.is_over_part());
-        !self.is_replica && due && self.evict(self.eviction.keys_at_once()) == Outcome::Later
+        let is_later =
+            !self.is_replica && due && self.evict(self.eviction.keys_at_once()) == Outcome::Later;
+        // Who waits for a stream that is gone is told.
+        self.serve_ready(false);
+        is_later
     }
 
     /// Lets up to `limit` keys go, until all shards together are within the limit, and nothing is owed.
