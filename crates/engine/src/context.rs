@@ -89,6 +89,17 @@ impl<'a> ReadContext<'a> {
     /// [`ReadContext::entry`] for those who only look at what is around the value: that is no use of the key.
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
+        let found = self.glance(key);
+        if found.is_none() {
+            let events = &self.space.events;
+            events.tell(self.db, EventClass::Miss, "keymiss", key);
+        }
+        found
+    }
+
+    /// [`ReadContext::peek`] for those who look at how the key is kept: nobody is told if it is not there.
+    #[inline]
+    pub fn glance(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         let found = self.space.live(self.db, key);
         self.space.count_lookup(found.is_some());
         found
@@ -195,7 +206,9 @@ impl WriteContext<'_> {
         if T::of(&entry).is_none() {
             return Err(CommandError::WrongType);
         }
-        if !made {
+        if made {
+            self.space.events.tell(self.db, EventClass::New, "new", key);
+        } else {
             noted.of(&entry);
         }
         Ok(TypedMut {
@@ -214,6 +227,8 @@ impl WriteContext<'_> {
         if let Some(old) = self.space.store.insert(db, key, value, expire_at) {
             self.space.discard(old);
             self.space.touch_replaced(db, key);
+        } else {
+            self.space.events.tell(db, EventClass::New, "new", key);
         }
     }
 
@@ -270,7 +285,12 @@ impl WriteContext<'_> {
 
     /// Tells of one more event of a change that [`WriteContext::modified`] has been called for.
     pub fn notify(&mut self, class: EventClass, event: &'static str, key: &[u8]) {
-        let _ = (class, event, key);
+        self.notify_in(self.db, class, event, key);
+    }
+
+    /// [`WriteContext::notify`] in another database.
+    pub fn notify_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &[u8]) {
+        self.space.events.tell(db, class, event, key);
     }
 
     /// Whether this expiry lies in the past. Never where effects are replayed.
@@ -297,9 +317,9 @@ impl WriteContext<'_> {
 
     /// [`WriteContext::modified`] in another database.
     pub fn modified_in(&mut self, db: DbIndex, class: EventClass, event: &'static str, key: &[u8]) {
-        let _ = (class, event);
         self.changes += 1;
         self.space.note_change(db, key);
+        self.space.events.tell(db, class, event, key);
     }
 
     /// Whether the command runs for a client that has been waiting.

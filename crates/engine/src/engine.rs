@@ -2,6 +2,7 @@
 
 use crate::command::{Command, CommandTable};
 use crate::core::ShardCore;
+use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
@@ -36,6 +37,8 @@ pub struct EngineOptions {
     pub max_memory: u64,
     /// Which keys give way to the limit.
     pub eviction: EvictionOptions,
+    /// Which keyspace events are told.
+    pub events: EventFlags,
     /// Bytes of journal kept for replicas that come back, over all shards.
     pub backlog_max_bytes: u64,
     /// Time for which journal is kept, in milliseconds; 0 leaves it to the bytes.
@@ -57,6 +60,7 @@ impl Default for EngineOptions {
             dbnum: 16,
             max_memory: 0,
             eviction: EvictionOptions::default(),
+            events: EventFlags::default(),
             backlog_max_bytes: 64 << 20,
             backlog_time_ms: 0,
             skip_unknown_types: false,
@@ -73,6 +77,8 @@ pub struct EngineLimits {
     pub max_memory: u64,
     /// As [`EngineOptions::eviction`].
     pub eviction: EvictionOptions,
+    /// As [`EngineOptions::events`].
+    pub events: EventFlags,
     /// As [`EngineOptions::backlog_max_bytes`].
     pub backlog_max_bytes: u64,
     /// As [`EngineOptions::backlog_time_ms`].
@@ -104,6 +110,8 @@ pub struct Engine {
     pub skipped: Arc<Skipped>,
     /// What all shards use, against the limit.
     pub memory: Arc<MemoryLedger>,
+    /// Who is told what happens to keys.
+    pub events: Arc<EventHub>,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
     /// When it was made, in Unix milliseconds.
@@ -133,6 +141,7 @@ impl Engine {
             table: CommandTable::new(&families),
             options,
             memory,
+            events: Arc::default(),
             skipped,
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),
@@ -182,10 +191,12 @@ impl Engine {
             JournalOptions::default(),
         );
         core.skipped = self.skipped.clone();
+        core.space.events = self.events.clone();
         core.memory = MemoryShare::new(self.memory.clone(), index);
         let EngineOptions {
             max_memory,
             eviction,
+            events,
             backlog_max_bytes,
             backlog_time_ms,
             ..
@@ -195,6 +206,7 @@ impl Engine {
             EngineLimits {
                 max_memory,
                 eviction,
+                events,
                 backlog_max_bytes,
                 backlog_time_ms,
             },
@@ -206,6 +218,7 @@ impl Engine {
     pub fn limit_shard(&self, core: &mut ShardCore, limits: EngineLimits) {
         let shards = self.mesh.shards() as u64;
         self.memory.set_max(limits.max_memory);
+        self.events.set_flags(limits.events);
         core.set_eviction(limits.eviction);
         core.publish_memory();
         core.journal.set_options(JournalOptions {

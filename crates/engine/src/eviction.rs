@@ -252,8 +252,17 @@ impl MemoryShare {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay);
     }
 
-    /// The fullest of the other shards that could let keys go is to free so much; false if there is none.
+    /// The fullest of the other shards that could let keys go is to free so much more; false if there is none.
     pub(crate) fn charge_fullest(&self, bytes: u64) -> bool {
+        self.charge(|owed| owed.saturating_add(bytes))
+    }
+
+    /// The fullest of the other shards that could let keys go is to free so much at least; false if there is none.
+    pub(crate) fn leave_to_fullest(&self, bytes: u64) -> bool {
+        self.charge(|owed| owed.max(bytes))
+    }
+
+    fn charge(&self, sum: impl Fn(u64) -> u64) -> bool {
         let others = self.ledger.shards.iter().enumerate();
         let able = others
             .filter(|(index, shard)| {
@@ -265,7 +274,7 @@ impl MemoryShare {
         };
         // No more than it has: nobody waits for it to pay.
         let used = fullest.used.load(Ordering::Relaxed);
-        let charge = |owed: u64| Some(owed.saturating_add(bytes).min(used));
+        let charge = |owed: u64| Some(sum(owed).min(used));
         _ = fullest
             .owed
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, charge);
@@ -317,6 +326,8 @@ mod tests {
         assert!(!a.is_over_part() && b.is_over_part());
         assert!(a.charge_fullest(30));
         assert_eq!((b.owed(), c.owed()), (30, 0));
+        assert!(a.leave_to_fullest(20) && a.leave_to_fullest(40) && a.leave_to_fullest(40));
+        assert_eq!(b.owed(), 40);
         assert!(a.charge_fullest(u64::MAX));
         assert_eq!(b.owed(), 200);
         b.pay(199);

@@ -1,12 +1,15 @@
 //! The data of one shard as commands see it: the store, the clock, and what a
 //! change must tell others (WATCH, statistics, values to free).
 
+pub use crate::events::EventClass;
+use crate::events::EventHub;
 use crate::usage::Usage;
 use crate::waits::WaitTable;
 use crate::watch::WatchTable;
 use damselfly_snapshot::Snapshots;
 use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// Heap bytes from which a dropped value is freed in slices instead of at once.
 const LAZY_FREE_BYTES: usize = 16 * 1024;
@@ -24,25 +27,6 @@ pub struct KeyspaceStats {
     pub evicted: u64,
 }
 
-/// The kinds of keyspace events, as `notify-keyspace-events` groups them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventClass {
-    /// `$`
-    String,
-    /// `l`
-    List,
-    /// `h`
-    Hash,
-    /// `s`
-    Set,
-    /// `z`
-    SortedSet,
-    /// `g`
-    Generic,
-    /// `x`
-    Expired,
-}
-
 /// One shard's data and its surroundings.
 pub struct Keyspace {
     /// The databases.
@@ -51,6 +35,8 @@ pub struct Keyspace {
     pub now: UnixMs,
     /// How uses of keys are noted.
     pub usage: Usage,
+    /// Who is told what happens to keys.
+    pub events: Arc<EventHub>,
     /// The snapshots that run over it.
     pub snapshots: Snapshots,
     /// Keys that connections watch.
@@ -80,6 +66,7 @@ impl Keyspace {
             }),
             now: 0,
             usage: Usage::default(),
+            events: Arc::default(),
             snapshots: Snapshots::new(),
             watch: WatchTable::default(),
             waits: WaitTable::default(),

@@ -15,6 +15,7 @@ pub mod coordinator;
 pub mod core;
 pub mod digest;
 pub mod engine;
+pub mod events;
 pub mod eviction;
 pub mod families;
 pub mod keyspace;

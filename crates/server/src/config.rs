@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::flags::FlagError;
+use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::{EvictionOptions, EvictionPolicy};
 use damselfly_engine::usage::Counting;
 
@@ -45,6 +46,8 @@ pub struct Config {
     pub lfu_log_factor: u32,
     /// Minutes in which counters of uses lose one; 0 = never.
     pub lfu_decay_time: u32,
+    /// Which keyspace events are told.
+    pub notify_keyspace_events: EventFlags,
     /// The primary to follow from the start.
     pub replicaof: Option<Endpoint>,
     /// How long a link may move no byte before it counts as broken, in ms.
@@ -119,6 +122,7 @@ impl Default for Config {
             maxmemory_eviction_tenacity: 10,
             lfu_log_factor: 10,
             lfu_decay_time: 1,
+            notify_keyspace_events: EventFlags::default(),
             replicaof: None,
             replication_timeout_ms: 30_000,
             replication_acks_interval_ms: 1_000,

@@ -77,6 +77,7 @@ impl EngineService {
             dbnum: config.dbnum,
             max_memory: config.maxmemory,
             eviction: config.eviction(),
+            events: config.notify_keyspace_events,
             backlog_max_bytes: config.backlog_bytes(),
             backlog_time_ms: config.shard_repl_backlog_time_ms,
             skip_unknown_types: config.rdb_unknown_types == UnknownTypes::Skip,

@@ -5,11 +5,14 @@ use crate::access::Access;
 use crate::compact::Key;
 use crate::memory::MemoryByKind;
 use crate::observers::CutVersion;
-use crate::table::{Bits, Location, Place, Plan, Segment, Slot, Table, TableId};
+use crate::table::{
+    Bits, BucketCold, BucketIndex, Location, Place, Plan, SLOTS, Segment, Slot, Table, TableId,
+};
 use crate::value::{Kind, Value};
 use crate::values::ZSet;
 use std::cell::Cell;
 use std::fmt;
+use std::mem::{size_of, size_of_val};
 use std::ops::{Deref, DerefMut};
 
 /// The number of a database, as SELECT takes it.
@@ -157,6 +160,14 @@ impl<'a> EntryRef<'a> {
     #[inline]
     pub fn expire_at(&self) -> Option<UnixMs> {
         self.segment.expiry(self.place)
+    }
+
+    /// Bytes that it takes: its slot, what stands beside that in its bucket, and what key and value have on the heap.
+    pub fn memory(&self) -> usize {
+        let expiry = self.expire_at().map_or(0, |at| size_of_val(&at));
+        let beside = (size_of::<BucketIndex>() + size_of::<BucketCold>()) / SLOTS;
+        let heap = self.slot.key.heap_size() + self.slot.value.heap_size();
+        size_of::<Slot>() + beside + expiry + heap
     }
 
     /// Its last use.

@@ -287,6 +287,8 @@ pub static ROWS: &[Row] = &[
     row(Keys, 2, false, Exact, "RESTORE <any> <millis> <value> (REPLACE|ABSTTL|IDLETIME <int>|FREQ <int>)*"),
     row(Keys, 1, false, Exact, "OBJECT FREQ <any>"),
     row(Keys, 1, false, Errors, "OBJECT (IDLETIME|ENCODING|REFCOUNT|NONSENSE) <any>"),
+    row(Keys, 1, false, Errors, "MEMORY USAGE <any> (SAMPLES (<int>|<badint>))*"),
+    row(Keys, 1, false, Errors, "MEMORY (DOCTOR|STATS|PURGE|MALLOC-STATS|HELP|NONSENSE) <any>?"),
     row(Keys, 2, false, Unordered, "KEYS <pattern>"),
     row(Keys, 2, false, Scan, "SCAN 0 COUNT 100000 (MATCH <pattern>)? (TYPE (string|list|hash|set|zset|nonsense))?"),
     row(Keys, 2, false, Shape, "RANDOMKEY"),

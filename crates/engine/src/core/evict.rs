@@ -3,7 +3,7 @@
 use super::{Freeze, LockMode, ShardCore, key_hash};
 use crate::context::Effects;
 use crate::eviction::{EvictionOptions, Rank};
-use crate::keyspace::Keyspace;
+use crate::keyspace::{EventClass, Keyspace};
 use damselfly_store::{Among, DbIndex, EntryRef};
 
 /// Candidates that are kept from one eviction to the next.
@@ -86,7 +86,7 @@ impl ShardCore {
             Outcome::Nothing => {
                 let excess = self.memory.excess();
                 let may_evict = self.eviction.policy.choice().is_some();
-                excess == 0 || (may_evict && self.memory.charge_fullest(excess))
+                excess == 0 || (may_evict && self.memory.leave_to_fullest(excess))
             }
         }
     }
@@ -185,6 +185,9 @@ impl ShardCore {
             self.space.count_evicted();
             self.space.note_change(db, key);
             effects.push(db, &[b"DEL", key]);
+            self.space
+                .events
+                .tell(db, EventClass::Evicted, "evicted", key);
         }
         self.journal_alone(effects);
     }
@@ -263,5 +266,102 @@ fn count(space: &Keyspace, db: DbIndex, among: Among) -> usize {
     match among {
         Among::All => space.store.len(db),
         Among::Expiring => space.store.expires_len(db),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eviction::{EvictionPolicy, MemoryLedger, MemoryShare};
+    use damselfly_journal::{JournalOptions, Lsn};
+    use damselfly_snapshot::{RdbWriter, SnapshotOptions};
+    use damselfly_store::Value;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    const DB: DbIndex = DbIndex(0);
+
+    /// A shard that may use nothing at all.
+    fn core(policy: EvictionPolicy) -> ShardCore {
+        let mut core = ShardCore::new(0, 2, 1, JournalOptions::default());
+        let ledger = Arc::new(MemoryLedger::new(1));
+        ledger.set_max(1);
+        core.memory = MemoryShare::new(ledger, 0);
+        core.set_eviction(EvictionOptions {
+            policy,
+            tenacity: 100,
+            ..EvictionOptions::default()
+        });
+        core
+    }
+
+    fn set(core: &mut ShardCore, key: &str, bytes: usize) {
+        let value = Value::string(&vec![b'x'; bytes]);
+        core.space.store.insert(DB, key.as_bytes(), value, None);
+    }
+
+    #[test]
+    fn what_a_snapshot_still_has_to_stream_is_passed_over() {
+        let mut core = core(EvictionPolicy::AllKeysLru);
+        core.journal.keep_backlog(true);
+        set(&mut core, "big", 1 << 20);
+        (0..1_000).for_each(|number| set(&mut core, &format!("small:{number}"), 100));
+        let written = Rc::new(RefCell::new(RdbWriter::new()));
+        let space = &mut core.space;
+        let snapshot =
+            space
+                .snapshots
+                .begin(&mut space.store, SnapshotOptions::flow(), written.clone());
+        assert!(
+            core.has_room(),
+            "there will be, once the snapshot has gone on"
+        );
+        assert!(core.space.store.contains(DB, b"big"));
+        assert!(
+            core.space.store.len(DB) <= 16,
+            "all other buckets are empty"
+        );
+        let records = core.journal.read_from(Lsn::FIRST).map(Iterator::count);
+        assert_eq!(records, Some(1_001 - core.space.store.len(DB)));
+        drop(snapshot);
+        assert!(
+            !core.has_room(),
+            "nothing is left, and tables take more than is allowed"
+        );
+        assert_eq!(core.space.store.len(DB), 0);
+    }
+
+    #[test]
+    fn the_longest_unused_goes_first() {
+        let mut core = core(EvictionPolicy::AllKeysLru);
+        for number in 0..10 {
+            core.space.tick(number * 1_000);
+            set(&mut core, &number.to_string(), 100);
+        }
+        core.space.tick(10_000);
+        core.space.touch_key(DB, b"0");
+        core.eviction.samples = 10;
+        for expected in (1..10).chain([0]) {
+            assert_eq!(core.evict_one(Among::All, Rank::Idle), Outcome::Enough);
+            let gone = expected.to_string();
+            assert!(!core.space.store.contains(DB, gone.as_bytes()), "{gone}");
+        }
+        assert_eq!(core.evict_one(Among::All, Rank::Idle), Outcome::Nothing);
+    }
+
+    #[test]
+    fn a_held_key_stays() {
+        use crate::core::{KeyLock, TxId};
+        let mut core = core(EvictionPolicy::AllKeysRandom);
+        set(&mut core, "held", 100);
+        set(&mut core, "free", 100);
+        let locks = [KeyLock {
+            key: key_hash(b"held"),
+            mode: LockMode::Shared,
+        }];
+        core.locks.add(TxId(1), &locks, false);
+        assert!(core.has_room());
+        assert!(core.space.store.contains(DB, b"held") && !core.space.store.contains(DB, b"free"));
     }
 }

@@ -209,7 +209,7 @@ pub(crate) fn delete_expired(space: &mut Keyspace, db: DbIndex, key: &[u8], effe
         space.count_expired();
         space.note_change(db, key);
         effects.push(db, &[b"DEL", key]);
-        let _ = EventClass::Expired;
+        space.events.tell(db, EventClass::Expired, "expired", key);
     }
 }
 

@@ -5,6 +5,7 @@ use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, 
 use crate::context::{Effects, ReadContext};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
+use crate::events::HeldEvents;
 use crate::keyspace::Keyspace;
 use damselfly_replication::{DataError, TransactionPart};
 use damselfly_resp::{Proto, ReplyWriter};
@@ -287,6 +288,8 @@ impl Session {
         let mut scratch = Keyspace::new(self.thread.engine.options.dbnum, self.id);
         scratch.tick(crate::thread::unix_ms());
         scratch.noted = Some(Vec::new());
+        let (held, hub) = (HeldEvents::default(), &self.thread.engine.events);
+        scratch.events = held.before(hub).unwrap_or_default();
         let keys = row.keys.positions(args)?;
         let keys = keys.iter().map(|at| args[*at as usize].to_vec()).collect();
         self.gather(transaction, row, keys, &mut scratch).await;
@@ -294,7 +297,9 @@ impl Session {
             .await;
         let mut reply = ReplyWriter::new(out, self.proto);
         if !row.is_write() {
-            return crate::core::read(&scratch, row, self.db, args, &mut reply);
+            let result = crate::core::read(&scratch, row, self.db, args, &mut reply);
+            held.tell(hub);
+            return result;
         }
         let (mut effects, replays) = (Effects::new(false), self.is_internal);
         let result = crate::core::write(
@@ -307,6 +312,7 @@ impl Session {
             &mut reply,
         );
         self.take_back(transaction, scratch).await;
+        held.tell(hub);
         result
     }
 

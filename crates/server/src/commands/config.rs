@@ -123,6 +123,7 @@ fn limits_of(config: &Config) -> EngineLimits {
     EngineLimits {
         max_memory: config.maxmemory,
         eviction: config.eviction(),
+        events: config.notify_keyspace_events,
         backlog_max_bytes: config.backlog_bytes(),
         backlog_time_ms: config.shard_repl_backlog_time_ms,
     }

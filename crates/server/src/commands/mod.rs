@@ -15,6 +15,7 @@ pub static COMMANDS: &[&[Command]] = &[
     client::COMMANDS,
     config::COMMANDS,
     info::COMMANDS,
+    info::MEMORY_COMMANDS,
     shutdown::COMMANDS,
 ];
 

@@ -70,7 +70,7 @@ pub static VALUES: &[&str] = &[
     "max_segment_to_consider", "max_squashed_cmd_num", "mem_defrag_check_sec_interval",
     "mem_defrag_page_utilization_threshold", "mem_defrag_threshold", "mem_defrag_waste_threshold",
     "migration_buckets_cpu_budget", "migration_buckets_serialization_threshold", "migration_buckets_sleep_usec",
-    "migration_finalization_timeout_ms", "multi_eval_squash_buffer", "multi_exec_mode", "notify_keyspace_events",
+    "migration_finalization_timeout_ms", "multi_eval_squash_buffer", "multi_exec_mode", 
     "oom_deny_commands", "oom_deny_ratio", "pause_wait_timeout", "pipeline_buffer_limit", "pipeline_queue_limit",
     "pipeline_squash", "pipeline_squash_limit", "pipeline_wait_batch_usec", "proactor_affinity_mode",
     "publish_buffer_limit", "registered_buffer_size", "replication_dispatch_threshold", "request_cache_limit",

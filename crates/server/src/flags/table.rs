@@ -6,6 +6,7 @@
 
 use super::value::{Kind, Value};
 use crate::config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::EvictionPolicy;
 
 /// When a flag may change.
@@ -193,6 +194,16 @@ const MAXMEMORY_POLICY: Access = (
     },
 );
 
+const NOTIFY_KEYSPACE_EVENTS: Access = (
+    |config| Value::Text(config.notify_keyspace_events.to_string()),
+    |config, value| {
+        let flags = EventFlags::parse(value.text());
+        let known = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+        config.notify_keyspace_events = flags.ok_or(known)?;
+        Ok(())
+    },
+);
+
 const DBFILENAME: Access = (
     |config| Value::Text(config.dbfilename.clone()),
     |config, value| {
@@ -229,6 +240,8 @@ pub static FLAGS: &[Flag] = &[
         "With an LFU policy, how slowly the counters of uses grow"),
     flag!("lfu_decay_time", "MINUTES", int(0, INT_MAX), Runtime, [("lfu-decay-time", 1)], number!(lfu_decay_time: u32),
         "With an LFU policy, the time in which the counters of uses lose one; 0 = never"),
+    flag!("notify_keyspace_events", "LETTERS", Kind::Text, Runtime, [("notify-keyspace-events", 1)], NOTIFY_KEYSPACE_EVENTS,
+        "Which keyspace events are told, as Redis's parameter of this name says"),
     flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
         "Most client connections at a time"),
     flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),

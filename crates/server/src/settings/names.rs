@@ -42,7 +42,7 @@ static CONSTANTS: &[(&str, &str)] = &[
     ("list-compress-depth", "0"), ("list-max-listpack-size", "-2"), ("list-max-ziplist-size", "-2"), ("logfile", ""),
     ("loglevel", "notice"), ("lua-time-limit", "5000"),
     ("min-replicas-max-lag", "10"), ("min-replicas-to-write", "0"), ("min-slaves-max-lag", "10"),
-    ("min-slaves-to-write", "0"), ("notify-keyspace-events", ""), ("protected-mode", "no"), ("rdbchecksum", "yes"),
+    ("min-slaves-to-write", "0"), ("protected-mode", "no"), ("rdbchecksum", "yes"),
     ("rdbcompression", "yes"), ("repl-backlog-ttl", "0"), ("repl-diskless-sync", "yes"), ("repl-diskless-sync-delay", "0"),
     ("replica-lazy-flush", "yes"), ("replica-read-only", "yes"), ("replica-serve-stale-data", "yes"), ("requirepass", ""),
     ("save", ""), ("set-max-intset-entries", "512"), ("slave-lazy-flush", "yes"), ("slave-read-only", "yes"),

@@ -16,8 +16,7 @@ mod sample;
 mod segment;
 mod warm;
 
-use bucket::SLOTS;
-pub(crate) use bucket::{Bits, Slot};
+pub(crate) use bucket::{Bits, BucketCold, BucketIndex, SLOTS, Slot};
 pub use cursor::WalkCursor;
 pub(crate) use hash::TableHasher;
 pub(crate) use segment::{Place, Plan, Segment};

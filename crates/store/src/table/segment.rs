@@ -59,9 +59,10 @@ impl Plan {
 #[derive(Default)]
 #[repr(C, align(64))]
 pub(crate) struct Segment {
-    // What a lookup reads comes first, in one cache line.
+    // What a lookup reads, and the noting of a use, comes first, in one cache line.
     index: Box<[BucketIndex]>,
     blocks: Box<[Option<Box<Block>>]>,
+    cold: Box<[BucketCold]>,
     homes: usize,
     /// How many top bits all hashes of the range share.
     pub(crate) depth: u32,
@@ -77,7 +78,6 @@ pub(crate) struct Segment {
     expiry_arrays: usize,
     /// Buckets that have slots.
     pub(crate) block_count: usize,
-    cold: Box<[BucketCold]>,
 }
 
 impl Segment {

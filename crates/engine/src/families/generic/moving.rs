@@ -45,7 +45,12 @@ pub(super) fn renamenx(
 
 fn move_name(cx: &mut WriteContext<'_>, from: &[u8], to: &[u8]) {
     if let Some((value, expire_at)) = cx.take(from) {
+        let replaced = cx.exists(to);
         cx.put(to, value, expire_at);
+        if replaced {
+            // It is deleted and made anew, to whoever is told.
+            cx.notify(EventClass::New, "new", to);
+        }
         cx.modified(EventClass::Generic, "rename_from", from);
         cx.modified(EventClass::Generic, "rename_to", to);
     }
@@ -122,10 +127,14 @@ impl<'a> CopyCommand<'a> {
             return false;
         };
         let (value, expire_at) = (source.value().clone(), source.expire_at());
-        if exists_in(cx, self.to_db, self.to) && !self.replace {
+        let replaced = exists_in(cx, self.to_db, self.to);
+        if replaced && !self.replace {
             return false;
         }
         cx.put_in(self.to_db, self.to, value, expire_at);
+        if replaced {
+            cx.notify_in(self.to_db, EventClass::New, "new", self.to);
+        }
         cx.modified_in(self.to_db, EventClass::Generic, "copy_to", self.to);
         true
     }

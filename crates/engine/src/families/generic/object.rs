@@ -109,7 +109,7 @@ pub(super) fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> C
 }
 
 fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match cx.peek(args[2]) {
+    match cx.glance(args[2]) {
         Some(entry) => out.bulk(encoding_name(entry.value())),
         None => out.null(),
     }
@@ -117,7 +117,7 @@ fn encoding(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 }
 
 fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match cx.peek(args[2]).map(|entry| entry.value()) {
+    match cx.glance(args[2]).map(|entry| entry.value()) {
         Some(Value::Str(string))
             if string
                 .as_int()
@@ -132,7 +132,7 @@ fn refcount(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 }
 
 fn idletime(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match (cx.peek(args[2]), cx.space().usage.tracking()) {
+    match (cx.glance(args[2]), cx.space().usage.tracking()) {
         (None, _) => out.null(),
         (Some(_), Tracking::Frequency(_)) => return Err(CommandError::text(IDLE_TIME_UNKNOWN)),
         (Some(entry), Tracking::Time) => {
@@ -148,7 +148,7 @@ fn idletime(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>)
 }
 
 fn freq(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match (cx.peek(args[2]), cx.space().usage.tracking()) {
+    match (cx.glance(args[2]), cx.space().usage.tracking()) {
         (None, _) => out.null(),
         (Some(_), Tracking::Time) => return Err(CommandError::text(FREQUENCY_UNKNOWN)),
         (Some(entry), Tracking::Frequency(counting)) => {

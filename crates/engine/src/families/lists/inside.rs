@@ -135,6 +135,9 @@ pub(super) fn ltrim(
                 list.keep_range(start, count);
             }
             removed(cx, EventClass::List, "ltrim", args[1], count == 0);
+        } else {
+            cx.touched(args[1]);
+            cx.notify(EventClass::List, "ltrim", args[1]);
         }
     }
     out.ok();

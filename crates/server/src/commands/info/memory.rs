@@ -9,8 +9,8 @@ use super::text::{Text, human};
 
 pub(super) fn write(report: &Report, text: &mut Text) {
     let used = report.used_memory();
-    let resident = resident_bytes();
-    usage(report, used, resident, text);
+    let fragmentation = Fragmentation::of(used);
+    usage(report, used, fragmentation.resident, text);
     text.bytes("total_system_memory", machine_bytes());
     text.field("used_memory_lua", 0);
     text.field("used_memory_vm_eval", 0);
@@ -29,7 +29,7 @@ pub(super) fn write(report: &Report, text: &mut Text) {
     text.bytes("used_memory_scripts", 0);
     text.bytes("maxmemory", report.config.maxmemory);
     text.field("maxmemory_policy", report.config.maxmemory_policy.name());
-    fragmentation(used, resident, text);
+    fragmentation.write(text);
     parts(report, text);
 }
 
@@ -49,17 +49,39 @@ fn usage(report: &Report, used: u64, resident: u64, text: &mut Text) {
     text.fields(&["allocator_active", "allocator_resident"], resident);
 }
 
-fn fragmentation(used: u64, resident: u64, text: &mut Text) {
-    let ratio = resident as f64 / used.max(1) as f64;
-    let more = resident as i64 - used as i64;
-    text.field("allocator_frag_ratio", format_args!("{ratio:.2}"));
-    text.field("allocator_frag_bytes", more);
-    text.field("allocator_rss_ratio", "1.00");
-    text.field("allocator_rss_bytes", 0);
-    text.field("rss_overhead_ratio", "1.00");
-    text.field("rss_overhead_bytes", 0);
-    text.field("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
-    text.field("mem_fragmentation_bytes", more);
+/// What the process has of the machine's memory beyond what it uses.
+pub(super) struct Fragmentation {
+    /// Bytes that it has.
+    pub(super) resident: u64,
+    /// How many times what it uses.
+    pub(super) ratio: f64,
+    /// How many bytes more.
+    pub(super) bytes: i64,
+}
+
+impl Fragmentation {
+    pub(super) fn of(used: u64) -> Fragmentation {
+        let resident = resident_bytes();
+        Fragmentation {
+            resident,
+            ratio: resident as f64 / used.max(1) as f64,
+            bytes: resident as i64 - used as i64,
+        }
+    }
+
+    fn write(&self, text: &mut Text) {
+        let Fragmentation {
+            ratio, bytes: more, ..
+        } = self;
+        text.field("allocator_frag_ratio", format_args!("{ratio:.2}"));
+        text.field("allocator_frag_bytes", more);
+        text.field("allocator_rss_ratio", "1.00");
+        text.field("allocator_rss_bytes", 0);
+        text.field("rss_overhead_ratio", "1.00");
+        text.field("rss_overhead_bytes", 0);
+        text.field("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+        text.field("mem_fragmentation_bytes", more);
+    }
 }
 
 fn parts(report: &Report, text: &mut Text) {

@@ -1,11 +1,14 @@
 //! INFO: what monitors read. The numbers are gathered from all threads, then written section by section.
 
 mod memory;
+mod memory_command;
 mod process;
 mod report;
 mod sections;
 mod statistics;
 mod text;
+
+pub use memory_command::COMMANDS as MEMORY_COMMANDS;
 
 use damselfly_engine::resp::ReplyWriter;
 use damselfly_engine::session::AsyncResult;

@@ -90,6 +90,8 @@ pub(super) struct Shards {
 pub(super) struct Database {
     pub(super) keys: u64,
     pub(super) expires: u64,
+    /// Bytes of the table.
+    pub(super) table_bytes: u64,
     /// Keys whose time to live was looked at.
     pub(super) ttl_samples: u64,
     /// The sum of those times, in milliseconds.
@@ -263,6 +265,7 @@ impl Database {
         let mut database = Database {
             keys,
             expires,
+            table_bytes: store.memory(db).table as u64,
             ..Database::default()
         };
         if expires > 0 {
@@ -283,6 +286,7 @@ impl Database {
     fn add(&mut self, other: &Database) {
         self.keys += other.keys;
         self.expires += other.expires;
+        self.table_bytes += other.table_bytes;
         self.ttl_samples += other.ttl_samples;
         self.ttl_ms += other.ttl_ms;
     }

@@ -1,0 +1,168 @@
+//! Keyspace events: for every kind of command the names, keys and classes that redis-server tells of.
+
+use std::sync::{Arc, Mutex};
+
+use damselfly_engine::core::{ShardCore, Step};
+use damselfly_engine::events::{EventFlags, EventHub, EventSink, KeyEvent};
+use damselfly_engine::store::DbIndex;
+use damselfly_engine::{CommandTable, families};
+use damselfly_journal::JournalOptions;
+use damselfly_resp::{Proto, Reply, ReplyWriter};
+use damselfly_tests::{Client, Redis, words};
+
+/// The classes, each chosen alone, so that an event under another class is seen.
+const CLASSES: &str = "g$lshzxetnm";
+
+/// Writes that tell of keys that they read and did not find; here only reads do.
+const WRITES_THAT_MISS: [&[u8]; 5] = [
+    b"GETDEL",
+    b"BITOP",
+    b"PFMERGE",
+    b"ZRANGESTORE",
+    b"ZINTERSTORE",
+];
+
+#[rustfmt::skip]
+const LINES: &[&str] = &[
+    "SET s 1", "SET s 2", "SET s 3 EX 1000", "SET s 3 KEEPTTL", "SET s 4 XX", "SET s 4 NX", "SET s 5 GET", "SETNX s 1", "SETNX n 1",
+    "SETEX e 1000 1", "PSETEX e 100000 1", "GETSET s 7", "GETDEL s", "GETDEL s", "SET s 1", "GETEX s", "GETEX s EX 100", "GETEX s PERSIST", "GETEX s PERSIST",
+    "APPEND s 1", "APPEND fresh 1", "SETRANGE s 1 abc", "SETRANGE s 1 abc", "SETRANGE none 0 x", "INCR i", "INCRBY i 5", "DECR i", "DECRBY i 2", "INCRBYFLOAT i 1.5",
+    "MSET a 1 b 2", "MSETNX a 1 c 2", "MSETNX c 1 d 2", "SETBIT bits 7 1", "SETBIT bits 7 1", "BITFIELD bits SET u8 0 255 INCRBY u8 0 1", "BITFIELD bits GET u8 0",
+    "BITOP AND dest bits a", "BITOP AND dest nothing1 nothing2", "BITOP OR dest nothing1 nothing2", "PFADD hll a b", "PFADD hll a", "PFADD hll2", "PFMERGE hll3 hll hll2",
+    "GET nothing", "MGET a nothing", "EXISTS nothing a", "TTL nothing", "TYPE nothing", "STRLEN nothing", "OBJECT ENCODING nothing", "TOUCH nothing a", "DUMP nothing",
+    "EXPIRE a 1000", "EXPIRE a 500 GT", "PEXPIRE a 100000", "EXPIREAT a 99999999999", "PERSIST a", "PERSIST a", "EXPIRE a -1", "EXPIRE a -1", "PEXPIREAT b 1",
+    "SET a 1", "RENAME a z", "RENAME z z2", "SET a 2", "RENAME a z2", "RENAMENX z2 z3", "SET a 1", "RENAMENX a z3", "COPY a acopy", "COPY a acopy", "COPY a acopy REPLACE", "COPY a x DB 1",
+    "MOVE a 1", "SET a 1", "MOVE a 1", "DEL a nothing z3", "UNLINK acopy nothing",
+    "LPUSH l 1 2", "RPUSH l 3", "LPUSHX l 0", "RPUSHX nolist 1", "LINSERT l BEFORE 1 x", "LINSERT l BEFORE nothing x", "LSET l 0 y", "LREM l 1 y", "LREM l 1 y", "LTRIM l 0 1", "LTRIM l 0 1",
+    "LPOP l", "RPOP l", "RPOP l", "RPUSH l 1 2 3", "LMOVE l l2 LEFT RIGHT", "RPOPLPUSH l l2", "LMOVE l l2 RIGHT LEFT", "LMOVE l2 l2 LEFT RIGHT", "LPOP l2 5", "RPUSH l 1 2", "LTRIM l 5 9", "RPOP nothing",
+    "SADD set a b c", "SADD set a", "SREM set a", "SREM set nothing", "SMOVE set set2 b", "SMOVE set set2 nothing", "SMOVE set set2 c", "SADD s1 a b", "SADD s2 b c", "SINTERSTORE d s1 s2", "SUNIONSTORE d s1 s2",
+    "SDIFFSTORE d s1 s2", "SDIFFSTORE d s1 s1", "SDIFFSTORE d s1 s1", "SPOP set2 0", "SPOP set2 10", "SADD one x", "SPOP one", "SREM s1 a b", "SPOP nothing", "SISMEMBER nothing a", "SINTER nothing s2",
+    "HSET h a 1 b 2", "HSET h a 1", "HMSET h c 1", "HSETNX h a 1", "HSETNX h d 1", "HINCRBY h n 1", "HINCRBYFLOAT h f 1.5", "HDEL h a nothing", "HDEL h nothing", "HDEL h b c d n f", "HGET nothing a", "HGETALL nothing",
+    "ZADD z 1 a 2 b", "ZADD z 1 a", "ZADD z XX CH 5 a", "ZADD z INCR 1 a", "ZADD z NX 1 a", "ZINCRBY z 1 b", "ZREM z a", "ZREM z nothing", "ZADD z 1 c 2 d 3 e", "ZPOPMIN z", "ZPOPMAX z", "ZREMRANGEBYSCORE z 0 100", "ZREMRANGEBYSCORE z 0 100",
+    "ZADD z 0 a 0 b 0 c 0 d", "ZREMRANGEBYRANK z 0 0", "ZREMRANGEBYLEX z [b [b", "ZRANGESTORE z2 z 0 -1", "ZRANGESTORE z2 nothing 0 -1", "ZRANGESTORE z2 nothing 0 -1", "ZADD y 1 c 2 x", "ZUNIONSTORE u 2 z y", "ZINTERSTORE u 2 z y",
+    "ZDIFFSTORE u 2 z y", "ZINTERSTORE u 2 z nothing", "ZINTERSTORE u 2 z nothing", "ZPOPMIN z 10", "ZPOPMIN nothing", "ZSCORE nothing a", "ZRANGE nothing 0 1",
+    "GEOADD geo 13 38 a 15 37 b", "GEOADD geo 13 38 a", "GEOSEARCHSTORE near geo FROMLONLAT 13 38 BYRADIUS 10 km", "GEOSEARCHSTORE near geo FROMLONLAT 0 0 BYRADIUS 1 km", "GEORADIUS geo 13 38 10 km STORE near",
+    "LMPOP 2 nothing near LEFT", "RPUSH l 1 2", "LMPOP 2 nothing l LEFT COUNT 5", "ZMPOP 2 nothing y MIN", "ZMPOP 1 y MAX COUNT 9",
+];
+
+#[derive(Default)]
+struct Recorder(Mutex<Vec<String>>);
+
+struct Shared(Arc<Recorder>);
+
+impl EventSink for Shared {
+    fn event(&self, event: KeyEvent<'_>) {
+        let key = String::from_utf8_lossy(event.key);
+        let text = format!("{} {} {key}", event.db.0, event.name);
+        self.0.0.lock().expect("nobody panics here").push(text);
+    }
+}
+
+/// A shard whose events are recorded.
+struct Ours {
+    core: ShardCore,
+    table: CommandTable,
+    recorder: Arc<Recorder>,
+}
+
+impl Ours {
+    fn new(flags: &str) -> Ours {
+        let (hub, recorder) = (EventHub::default(), Arc::<Recorder>::default());
+        hub.set_flags(EventFlags::parse(flags).expect("letters of Redis's"));
+        hub.deliver_to(Box::new(Shared(recorder.clone())));
+        let mut core = ShardCore::new(0, 16, 7, JournalOptions::default());
+        core.space.events = Arc::new(hub);
+        core.space.tick(1_800_000_000_000);
+        Ours {
+            core,
+            table: CommandTable::new(families::ALL),
+            recorder,
+        }
+    }
+
+    fn run(&mut self, line: &str) -> Option<Vec<String>> {
+        let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let row = self.table.find(args[0])?;
+        let row = row
+            .subcommands
+            .iter()
+            .find(|sub| args[1].eq_ignore_ascii_case(sub.name.as_bytes()))
+            .unwrap_or(row);
+        let keys = row.keys.positions(&args).expect("keys");
+        let mut reply = Vec::new();
+        let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+        let step = self
+            .core
+            .try_command(row, DbIndex(0), &args, &keys, &mut out);
+        assert_eq!(step, Step::Done, "{line}");
+        Some(std::mem::take(
+            &mut *self.recorder.0.lock().expect("nobody panics here"),
+        ))
+    }
+}
+
+/// What a subscriber hears until its PING is answered.
+fn heard(subscriber: &mut Client) -> Vec<String> {
+    subscriber.send(&["PING"]).expect("sent");
+    let mut events = Vec::new();
+    loop {
+        let reply = subscriber.receive().expect("an answer");
+        let items = reply.as_items().expect("pushed messages are arrays");
+        let texts: Vec<String> = items
+            .iter()
+            .filter_map(Reply::as_text)
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect();
+        match texts.first().map(String::as_str) {
+            Some("pong") => return events,
+            Some("pmessage") => {
+                let channel = texts[2]
+                    .strip_prefix("__keyevent@")
+                    .expect("a channel of events");
+                let (db, name) = channel.split_once("__:").expect("a database and a name");
+                events.push(format!("{db} {name} {}", texts[3]));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn events_are_those_of_redis() {
+    let redis = Redis::start();
+    let (mut client, mut subscriber) = (redis.client(), redis.client());
+    subscriber
+        .send(&["PSUBSCRIBE", "__keyevent@*"])
+        .expect("sent");
+    subscriber.receive().expect("subscribed");
+    let mut differences = Vec::new();
+    for class in CLASSES.chars() {
+        client.ok("FLUSHALL");
+        client.ok(&format!("CONFIG SET notify-keyspace-events E{class}"));
+        heard(&mut subscriber);
+        let mut ours = Ours::new(&format!("E{class}"));
+        for line in LINES {
+            let Some(mine) = ours.run(line) else {
+                continue;
+            };
+            if class == 'm' && WRITES_THAT_MISS.contains(&words(line)[0].as_slice()) {
+                client.call(line);
+                heard(&mut subscriber);
+                continue;
+            }
+            client.call(line);
+            let theirs = heard(&mut subscriber);
+            if mine != theirs {
+                differences.push(format!(
+                    "{class}: {line}\n   redis {theirs:?}\n   here  {mine:?}"
+                ));
+            }
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+}
