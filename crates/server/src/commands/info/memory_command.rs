@@ -34,7 +34,7 @@ fn usage(cx: &mut ReadContext<'_>, args: &[&[u8]], out: &mut ReplyWriter<'_>) ->
             _ => return Err(CommandError::Syntax),
         }
     }
-    match cx.peek(args[2]) {
+    match cx.glance(args[2]) {
         Some(entry) => out.integer(entry.memory() as i64),
         None => out.null(),
     }
