@@ -43,6 +43,8 @@ static MORE_ROWS: &[Row] = &[
     often("GETEX <string> (EX 20|PERSIST|EXAT 1000|PXAT 4000000000000)?"),
     write("INCRBYFLOAT <string> 0.5"),
     often("LREM <list> 0 <member>"),
+    often("LINSERT <list> (BEFORE|AFTER) <member> <member>"),
+    often("SMOVE <set> <set> <member>"),
     write("FLUSHDB"),
     seldom("FLUSHALL"),
     write("SPOP <set> <count>"),
@@ -266,6 +268,23 @@ fn restore(pair: &Pair, db: DbIndex, rng: &mut Rng) -> Option<Args> {
     Some(args)
 }
 
+/// Families that some seeds keep to.
+const FAMILIES: [Family; 7] = [
+    Family::Lists,
+    Family::Hashes,
+    Family::Strings,
+    Family::SortedSets,
+    Family::Geo,
+    Family::Sets,
+    Family::Sort,
+];
+
+/// Half of the seeds draw from all families; the others keep to one and to the rows here, so that every command meets what it needs.
+fn is_drawn(seed: u64, family: Family) -> bool {
+    let keeps_to = FAMILIES[(seed / 4) as usize % FAMILIES.len()];
+    (seed / 2).is_multiple_of(2) || family == keeps_to
+}
+
 fn run_seed(seed: u64) -> BTreeSet<&'static str> {
     let mut rng = Rng::new(seed);
     let mut pair = Pair::new(seed);
@@ -278,7 +297,11 @@ fn run_seed(seed: u64) -> BTreeSet<&'static str> {
             ..Words::tame("", 6)
         }
     };
-    let mut generator = Generator::new(ROWS.iter().chain(RANDOM_WRITES).chain(MORE_ROWS), words);
+    let rows = ROWS
+        .iter()
+        .chain(RANDOM_WRITES)
+        .filter(|row| is_drawn(seed, row.family));
+    let mut generator = Generator::new(rows.chain(MORE_ROWS), words);
     for index in 0..COMMANDS {
         let db = DbIndex(if rng.percent(80) {
             0
