@@ -278,6 +278,19 @@ impl WriteContext<'_> {
         self.modified_in(self.db, class, event, key);
     }
 
+    /// [`WriteContext::modified`] for a change that WATCH does not see, as in Redis: of consumer groups, and of a stream's last id.
+    /// The handler tells of the event, where there is one.
+    pub fn modified_unwatched(&mut self, key: &[u8]) {
+        self.changes += 1;
+        self.space.note_unwatched(self.db, key);
+    }
+
+    /// Has clients tried again that wait for the key, after a change that WATCH does not see.
+    pub fn wake(&mut self, key: &[u8]) {
+        let db = self.db;
+        self.space.waits.touch(db, key);
+    }
+
     /// Nothing has changed, yet whoever watches the key is told so, as Redis does after some commands. No effect comes of it.
     pub fn touched(&mut self, key: &[u8]) {
         self.space.note_change(self.db, key);

@@ -140,13 +140,18 @@ impl Keyspace {
 
     /// Tells the surroundings that the key has changed.
     pub(crate) fn note_change(&mut self, db: DbIndex, key: &[u8]) {
-        self.changes += 1;
         if !self.watch.is_empty() {
             self.watch.touch(db, key);
         }
         if !self.waits.is_empty() {
             self.waits.touch(db, key);
         }
+        self.note_unwatched(db, key);
+    }
+
+    /// Tells the surroundings, but for WATCH, that the key has changed.
+    pub(crate) fn note_unwatched(&mut self, db: DbIndex, key: &[u8]) {
+        self.changes += 1;
         if let Some(noted) = &mut self.noted {
             noted.push((db, key.to_vec()));
         }

@@ -15,6 +15,8 @@ pub enum Compare {
     ScanPairs,
     /// Numbers that differ by this much at most: the clocks of two servers.
     Near(i64),
+    /// Exact but for times of the clock, and how long ago they were, in what consumer groups tell.
+    Clock,
     /// Random choice: the same kind and number of items.
     Shape,
     /// Errors byte for byte; otherwise only that both are none.
@@ -42,6 +44,8 @@ pub enum Family {
     Geo,
     /// SORT.
     Sort,
+    /// Of streams.
+    Streams,
     /// Of keys of any type.
     Keys,
     /// Of transactions.
@@ -97,9 +101,9 @@ const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row
     row(family, 1, false, compare, template)
 }
 
-use Compare::{Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
+use Compare::{Clock, Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
 use Family::{
-    Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, Sort, SortedSets, Strings,
+    Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, Sort, SortedSets, Streams, Strings,
     Transactions,
 };
 
@@ -268,6 +272,46 @@ pub static ROWS: &[Row] = &[
     write(Sort, "SORT <szset> BY nosort (LIMIT <index> <count>|DESC|ALPHA|GET <pattern:get>)* STORE <slist>"),
     read(Sort, Exact, "LRANGE <slist> 0 -1"),
     seldom(Sort, Exact, "COMMAND GETKEYS SORT <slist> (BY <pattern:by>|GET <pattern:get>|LIMIT 0 1)* (STORE <slist>)?"),
+    // Streams.
+    often(Streams, "XADD <stream> <newid> (<member> <value>)+"),
+    often(Streams, "XADD <stream> (NOMKSTREAM|(MAXLEN|MAXLEN =) <count>|MINID =? <streamid>)? <newid> <member> <value>"),
+    write(Streams, "XADD <stream> NOMKSTREAM? (MAXLEN|MINID) (=|~)? <streamid> (LIMIT <count>)? <newid> <member> <value>"),
+    read(Streams, Exact, "XLEN <stream>"),
+    read(Streams, Exact, "XRANGE <stream> <idbound> <idbound> (COUNT <count>)?"),
+    read(Streams, Exact, "XREVRANGE <stream> <idbound> <idbound> (COUNT <count>)?"),
+    read(Streams, Exact, "XRANGE <stream> - <greatest> (COUNT <count>)*"),
+    read(Streams, Exact, "XREVRANGE <stream> <greatest> -"),
+    write(Streams, "XDEL <stream> <streamid>+"),
+    row(Streams, 2, true, Exact, "XTRIM <stream> MAXLEN (=|~)? <count> (LIMIT <count>)?"),
+    row(Streams, 2, true, Exact, "XTRIM <stream> MINID (=|~)? <streamid> (LIMIT <count>)?"),
+    row(Streams, 1, true, Exact, "XSETID <stream> <streamid> (ENTRIESADDED <entries>|MAXDELETEDID <streamid>)*"),
+    row(Streams, 2, true, Exact, "XSETID <stream> 100 (ENTRIESADDED <entries>|MAXDELETEDID <streamid>)*"),
+    read(Streams, Exact, "XREAD (COUNT <count>)? STREAMS <stream> <readid>"),
+    read(Streams, Exact, "XREAD (COUNT <count>|BLOCK 1)* STREAMS <stream> <stream> <readid> <readid>"),
+    read(Streams, Exact, "XREAD (COUNT <count>|NOACK|GROUP <group> <consumer>)? STREAMS <stream>* <readid>+"),
+    often(Streams, "XREADGROUP GROUP <group> <consumer> (COUNT <count>)? NOACK? STREAMS <stream> >"),
+    often(Streams, "XREADGROUP GROUP <group> <consumer> (COUNT <count>|NOACK)* STREAMS <stream> (0|<groupid>)"),
+    write(Streams, "XREADGROUP (COUNT <count>|BLOCK 1)* GROUP <group> <consumer> STREAMS <stream> <stream> <groupid> <groupid>"),
+    write(Streams, "XREADGROUP (COUNT <count>)? NOACK? GROUP <group> <consumer> STREAMS <stream>+ <groupid>+"),
+    often(Streams, "XGROUP CREATE <stream> <group> (<streamid>|$|0) MKSTREAM? (ENTRIESREAD <entries>)?"),
+    write(Streams, "XGROUP CREATE <stream> <group> (<streamid>|0) (MKSTREAM|ENTRIESREAD <entries>)*"),
+    row(Streams, 3, true, Exact, "XGROUP SETID <stream> <group> (<streamid>|$|-|<greatest>) (ENTRIESREAD <entries>)?"),
+    row(Streams, 1, true, Exact, "XGROUP DESTROY <stream> <group>"),
+    row(Streams, 2, true, Exact, "XGROUP CREATECONSUMER <stream> <group> <consumer>"),
+    row(Streams, 1, true, Exact, "XGROUP DELCONSUMER <stream> <group> <consumer>"),
+    row(Streams, 2, false, Exact, "(XGROUP|XINFO) (HELP|NONSENSE|CREATE|STREAM|SETID|GROUPS) <stream>? <group>?"),
+    write(Streams, "XACK <stream> <group> <streamid>+"),
+    read(Streams, Exact, "XPENDING <stream> <group>"),
+    read(Streams, Clock, "XPENDING <stream> <group> (IDLE <idle>)? <idbound> <idbound> <count> <consumer>?"),
+    read(Streams, Clock, "XPENDING <stream> <group> - <greatest> 100"),
+    write(Streams, "XCLAIM <stream> <group> <consumer> <idle> <streamid>+ (IDLE <idle>|TIME <time>|RETRYCOUNT <count>|FORCE|JUSTID|LASTID <streamid>)*"),
+    write(Streams, "XCLAIM <stream> <group> <consumer> 0 <streamid>+ FORCE JUSTID?"),
+    write(Streams, "XAUTOCLAIM <stream> <group> <consumer> <idle> <idbound> (COUNT <count>|JUSTID)*"),
+    write(Streams, "XAUTOCLAIM <stream> <group> <consumer> 0 - (COUNT <count>|JUSTID)?"),
+    read(Streams, Exact, "XINFO STREAM <stream>"),
+    read(Streams, Clock, "XINFO STREAM <stream> (FULL (COUNT <count>)?)?"),
+    read(Streams, Exact, "XINFO GROUPS <stream>"),
+    read(Streams, Clock, "XINFO CONSUMERS <stream> <group>"),
     // Keys.
     write(Keys, "(DEL|UNLINK) <any>+"),
     read(Keys, Exact, "(EXISTS|TOUCH) <any>+"),
@@ -290,7 +334,7 @@ pub static ROWS: &[Row] = &[
     row(Keys, 1, false, Errors, "MEMORY USAGE <any> (SAMPLES (<int>|<badint>))*"),
     row(Keys, 1, false, Errors, "MEMORY (DOCTOR|STATS|PURGE|MALLOC-STATS|HELP|NONSENSE) <any>?"),
     row(Keys, 2, false, Unordered, "KEYS <pattern>"),
-    row(Keys, 2, false, Scan, "SCAN 0 COUNT 100000 (MATCH <pattern>)? (TYPE (string|list|hash|set|zset|nonsense))?"),
+    row(Keys, 2, false, Scan, "SCAN 0 COUNT 100000 (MATCH <pattern>)? (TYPE (string|list|hash|set|zset|stream|nonsense))?"),
     row(Keys, 2, false, Shape, "RANDOMKEY"),
     row(Keys, 2, false, Exact, "DBSIZE"),
     seldom(Keys, Exact, "FLUSHDB (SYNC|ASYNC)?"),

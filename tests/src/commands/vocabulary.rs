@@ -27,7 +27,7 @@ pub struct Words {
     pub value_bytes: usize,
 }
 
-const TYPES: [&str; 5] = ["string", "list", "hash", "set", "zset"];
+const TYPES: [&str; 6] = ["string", "list", "hash", "set", "zset", "stream"];
 const BAD_INTEGERS: [&str; 10] = [
     "abc",
     "",
@@ -51,6 +51,11 @@ const INTEGERS: [&str; 9] = [
     "9223372036854775807",
     "-9223372036854775808",
     "4294967296",
+];
+#[rustfmt::skip]
+const BAD_IDS: [&str; 20] = [
+    "0", "0-0", "-", "+", "$", ">", "**", "", "abc", "5-", "-5", "5-*", "(5", "+5-01", "6- -1", "5-1-1", "18446744073709551615",
+    "18446744073709551616", "18446744073709551615-18446744073709551615", "5-18446744073709551615",
 ];
 #[rustfmt::skip]
 const FLOATS: [&str; 22] = [
@@ -263,6 +268,27 @@ impl Words {
         }
     }
 
+    /// Ids that meet each other, and grow where entries are added.
+    fn stream_id(&self, slot: &str, rng: &mut Rng) -> Vec<u8> {
+        if self.is_hostile(rng, 4) {
+            return rng.pick(&BAD_IDS).as_bytes().to_vec();
+        }
+        let small = format!("{}-{}", rng.below(self.members), rng.below(4));
+        match (slot, rng.below(12)) {
+            ("newid", 0..4) => format!("{}-*", rng.below(self.members * 3)),
+            ("newid", 4..8) => format!("{}-{}", rng.below(self.members * 4), rng.below(4)),
+            ("newid", 8..10) => format!("{}-*", self.members * 4),
+            ("newid", 10) if self.mood == Mood::Tame => "*".to_owned(),
+            ("idbound", 0..2) => rng.pick(&["-", "+"]).to_string(),
+            ("idbound", 2..5) => format!("({small}"),
+            ("readid", 0..3) => "$".to_owned(),
+            ("groupid", 0..8) => ">".to_owned(),
+            (_, 5..8) => rng.below(self.members).to_string(),
+            _ => small,
+        }
+        .into_bytes()
+    }
+
     fn integer(&self, low: i64, high: i64, rng: &mut Rng) -> Vec<u8> {
         if self.is_hostile(rng, 6) {
             return rng.pick(&BAD_INTEGERS).as_bytes().to_vec();
@@ -374,7 +400,7 @@ impl Vocabulary for Words {
         arguments.push(match slot {
             "hll" => self.key(slot, rng),
             "badhll" => rng.pick(&BAD_SKETCHES).to_vec(),
-            "any" | "string" | "list" | "hash" | "set" | "zset" => self.key(slot, rng),
+            "any" | "string" | "list" | "hash" | "set" | "zset" | "stream" => self.key(slot, rng),
             "geo" => self.geo_key(rng),
             "place" => return self.place(rng, arguments),
             "unit" => self.unit(rng),
@@ -419,6 +445,14 @@ impl Vocabulary for Words {
             // For SET: a key that is made with a time that has passed is gone at once here, and soon in Redis.
             "later" => self.time(FAR_UNIX, FAR_UNIX, rng),
             "laterms" => self.time(FAR_UNIX * 1_000, FAR_UNIX * 1_000, rng),
+            "streamid" | "newid" | "idbound" | "readid" | "groupid" => self.stream_id(slot, rng),
+            "greatest" => b"+".to_vec(),
+            "group" => format!("g{}", rng.below(3)).into_bytes(),
+            "consumer" => format!("c{}", rng.below(4)).into_bytes(),
+            "entries" => self.integer(-1, 200, rng),
+            // Short times have passed between two commands, or not: nobody can say.
+            "idle" => self.integer(0, 0, rng),
+            "time" => self.integer(1_000_000, 2_000_000, rng),
             "pattern" => rng.pick(&PATTERNS).as_bytes().to_vec(),
             "db" => self.integer(0, 3, rng),
             other => panic!("no slot <{other}>"),

@@ -52,6 +52,7 @@ fn same_reply(compare: Compare, left: &Reply, right: &Reply) -> bool {
             }
             _ => left == right,
         },
+        Compare::Clock => same_but_times(left, right),
         Compare::Shape => shape(left) == shape(right),
     }
 }
@@ -95,6 +96,42 @@ fn pairs(reply: &Reply) -> Vec<String> {
 fn sorted(mut items: Vec<String>) -> Vec<String> {
     items.sort();
     items
+}
+
+/// How far apart the clocks of two servers may be, in milliseconds.
+const CLOCKS_APART_MS: u64 = 2_000;
+/// Numbers from here on are times since the epoch.
+const LEAST_TIME: i64 = 1_000_000_000;
+
+fn same_but_times(left: &Reply, right: &Reply) -> bool {
+    let near = |left: &Reply, right: &Reply| match (left, right) {
+        (Reply::Integer(left), Reply::Integer(right)) => left.abs_diff(*right) <= CLOCKS_APART_MS,
+        _ => false,
+    };
+    let all = |left: &[Reply], right: &[Reply]| {
+        left.len() == right.len()
+            && (0..left.len()).all(|at| {
+                // `[id, consumer, time or idle, deliveries]`, and `idle` with its value.
+                let timed = left.len() == 4 && at == 2 && matches!(left[0], Reply::Bulk(_));
+                let idle = at > 0 && left[at - 1] == Reply::Bulk(b"idle".to_vec());
+                same_but_times(&left[at], &right[at])
+                    || (timed || idle) && near(&left[at], &right[at])
+            })
+    };
+    match (left, right) {
+        (Reply::Integer(a), Reply::Integer(b)) if *a.min(b) >= LEAST_TIME => near(left, right),
+        (Reply::Array(left), Reply::Array(right)) => all(left, right),
+        (Reply::Map(left), Reply::Map(right)) => {
+            let flat = |map: &[(Reply, Reply)]| -> Vec<Reply> {
+                map.iter()
+                    .flat_map(|(key, value)| [key.clone(), value.clone()])
+                    .collect()
+            };
+            let (left, right) = (flat(left), flat(right));
+            left.len() == right.len() && all(&left, &right)
+        }
+        _ => left == right,
+    }
 }
 
 /// Kind and number of items, down to the first leaf.
@@ -174,6 +211,29 @@ mod tests {
             !is_same(Compare::Near(2), ":10\r\n", ":13\r\n")
                 && !is_same(Compare::Near(2), ":-1\r\n", ":-2\r\n")
         );
+    }
+
+    #[test]
+    fn times_of_consumer_groups_may_be_near() {
+        let pending =
+            |idle, count| format!("*1\r\n*4\r\n$3\r\n1-1\r\n$1\r\nc\r\n:{idle}\r\n:{count}\r\n");
+        assert!(is_same(Compare::Clock, &pending(0, 1), &pending(7, 1)));
+        assert!(!is_same(Compare::Clock, &pending(0, 1), &pending(0, 2)));
+        assert!(!is_same(Compare::Clock, &pending(0, 1), &pending(5_000, 1)));
+        let info =
+            |name: &str, value: i64| format!("%1\r\n${}\r\n{name}\r\n:{value}\r\n", name.len());
+        assert!(is_same(Compare::Clock, &info("idle", 3), &info("idle", 5)));
+        assert!(!is_same(
+            Compare::Clock,
+            &info("pel-count", 3),
+            &info("pel-count", 5)
+        ));
+        let seen = |ms| info("seen-time", ms);
+        assert!(is_same(
+            Compare::Clock,
+            &seen(1_795_000_000_000),
+            &seen(1_795_000_000_009)
+        ));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a row says of a command that can wait for others: for which keys, and how it is tried again for one of them.
 
-use super::CommandError;
+use super::{CommandError, ReadHandler};
 use damselfly_resp::ReplyWriter;
 use damselfly_store::Kind;
 
@@ -18,6 +18,9 @@ pub struct Blocks {
     pub only: OnlyKey,
     /// Whether it is tried again, too, when a key is gone or holds another type.
     pub gone: bool,
+    /// What is tried with the command line for each key before anything is done for any of them, where keys live on several shards
+    /// and the command is refused as a whole if it is refused for one.
+    pub check: Option<ReadHandler>,
 }
 
 /// Which of its keys a command waits for.

@@ -28,6 +28,13 @@ pub enum KeySpec {
         /// Index of the first argument that may be the word.
         from: i64,
     },
+    /// Keys behind a word, in the first half of what follows it.
+    BehindWord {
+        /// The word.
+        word: &'static str,
+        /// Index of the first argument that may be it.
+        from: i64,
+    },
     /// Known only to the server.
     Unknown,
 }
@@ -89,6 +96,7 @@ impl Command {
             (of_family("@bitmap"), "@bitmap"),
             (of_family("@hyperloglog"), "@hyperloglog"),
             (of_family("@geo"), "@geo"),
+            (of_family("@stream"), "@stream"),
             (admin, "@admin"),
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
@@ -171,6 +179,10 @@ impl Command {
                     .chain(keywords)
                     .collect()
             }
+            Keys::BehindWord { word, from, .. } => {
+                let from = from.into();
+                vec![(KeySpec::BehindWord { word, from }, words(first))]
+            }
             Keys::Custom(_) => vec![(KeySpec::Unknown, words(first))],
         }
     }
@@ -233,8 +245,10 @@ mod tests {
                 );
             }
             let writes = row.key_specs().iter().any(|(_, words)| words[0] != "RO");
+            // Redis has it so: the stream stays as it is, and its group changes.
+            let of_groups = row.name == "xreadgroup";
             assert!(
-                !row.is_write() || writes || row.key_specs().is_empty(),
+                !row.is_write() || writes || of_groups || row.key_specs().is_empty(),
                 "{} writes no key",
                 row.name
             );

@@ -38,6 +38,15 @@ pub enum Keys {
         /// Words with so many arguments of their own, which are none of those words.
         skips: &'static [(&'static str, u8)],
     },
+    /// Keys behind a word, wherever it stands, each with another argument in the second half of what follows it.
+    BehindWord {
+        /// The word.
+        word: &'static str,
+        /// Index of the first argument that may be the word.
+        from: u8,
+        /// Finds them.
+        find: fn(&[&[u8]]) -> Result<KeyPositions, CommandError>,
+    },
     /// A function of the arguments.
     Custom(fn(&[&[u8]]) -> Result<KeyPositions, CommandError>),
 }
@@ -47,6 +56,12 @@ impl Keys {
     pub const ONE: Keys = Keys::Range {
         first: 1,
         last: 1,
+        step: 1,
+    };
+    /// One key, the second argument, behind a subcommand.
+    pub const SECOND: Keys = Keys::Range {
+        first: 2,
+        last: 2,
         step: 1,
     };
     /// Two keys, the first and the second argument.
@@ -82,7 +97,7 @@ impl Keys {
                 extra,
             } => counted(args, count, first, extra),
             Keys::OneAndAfter { words, from, skips } => Ok(one_and_after(args, words, from, skips)),
-            Keys::Custom(find) => find(args),
+            Keys::BehindWord { find, .. } | Keys::Custom(find) => find(args),
         }
     }
 
@@ -99,7 +114,7 @@ impl Keys {
     /// `(first, last, step)` as `COMMAND INFO` shows them.
     pub fn legacy_range(&self) -> (i64, i64, i64) {
         match *self {
-            Keys::None | Keys::Custom(_) => (0, 0, 0),
+            Keys::None | Keys::BehindWord { .. } | Keys::Custom(_) => (0, 0, 0),
             Keys::OneAndAfter { .. } => (1, 1, 1),
             Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
             Keys::Counted { extra: 0, .. } => (0, 0, 0),
@@ -111,7 +126,10 @@ impl Keys {
     pub fn is_movable(&self) -> bool {
         matches!(
             self,
-            Keys::Counted { .. } | Keys::OneAndAfter { .. } | Keys::Custom(_)
+            Keys::Counted { .. }
+                | Keys::OneAndAfter { .. }
+                | Keys::BehindWord { .. }
+                | Keys::Custom(_)
         )
     }
 

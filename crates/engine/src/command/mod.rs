@@ -110,6 +110,8 @@ pub enum Group {
     HyperLogLog,
     /// Places on the globe, in sorted sets.
     Geo,
+    /// Streams.
+    Stream,
     /// Keys of any type.
     Generic,
     /// Connections.
@@ -134,6 +136,7 @@ impl Group {
             Group::Bitmap => "bitmap",
             Group::HyperLogLog => "hyperloglog",
             Group::Geo => "geo",
+            Group::Stream => "stream",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server | Group::Replication => "server",
@@ -152,6 +155,7 @@ impl Group {
             Group::Bitmap => Some("@bitmap"),
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
+            Group::Stream => Some("@stream"),
             Group::Generic => Some("@keyspace"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),

@@ -36,6 +36,13 @@ impl CommandTable {
         self.by_name.get(&*lower).copied()
     }
 
+    /// The row that a command line means: the subcommand's, if it names one.
+    pub fn resolve(&self, args: &[&[u8]]) -> Option<&'static Command> {
+        let row = self.find(args.first()?)?;
+        let sub = args.get(1).and_then(|word| row.subcommand(word));
+        sub.or(Some(row))
+    }
+
     /// The name of a row, with that of its container before it: `client|list`.
     pub fn full_name(&self, row: &Command) -> String {
         let holds = |container: &&&Command| {

@@ -77,7 +77,7 @@ impl ShardCore {
                 }
                 if let Err(error) = self.apply_command(table, DbIndex(db), &args, &mut effects) {
                     self.skipped
-                        .record(table.find(args[0]), DbIndex(db), &args, error)?;
+                        .record(table.resolve(&args), DbIndex(db), &args, error)?;
                 }
             }
         }
@@ -149,9 +149,8 @@ impl ShardCore {
 
 /// The row of a record's command, which must be one that writes.
 pub(crate) fn writer(table: &CommandTable, args: &[&[u8]]) -> Result<&'static Command, DataError> {
-    let row = args
-        .first()
-        .and_then(|name| table.find(name))
+    let row = table
+        .resolve(args)
         .filter(|row| row.is_write() && row.accepts(args.len()));
     row.ok_or_else(|| {
         DataError::terminal(format!("a record that is no known write: {}", shown(args)))

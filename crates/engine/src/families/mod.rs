@@ -15,6 +15,7 @@ mod partial_sort;
 pub mod server;
 pub mod sets;
 pub mod sorted_sets;
+pub mod streams;
 pub mod strings;
 
 use crate::command::Command;
@@ -33,6 +34,7 @@ pub static ALL: &[&[Command]] = &[
     sets::COMMANDS,
     sorted_sets::COMMANDS,
     geo::COMMANDS,
+    streams::COMMANDS,
     crate::replicate::COMMANDS,
     crate::session::TRANSACTION_COMMANDS,
 ];

@@ -172,14 +172,14 @@ async fn spread_all(
         match writer_with_keys(&engine.table, &words) {
             Ok(_) => known.push((db, args)),
             Err(error) => {
-                let row = engine.table.find(words[0]);
+                let row = engine.table.resolve(&words);
                 engine.skipped.record(row, db, &words, error)?;
             }
         }
     }
     let refused = |db: DbIndex, args: &[&[u8]], error: CommandError| {
         let error = DataError::terminal(format!("record {}: {error}", shown(args)));
-        let row = engine.table.find(args[0]);
+        let row = engine.table.resolve(args);
         engine.skipped.record(row, db, args, error)
     };
     session.apply(known, &refused, relayed).await
@@ -212,7 +212,7 @@ fn in_order(parts: &[(usize, TransactionPart)]) -> Vec<(DbIndex, Vec<Vec<u8>>)> 
 
 fn only_shard(thread: &Rc<Thread>, part: &TransactionPart) -> Option<usize> {
     let (_, args) = commands(part).next()?;
-    let row = thread.engine.table.find(args.first()?)?;
+    let row = thread.engine.table.resolve(&args)?;
     if row.looks_further(&args) {
         return None;
     }
@@ -244,7 +244,7 @@ fn locks(thread: &Rc<Thread>, part: &TransactionPart) -> Result<Vec<KeyLock>, Da
 fn keys(thread: &Rc<Thread>, part: &TransactionPart) -> Vec<(DbIndex, Vec<u8>)> {
     let mut found = Vec::new();
     for (db, args) in commands(part) {
-        let Some(row) = thread.engine.table.find(args[0]) else {
+        let Some(row) = thread.engine.table.resolve(&args) else {
             continue;
         };
         let dbs = if row.reaches_other_databases() {

@@ -36,10 +36,7 @@ impl Session {
 
     /// The row that these arguments name, whether they fit it or not.
     pub(super) fn named(&self, args: &[&[u8]]) -> Option<&'static Command> {
-        let row = self.thread.engine.table.find(args[0])?;
-        args.get(1)
-            .and_then(|word| row.subcommand(word))
-            .or(Some(row))
+        self.thread.engine.table.resolve(args)
     }
 
     /// The row that these arguments mean, subcommands included, with the right number of arguments.

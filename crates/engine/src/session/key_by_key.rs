@@ -1,8 +1,8 @@
 //! Commands that run for one key after another: BLPOP takes from the first key that has something, XREAD reads all that have.
 
 use super::Session;
-use crate::command::{Blocks, Command, CommandError, Found, Wait};
-use crate::context::Effects;
+use crate::command::{Blocks, Command, CommandError, CommandResult, Found, ReadHandler, Wait};
+use crate::context::{Effects, ReadContext};
 use crate::coordinator::Transaction;
 use crate::core::{HopWrites, ShardCore};
 use crate::waiter::Waiter;
@@ -64,6 +64,10 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Result<TriedKeys, CommandError> {
         let blocks = row.blocks.as_ref().ok_or(CommandError::Syntax)?;
+        if let Some(check) = blocks.check {
+            self.check_keys(transaction, check, self.lines(row, blocks, args)?)
+                .await?;
+        }
         let mut waits = Vec::new();
         let mut replies = Vec::new();
         for (shard, lines) in self.lines(row, blocks, args)? {
@@ -85,6 +89,25 @@ impl Session {
             Found::All => append(&replies, out),
         }
         Ok(TriedKeys { waits, answered })
+    }
+
+    /// Tries command lines without doing anything; the first error is that of the command.
+    async fn check_keys(
+        &self,
+        transaction: &Transaction,
+        check: ReadHandler,
+        groups: Vec<(usize, Vec<ForKey>)>,
+    ) -> CommandResult {
+        let db = self.db;
+        for (shard, lines) in groups {
+            let hop = transaction.hop(shard, HopWrites::NOTHING, move |core, _| {
+                lines
+                    .iter()
+                    .try_for_each(|line| line.check(core, check, db))
+            });
+            hop.answer().await?;
+        }
+        Ok(())
     }
 
     /// The command lines, in their order, in groups that run on one shard.
@@ -145,6 +168,13 @@ impl Session {
 }
 
 impl ForKey {
+    fn check(&self, core: &ShardCore, check: ReadHandler, db: DbIndex) -> CommandResult {
+        let args: ArgVec<'_> = self.args.iter().map(Vec::as_slice).collect();
+        let (space, mut reply) = (&core.space, Vec::new());
+        let mut out = ReplyWriter::new(&mut reply, Proto::Resp2);
+        check(&mut ReadContext { space, db }, &args, &mut out)
+    }
+
     fn run(
         &self,
         core: &mut ShardCore,

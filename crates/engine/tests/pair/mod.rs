@@ -46,7 +46,7 @@ impl Pair {
 
     /// The encoded reply of the primary.
     pub fn reply(&mut self, args: &[&[u8]], proto: Proto) -> Vec<u8> {
-        let row = self.table.find(args[0]).expect("the command exists");
+        let row = self.table.resolve(args).expect("the command exists");
         assert!(row.accepts(args.len()), "the arity of {}", row.name);
         let keys = row.keys.positions(args).unwrap_or_default();
         let mut reply = Vec::new();
@@ -120,6 +120,20 @@ impl Pair {
         if let Err(error) = applied {
             panic!("{error}");
         }
+    }
+
+    /// Executes a line of words on the replica, as a record of some primary.
+    pub fn apply(&mut self, line: &str) {
+        let line = line.split(' ').map(|word| word.as_bytes().to_vec());
+        self.execute(0, &line.collect());
+    }
+
+    /// The replica's reply to a line of words, as [`Pair::call`] gives it.
+    pub fn replica_call(&mut self, line: &str) -> String {
+        std::mem::swap(&mut self.primary, &mut self.replica);
+        let reply = self.call(line);
+        std::mem::swap(&mut self.primary, &mut self.replica);
+        reply
     }
 
     /// Fails unless both shards hold the same, expiry times included.

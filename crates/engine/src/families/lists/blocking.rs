@@ -18,6 +18,7 @@ pub(super) const POP: Blocks = Blocks {
     keys: WaitKeys::All,
     only: only_first,
     gone: false,
+    check: None,
 };
 
 /// BLMPOP.

@@ -101,53 +101,63 @@ fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
 }
 
 /// A part of a key specification: its type and its numbers.
-type SpecPart = (&'static str, Vec<(&'static str, i64)>);
+type SpecPart = (&'static str, Vec<(&'static str, SpecValue)>);
+
+/// What a field of a key specification says.
+enum SpecValue {
+    Number(i64),
+    Word(&'static str),
+}
 
 fn write_key_spec(spec: KeySpec, access: &[&str], out: &mut ReplyWriter<'_>) {
     out.map(3);
     out.bulk("flags");
     write_words(access, out);
-    let (begin, find): (SpecPart, SpecPart) = match spec {
-        KeySpec::Range { first, last, step } => (
-            ("index", vec![("index", first)]),
-            (
-                "range",
-                vec![("lastkey", last), ("keystep", step), ("limit", 0)],
-            ),
-        ),
-        KeySpec::Counted { count, first } => (
-            ("index", vec![("index", count)]),
-            (
-                "keynum",
-                vec![("keynumidx", 0), ("firstkey", first), ("keystep", 1)],
-            ),
-        ),
-        KeySpec::Keyword { word: _, from } => (
-            ("keyword", vec![("startfrom", from)]),
-            ("range", vec![("lastkey", 0), ("keystep", 1), ("limit", 0)]),
-        ),
-        KeySpec::Unknown => (("unknown", vec![]), ("unknown", vec![])),
-    };
-    let keyword = match spec {
-        KeySpec::Keyword { word, .. } => Some(word),
-        _ => None,
-    };
+    let (begin, find) = spec_parts(spec);
     for (name, (kind, fields)) in [("begin_search", begin), ("find_keys", find)] {
         out.bulk(name);
         out.map(2);
         out.bulk("type");
         out.bulk(kind);
         out.bulk("spec");
-        let keyword = keyword.filter(|_| kind == "keyword");
-        out.map(fields.len() + usize::from(keyword.is_some()));
-        if let Some(keyword) = keyword {
-            out.bulk("keyword");
-            out.bulk(keyword);
-        }
+        out.map(fields.len());
         for (name, value) in fields {
             out.bulk(name);
-            out.integer(value);
+            match value {
+                SpecValue::Number(number) => out.integer(number),
+                SpecValue::Word(word) => out.bulk(word),
+            }
         }
+    }
+}
+
+/// Where keys begin, and how they are found from there.
+fn spec_parts(spec: KeySpec) -> (SpecPart, SpecPart) {
+    let number = |name, value| (name, SpecValue::Number(value));
+    let behind = |word, from| {
+        let word = ("keyword", SpecValue::Word(word));
+        ("keyword", vec![word, number("startfrom", from)])
+    };
+    let range = |last, step, limit| {
+        let fields = [("lastkey", last), ("keystep", step), ("limit", limit)];
+        (
+            "range",
+            fields.map(|(name, value)| number(name, value)).into(),
+        )
+    };
+    match spec {
+        KeySpec::Range { first, last, step } => (
+            ("index", vec![number("index", first)]),
+            range(last, step, 0),
+        ),
+        KeySpec::Counted { count, first } => {
+            let fields = [("keynumidx", 0), ("firstkey", first), ("keystep", 1)];
+            let fields = fields.map(|(name, value)| number(name, value)).into();
+            (("index", vec![number("index", count)]), ("keynum", fields))
+        }
+        KeySpec::Keyword { word, from } => (behind(word, from), range(0, 1, 0)),
+        KeySpec::BehindWord { word, from } => (behind(word, from), range(-1, 1, 2)),
+        KeySpec::Unknown => (("unknown", vec![]), ("unknown", vec![])),
     }
 }
 
