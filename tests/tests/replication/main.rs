@@ -13,3 +13,4 @@ mod replicaof;
 mod stable;
 mod states;
 mod wait;
+mod workers;
