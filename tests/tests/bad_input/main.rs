@@ -493,14 +493,14 @@ fn what_is_not_known_is_terminal_and_named() {
     let known_only = Flow { level: 0, index: 0 };
     let records = known_only.records(&[
         (0, 1, &[(0, "SET good 1")]),
-        (0, 1, &[(0, "XADD s 1-1 f v")]),
+        (0, 1, &[(0, "BF.ADD s f")]),
         (0, 1, &[(0, "SET late 1")]),
     ]);
     watched.expect(
         "a command",
         link_then(0, &records),
         Terminal,
-        "a record that is no known write: XADD s 1-1",
+        "a record that is no known write: BF.ADD s f",
     );
     // The full sync had ended well: what is here stays, and can be read.
     assert_eq!(watched.client.text("GET good"), "1");
@@ -522,12 +522,12 @@ fn with_leave_to_pass_over_the_link_goes_on() {
         let flow = Flow { level, index: 0 };
         let dump = "RESTORE d 0 not-a-payload";
         let runs: &[streams::Run] = &[
-            (0, 1, &[(0, "XADD s 1-1 f v")]),
+            (0, 1, &[(0, "BF.ADD s f")]),
             (0, 1, &[(0, dump)]),
             (
                 5,
                 1,
-                &[(0, "SET a 1"), (0, "GEOADD g 1 1 m"), (0, "SET b 1")],
+                &[(0, "SET a 1"), (0, "JSON.SET g $ 1"), (0, "SET b 1")],
             ),
         ];
         link.flows[0].stable.extend(flow.records(runs));

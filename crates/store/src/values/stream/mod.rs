@@ -1,8 +1,8 @@
 //! Streams: logs of entries with ids, read by consumer groups.
 //!
 //! Entries stand in nodes of up to a hundred, each one listpack in exactly the form that Redis has in memory and in RDB
-//! files ([`node`]): ids are differences to the node's, and field names that repeat are not repeated. Nodes stand in runs
-//! ([`runs`]), so that finding one is a binary search and no change moves more than a run.
+//! files (`node`): ids are differences to the node's, and field names that repeat are not repeated. Nodes stand in runs
+//! (`runs`), so that finding one is a binary search and no change moves more than a run.
 //!
 //! Where a node ends depends on the entries alone, as in Redis, so that approximate trimming removes the same ones.
 //! A deleted entry is marked; a node without live entries goes, and one that gets no more entries is
