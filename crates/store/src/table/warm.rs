@@ -1,7 +1,7 @@
 //! Fetching what a batch of lookups is going to need, all at once.
 //!
-//! A lookup waits for memory three times in a row: fingerprints, entry, bytes of the value. Over a batch each of the
-//! three can be asked for by all keys before anybody waits for the next: the processor keeps many such loads in
+//! A lookup waits for memory three times in a row: fingerprints, entry (and beside it the time of its last use), bytes of the value.
+//! Over a batch each of the three can be asked for by all keys before anybody waits for the next: the processor keeps many such loads in
 //! flight as long as none depends on another.
 
 use super::{Location, Place, Table, TableHasher};
@@ -36,6 +36,7 @@ impl Table {
         let mut sum = 0u64;
         for &location in locations.iter().flatten() {
             sum += u64::from(self.slot(location).key.tag());
+            sum += u64::from(self.access(location).get().count());
         }
         black_box(sum);
         let mut sum = 0u8;
