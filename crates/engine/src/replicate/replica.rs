@@ -70,6 +70,8 @@ impl ReplicaDataSet for EngineDataSet {
                 thread.try_with_core(|core| {
                     core.journal.keep_backlog(false);
                     core.journal.start_at(Lsn::FIRST);
+                    // Whether this link relays is said when it enters stable sync; the one before may have had other shards.
+                    core.relays = false;
                     core.space.flush(None);
                     core.serve_ready(false);
                 });
