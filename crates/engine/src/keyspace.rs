@@ -208,12 +208,14 @@ impl Keyspace {
             store,
             watch,
             waits,
+            snapshots,
             ..
         } = self;
         watch.touch_where(|of, key| {
             (of == a || of == b) && (store.contains(a, key) || store.contains(b, key))
         });
         waits.touch_where(|of, _| of == a || of == b);
+        snapshots.on_swap(store, a, b);
         store.swap(a, b);
         self.changes += 1;
     }

@@ -498,6 +498,28 @@ fn a_flush_at_once_leaves_no_stream_open() {
     assert_eq!((collected.entries.len(), collected.cuts), (1, 1));
 }
 
+/// A transaction exchanges databases on this shard, and its record waits for the other shards.
+#[test]
+fn until_a_swap_is_recorded_entries_carry_the_old_index() {
+    let mut shard = filled(300, |_| Value::string(b"value"));
+    let snapshots = Snapshots::new();
+    let (mut snapshot, out) = begin(&snapshots, &mut shard);
+    snapshots.on_swap(&shard, DbIndex(0), DbIndex(1));
+    shard.swap(DbIndex(0), DbIndex(1));
+    assert_eq!(snapshot.step(&mut shard, CHUNK).unwrap(), Progress::More);
+    assert_eq!(snapshot.entries(), 0, "the walk waits");
+    // The same transaction changes a bucket.
+    shard.insert(DbIndex(1), b"key:1", Value::string(b"new"), None);
+    let before = snapshot.entries();
+    assert!(before > 0);
+    snapshots.on_recorded();
+    while snapshot.step(&mut shard, CHUNK).unwrap() != Progress::Done {}
+    snapshot.write_cut();
+    let (collected, _) = decode(&out.borrow_mut().take(), || 1 << 20).unwrap();
+    let of = |db| collected.entries.keys().filter(|(of, _)| *of == db).count() as u64;
+    assert_eq!((of(0), of(1)), (before, 300 - before));
+}
+
 #[test]
 fn after_a_swap_entries_carry_the_new_index() {
     let mut shard = filled(2000, |_| Value::string(b"v"));

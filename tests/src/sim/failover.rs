@@ -92,7 +92,12 @@ async fn reach(
         }
         pause(20).await;
     }
-    Err(format!("node{index} does not reach {what}"))
+    let link = world.node(index).link_status();
+    let error = link.as_ref().and_then(|link| link.last_error.clone());
+    let phase = link.map(|link| link.phase);
+    Err(format!(
+        "node{index} does not reach {what}: its link is in {phase:?}, last error {error:?}"
+    ))
 }
 
 async fn reach_new(world: &World, index: usize) -> Result<(), String> {

@@ -98,6 +98,7 @@ impl ShardCore {
         let appended = self
             .journal
             .append_relayed(&mut self.relayed, first, now_ms);
+        self.space.snapshots.on_recorded();
         appended
             .map(drop)
             .map_err(|error| DataError::terminal(error.to_string()))

@@ -199,6 +199,7 @@ impl ShardCore {
             shards,
             self.space.now.unsigned_abs(),
         );
+        self.space.snapshots.on_recorded();
     }
 }
 

@@ -6,7 +6,7 @@
 //! cut, so a value can be read piece by piece while its bucket stays so.
 
 use super::output::Sink;
-use super::state::{Observing, SnapshotOptions, State};
+use super::state::{Labels, Observing, SnapshotOptions, State};
 use crate::encode::{RdbWriter, put_cut, put_journal_blob, put_journal_offset};
 use crate::wire::EOF_TOKEN_LEN;
 use damselfly_store::{BucketId, BucketView, DbIndex, Intent, Shard, TableId, WalkCursor};
@@ -70,6 +70,7 @@ pub struct Snapshots(Rc<Inner>);
 #[derive(Default)]
 struct Inner {
     states: RefCell<Vec<Shared>>,
+    labels: Rc<Labels>,
     finished: Rc<Cell<u64>>,
 }
 
@@ -91,6 +92,7 @@ impl Snapshots {
             options,
             Box::new(sink),
             self.0.finished.clone(),
+            self.0.labels.clone(),
         )));
         let (observer, cut) = shard.register_observer(Box::new(Observing(state.clone())));
         state.borrow_mut().cut = cut;
@@ -160,6 +162,20 @@ impl Snapshots {
         }
     }
 
+    /// To be called right before two databases of `shard` are exchanged. Until the record of it is on its way
+    /// ([`Snapshots::on_recorded`]) entries go under the numbers that their databases had, and no walk goes on.
+    pub fn on_swap(&self, shard: &Shard, a: DbIndex, b: DbIndex) {
+        if !self.is_idle() {
+            self.0.labels.keep(shard.table(a), a);
+            self.0.labels.keep(shard.table(b), b);
+        }
+    }
+
+    /// To be called when the records of all that was done so far have been handed on.
+    pub fn on_recorded(&self) {
+        self.0.labels.release();
+    }
+
     /// How many big values have been sent to their ends or dropped since the first snapshot: when it has changed, writers
     /// that parked are to be asked again.
     pub fn finished(&self) -> u64 {
@@ -210,7 +226,7 @@ impl State {
             if let Some(db) = shard.db_of(table)
                 && let Some(entry) = shard.get(db, &key)
             {
-                self.finish_job(table, u32::from(db.0), &entry);
+                self.finish_job(table, self.labels.number(table, db), &entry);
             }
         }
     }
@@ -251,6 +267,9 @@ impl Snapshot {
         }
         if !self.state.borrow().out.has_room() {
             return Ok(Progress::Blocked);
+        }
+        if self.all.0.labels.are_kept() {
+            return Ok(Progress::More);
         }
         self.state.borrow_mut().stepping = true;
         let progress = self.work(shard, budget_bytes as u64);

@@ -4,7 +4,9 @@ use super::job::Job;
 use super::output::{Output, Sink};
 use super::value::encode_value;
 use crate::encode::{EntryMeta, Head, Profile};
-use damselfly_store::{BucketView, CutVersion, EntryRef, Observer, ObserverId, TableId, Value};
+use damselfly_store::{
+    BucketView, CutVersion, DbIndex, EntryRef, Observer, ObserverId, TableId, Value,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -74,6 +76,36 @@ impl SnapshotOptions {
 /// Keys whose entries were sent while their buckets are not served yet, by table.
 type Ahead = HashMap<TableId, HashSet<Box<[u8]>>>;
 
+/// The numbers that databases had before they were exchanged, while no record says so yet: a reader of the stream still knows
+/// their tables by these.
+#[derive(Default)]
+pub(super) struct Labels(RefCell<Vec<(TableId, DbIndex)>>);
+
+impl Labels {
+    /// The number stays the table's, unless an earlier one is kept.
+    pub(super) fn keep(&self, table: TableId, db: DbIndex) {
+        let mut kept = self.0.borrow_mut();
+        if !kept.iter().any(|(of, _)| *of == table) {
+            kept.push((table, db));
+        }
+    }
+
+    pub(super) fn release(&self) {
+        self.0.borrow_mut().clear();
+    }
+
+    pub(super) fn are_kept(&self) -> bool {
+        !self.0.borrow().is_empty()
+    }
+
+    /// The number to write for a table that is `db` now.
+    pub(super) fn number(&self, table: TableId, db: DbIndex) -> u32 {
+        let kept = self.0.borrow();
+        let number = kept.iter().find(|(of, _)| *of == table);
+        u32::from(number.map_or(db, |(_, db)| *db).0)
+    }
+}
+
 pub(super) struct State {
     pub(super) options: SnapshotOptions,
     pub(super) cut: CutVersion,
@@ -84,6 +116,7 @@ pub(super) struct State {
     next_stream: u32,
     /// Counts, for all snapshots of the shard, events after which parked writers may go on.
     finished: Rc<Cell<u64>>,
+    pub(super) labels: Rc<Labels>,
     /// A flush waits for open streams.
     pub(super) flush_waits: bool,
     /// The walk or a stream is serving: what is gathered may stay so until it ends its step.
@@ -98,6 +131,7 @@ impl State {
         options: SnapshotOptions,
         sink: Box<dyn Sink>,
         finished: Rc<Cell<u64>>,
+        labels: Rc<Labels>,
     ) -> State {
         let out = Output::new(sink, options.profile, options.lz4);
         State {
@@ -109,6 +143,7 @@ impl State {
             ahead: Ahead::new(),
             next_stream: 0,
             finished,
+            labels,
             flush_waits: false,
             stepping: false,
             closed: false,
@@ -191,7 +226,7 @@ impl State {
 
     /// Writes everything of a bucket that was not sent ahead, big values included: the bucket changes now.
     fn serve(&mut self, bucket: &BucketView<'_>) {
-        let db = u32::from(bucket.db().0);
+        let db = self.labels.number(bucket.table(), bucket.db());
         for entry in bucket.entries() {
             if self.is_ahead(bucket.table(), entry.key()) {
                 self.forget(bucket.table(), entry.key());
@@ -206,7 +241,7 @@ impl State {
 
     /// Writes the entries of a bucket without stamping it: another snapshot still streams a value of it.
     pub(super) fn serve_ahead(&mut self, bucket: &BucketView<'_>) {
-        let db = u32::from(bucket.db().0);
+        let db = self.labels.number(bucket.table(), bucket.db());
         for entry in bucket.entries() {
             if !self.is_ahead(bucket.table(), entry.key()) {
                 self.put(db, &entry);
@@ -247,7 +282,8 @@ impl State {
     /// Streams a value to its end at once: somebody changes its bucket without having asked.
     fn stream_now(&mut self, bucket: &BucketView<'_>, entry: &EntryRef<'_>) {
         self.want(bucket.table(), entry.key(), false);
-        self.finish_job(bucket.table(), u32::from(bucket.db().0), entry);
+        let db = self.labels.number(bucket.table(), bucket.db());
+        self.finish_job(bucket.table(), db, entry);
     }
 
     /// Writes the rest of the job of `entry`.
