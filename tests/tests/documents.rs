@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use damselfly_resp::Reply;
-use damselfly_tests::{Client, Redis, Server};
+use damselfly_tests::{Client, Redis, Server, differences};
 
 /// Groups of COMMAND DOCS, in the order of the page, with their headings.
 const GROUPS: &[(&str, &str)] = &[
@@ -192,14 +192,26 @@ fn the_page_of_commands_is_current() {
             row.group
         );
     }
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/commands.md");
-    let page = page(&rows);
+    is_current("commands.md", &page(&rows));
+}
+
+#[test]
+fn the_page_of_differences_is_current() {
+    is_current("compatibility.md", &differences::page());
+}
+
+/// Compares a page of `docs/` with what it has to be, or writes it anew.
+#[track_caller]
+fn is_current(name: &str, page: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
     if std::env::var_os("BLESS").is_some() {
-        std::fs::write(&path, &page).expect("docs/commands.md can be written");
+        std::fs::write(&path, page).expect("pages can be written");
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == page,
-        "docs/commands.md is not what the command table says; BLESS=1 cargo test -p damselfly-tests --test documents"
+        "docs/{name} is not what it is made of; BLESS=1 cargo test -p damselfly-tests --test documents"
     );
 }

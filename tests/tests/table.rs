@@ -9,8 +9,6 @@ use damselfly_tests::Redis;
 
 /// Flags and categories that are different on purpose, by command (`*`: all).
 const OTHER_WORDS: &[(&str, &str)] = &[
-    // Keys that COMMAND INFO's numbers can't express are told by the key specifications.
-    ("*", "movablekeys"),
     // Monitors see a server that is alive.
     ("ping", "loading"),
     // They change the role of the whole server, also while it loads, and never in the middle of a transaction.

@@ -117,6 +117,10 @@ const SCENES: &[(&str, &str)] = &[
         a<
         a: PING
         d: RPUSH k 1 | LLEN k | RPUSH x 1 | LLEN x
+        a: BLPOP none -0.002 | BLPOP none -0.0011
+        a! BLPOP none -0.001
+        d: RPUSH none 1
+        a<
     "),
     ("who is gone is not served", "
         a! BLPOP k l 0

@@ -67,12 +67,17 @@ impl Command {
             (says(Flags::NO_AUTH), "no_auth"),
             (says(Flags::NO_ASYNC_LOADING), "no_async_loading"),
             (says(Flags::NO_MULTI), "no_multi"),
-            (self.keys.is_movable(), "movablekeys"),
+            (self.has_movable_keys(), "movablekeys"),
             (says(Flags::ALLOW_BUSY), "allow_busy"),
         ]
         .into_iter()
         .filter_map(|(set, word)| set.then_some(word))
         .collect()
+    }
+
+    /// Whether its keys stand elsewhere than COMMAND INFO's numbers can say, or follow from what other keys hold.
+    fn has_movable_keys(&self) -> bool {
+        self.keys.is_movable() || matches!(self.spread, Spread::Follow(_))
     }
 
     /// Its ACL categories, in Redis's order.

@@ -80,8 +80,9 @@ pub fn timeout_seconds(arg: &[u8]) -> Result<Option<u64>, CommandError> {
             None => CommandError::text("ERR timeout is not a float or out of range"),
         });
     };
-    let ms = (seconds * SECOND_MS as f64).ceil();
-    if ms < 0.0 || ms >= i64::MAX as f64 {
+    // What is less than a millisecond below zero Redis rounds up; its product is just above -1 there.
+    let ms = (seconds * SECOND_MS as f64).ceil().max(0.0);
+    if seconds < -0.001 || ms >= i64::MAX as f64 {
         return Err(NEGATIVE);
     }
     Ok(Some(ms as u64).filter(|ms| *ms > 0))
