@@ -53,6 +53,8 @@ static MORE_ROWS: &[Row] = &[
     write("HGETDEL <hash> FIELDS 2 <member> <member>"),
     often("HEXPIRE <hash> 4000000000 FIELDS 6 <member> <member> <member> <member> <member> <member>"),
     often("HPERSIST <hash> FIELDS 6 <member> <member> <member> <member> <member> <member>"),
+    often("SADDEX <set> KEEPTTL? (1|2|100|60000000) <member> <member>"),
+    often("(FIELDEXPIRE|FIELDEXPIREAT) (<set>|<hash>) (0|1|100|60000000|1795000100|3000000000) <member> <member> <member>"),
     often("XADD <stream> <newid> <member> <value>"),
     often("XGROUP CREATE <stream> <group> 0"),
     often("XREADGROUP GROUP <group> <consumer> STREAMS <stream> >"),
@@ -391,6 +393,7 @@ fn what_changes_nothing_has_no_effect() {
         "SET string:1 10",
         "SET list:1 a PX 100000",
         "PFADD hll:1 a b c",
+        "SADDEX set:1 20 a b",
         "HSET hash:1 a 1 b 2",
         "HPEXPIREAT hash:1 1995000000000 FIELDS 1 a",
         "PEXPIREAT string:1 1995000000000",
@@ -411,6 +414,9 @@ fn what_changes_nothing_has_no_effect() {
         "HEXPIRE hash:1 0 XX FIELDS 2 b c",
         "HEXPIRE nothing 100 FIELDS 1 a",
         "HPERSIST hash:1 FIELDS 2 b c",
+        "SADDEX set:1 KEEPTTL 10 a",
+        "FIELDEXPIREAT set:1 1795000020 a",
+        "FIELDEXPIRE nothing 100 a",
         "HPERSIST nothing FIELDS 1 a",
         "PFADD hll:1 a b",
         "PFADD hll:1",
@@ -483,11 +489,30 @@ fn effects_are_absolute_and_final() {
         ),
         (
             "HINCRBYFLOAT h f 0.5",
-            "HPEXPIREAT h 1795000010000 FIELDS 1 f",
+            "HSET h f 1.5; HPEXPIREAT h 1795000010000 FIELDS 1 f",
         ),
         ("HPERSIST h FIELDS 1 f", "HPERSIST h FIELDS 1 f"),
         ("HEXPIREAT h 1 FIELDS 1 g", "HDEL h g"),
         ("HGETDEL h FIELDS 2 g f", "HDEL h f"),
+        ("SADD s a b", "SADD s a b"),
+        (
+            "SADDEX s 100 b c",
+            "SADDEX s 100 b c; FIELDEXPIREAT s 1795000100 b c",
+        ),
+        (
+            "SADDEX s KEEPTTL 50 b d",
+            "SADDEX s 50 d; FIELDEXPIREAT s 1795000050 d",
+        ),
+        (
+            "FIELDEXPIREAT s 1795000100 a b",
+            "FIELDEXPIRE s 100 a; FIELDEXPIREAT s 1795000100 a",
+        ),
+        ("FIELDEXPIRE s 0 a no d", "SREM s a d"),
+        ("HSET i f 1 g 2", "HSET i f 1 g 2"),
+        (
+            "FIELDEXPIRE i 10 f g",
+            "HPEXPIREAT i 1795000010000 FIELDS 2 f g",
+        ),
     ];
     let mut pair = Pair::new(1);
     for (line, expected) in effects {
@@ -505,13 +530,13 @@ fn effects_are_absolute_and_final() {
         runs.iter().for_each(|run| writer.run(&mut wire, run));
         let mut decoder = RecordDecoder::blobs(StreamLevel::Extended, RecordLimits::default());
         decoder.feed(&wire);
-        let mut seen = String::new();
+        let mut seen = Vec::new();
         while let Some(record) = decoder.next().unwrap() {
             if let Record::Command { args, .. } = record {
-                seen = shown(&args.iter().collect::<Vec<_>>());
+                seen.push(shown(&args.iter().collect::<Vec<_>>()));
             }
         }
-        assert_eq!(seen, expected, "{line}");
+        assert_eq!(seen.join("; "), expected, "{line}");
     }
 }
 
@@ -568,4 +593,60 @@ fn expired_fields_are_deleted_by_the_primary_alone() {
         (contents(&pair.primary).len(), contents(&pair.replica).len()),
         (0, 0)
     );
+}
+
+/// Members of sets are no more once their time has come, for all commands that look at sets; only the primary deletes them.
+#[test]
+fn expired_members_are_deleted_by_the_primary_alone() {
+    let mut pair = Pair::new(1);
+    for line in [
+        "SADD s a b c",
+        "SADDEX s 10 b d",
+        "FIELDEXPIRE s 20 c",
+        "SADD t b c x",
+        "SADDEX u 10 only",
+    ] {
+        pair.run(DbIndex(0), &words(line));
+    }
+    let read = |pair: &mut Pair, line: &str| {
+        let args = words(line);
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        let row = pair.table.find(args[0]).unwrap();
+        let reply = execute(&mut pair.primary, row, DbIndex(0), &args);
+        String::from_utf8(reply).unwrap().replace("\r\n", " ")
+    };
+    assert_eq!(read(&mut pair, "FIELDTTL s b"), ":10 ");
+    assert_eq!(read(&mut pair, "FIELDTTL s a"), ":-1 ");
+    assert_eq!(read(&mut pair, "FIELDTTL s z"), ":-3 ");
+    assert_eq!(read(&mut pair, "FIELDTTL no z"), ":-2 ");
+    pair.primary.space.now += 10_000;
+    for (line, reply) in [
+        ("FIELDTTL s b", ":-3 "),
+        ("SCARD s", ":2 "),
+        ("SMEMBERS s", "*2 $1 a $1 c "),
+        ("SISMEMBER s b", ":0 "),
+        ("SMISMEMBER s a b c", "*3 :1 :0 :1 "),
+        ("SINTER s t", "*1 $1 c "),
+        ("SINTERCARD 2 s t", ":1 "),
+        ("SDIFF t s", "*2 $1 b $1 x "),
+        ("SUNION s u", "*2 $1 a $1 c "),
+        ("SRANDMEMBER u", "$-1 "),
+        ("SRANDMEMBER s 9", "*2 $1 a $1 c "),
+        ("SSCAN s 0", "*2 $1 0 *2 $1 a $1 c "),
+        ("ZUNION 2 s u", "*2 $1 a $1 c "),
+        ("SORT_RO s ALPHA", "*2 $1 a $1 c "),
+        ("SCARD u", ":0 "),
+    ] {
+        assert_eq!(read(&mut pair, line), reply, "{line}");
+    }
+    pair.assert_same("nobody has deleted anything");
+    pair.run(DbIndex(0), &words("SUNIONSTORE v s u"));
+    assert_eq!(read(&mut pair, "SMEMBERS v"), "*2 $1 a $1 c ");
+    assert!(pair.primary.space.store.get(DbIndex(0), b"u").is_none());
+    pair.assert_same("a write came by");
+    pair.run(DbIndex(0), &words("SADDEX w 1 a b"));
+    pair.primary.space.now += 20_000;
+    assert!(pair.primary.expire_slice() == 3 && pair.replay(&[b"active expiry"]));
+    pair.assert_same("active expiry");
+    assert_eq!(read(&mut pair, "EXISTS w"), ":0 ");
 }

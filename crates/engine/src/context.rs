@@ -311,6 +311,15 @@ impl WriteContext<'_> {
         !self.replays && self.space.has_passed(expire_at)
     }
 
+    /// When fields and members have to be alive: now, or, where effects are replayed, at any time.
+    pub fn alive_at(&self) -> UnixMs {
+        if self.replays {
+            UnixMs::MIN
+        } else {
+            self.now()
+        }
+    }
+
     /// Empties one database, or all. That is a change on every shard, even where there was nothing.
     pub fn flush(&mut self, db: Option<DbIndex>) {
         self.space.flush(db);
@@ -364,6 +373,12 @@ impl RewriteContext<'_> {
     pub fn effect(&mut self, args: &[&[u8]]) {
         let db = self.0.db;
         self.0.effects.push(db, args);
+    }
+
+    /// [`RewriteContext::effect`], one that only our own replicas know; others get a PING in its place.
+    pub fn own_effect(&mut self, args: &[&[u8]]) {
+        let db = self.0.db;
+        self.0.effects.push_own(db, args);
     }
 
     /// [`RewriteContext::effect`] in another database.
@@ -427,6 +442,15 @@ impl Effects {
     pub fn push(&mut self, db: DbIndex, args: &[&[u8]]) {
         if self.wanted {
             self.run.command(db.0, args);
+        } else {
+            self.unrecorded += 1;
+        }
+    }
+
+    /// Adds one that a peer of level 0 can't run.
+    pub fn push_own(&mut self, db: DbIndex, args: &[&[u8]]) {
+        if self.wanted {
+            self.run.command(db.0, args).extended_only();
         } else {
             self.unrecorded += 1;
         }

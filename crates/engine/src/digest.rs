@@ -5,7 +5,7 @@
 use crate::core::ShardCore;
 use crate::thread::Thread;
 use damselfly_store::values::stream::Group;
-use damselfly_store::values::{Hash, List, Set, Stream, StreamId, ZSet};
+use damselfly_store::values::{Expiring, Hash, List, Set, Stream, StreamId, ZSet};
 use damselfly_store::{DbIndex, EntryRef, UnixMs, Value, WalkCursor};
 use sha1::{Digest as _, Sha1};
 use std::fmt;
@@ -71,7 +71,7 @@ impl Digest {
                 self.mix(&string.bytes());
             }
             Value::List(list) => self.list(list),
-            Value::Set(set) => self.set(set),
+            Value::Set(set) => self.set(set, strictness),
             Value::ZSet(zset) => self.zset(zset),
             Value::Hash(hash) => self.hash(hash, strictness),
             Value::Stream(stream) => self.stream(stream, strictness),
@@ -93,9 +93,22 @@ impl Digest {
         list.iter().for_each(|item| self.mix(item.as_ref()));
     }
 
-    fn set(&mut self, set: &Set) {
+    /// Redis has no times of members: they count as those of fields do.
+    fn set(&mut self, set: &Set, strictness: Strictness) {
         self.kind(2);
-        set.iter().for_each(|member| self.add(member.as_ref()));
+        for member in set.iter() {
+            self.add(member.as_ref());
+            match (set.element_expiry(&member), strictness) {
+                (None, _) => {}
+                (Some(_), Strictness::Redis) => {
+                    self.add(&Digest::pair(member.as_ref(), b"!!sexpire!!").0);
+                }
+                (Some(at), Strictness::Strict) => {
+                    let time = format!("!!sexpire!!{at}");
+                    self.add(&Digest::pair(member.as_ref(), time.as_bytes()).0);
+                }
+            }
+        }
     }
 
     fn zset(&mut self, zset: &ZSet) {
@@ -112,7 +125,7 @@ impl Digest {
         self.kind(4);
         for (field, value) in hash.iter() {
             let mut pair = Digest::pair(field.as_ref(), value.as_ref());
-            match (hash.field_expiry(&field), strictness) {
+            match (hash.element_expiry(&field), strictness) {
                 (None, _) => {}
                 (Some(_), Strictness::Redis) => pair.add(b"!!hexpire!!"),
                 (Some(at), Strictness::Strict) => pair.add(format!("!!hexpire!!{at}").as_bytes()),

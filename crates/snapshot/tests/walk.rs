@@ -6,7 +6,7 @@ mod support;
 
 use damselfly_snapshot::*;
 use damselfly_store::values::stream::PendingEntry;
-use damselfly_store::values::{Hash, List, Set, Stream, StreamId, ZSet};
+use damselfly_store::values::{Expiring, Hash, List, Set, Stream, StreamId, ZSet};
 use damselfly_store::{DbIndex, Intent, Shard, ShardOptions, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -92,12 +92,17 @@ fn value(mut random: impl FnMut() -> usize) -> Value {
         3 => (0..len)
             .fold(Set::new(), |mut set, n| {
                 set.insert(&text(n));
+                let at =
+                    (len % 3 == 0 && n % 2 == 0).then_some(1_795_000_000_000 + 1000 * n as i64);
+                set.set_element_expiry(&text(n), at);
                 set
             })
             .into(),
         4 => (0..len)
             .fold(Hash::new(), |mut hash, n| {
                 hash.insert(&text(n), &text(n * 7));
+                let at = (len % 3 == 0 && n % 2 == 0).then_some(1_795_000_000_000 + n as i64);
+                hash.set_element_expiry(&text(n), at);
                 hash
             })
             .into(),

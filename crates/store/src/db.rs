@@ -27,7 +27,7 @@ pub(crate) struct Db {
     timed: Timed,
 }
 
-/// Keys of values that have fields with expiry times, each with the first of its times (milliseconds are exact in a score).
+/// Keys of values that have fields or members with expiry times, each with the first of its times (milliseconds are exact in a score).
 #[derive(Default)]
 pub(crate) struct Timed(ZSet);
 
@@ -58,7 +58,7 @@ impl Db {
         }
     }
 
-    /// Keys of values that have fields with expiry times, in the order of the first of them.
+    /// Keys of values that have fields or members with expiry times, in the order of the first of them.
     pub(crate) fn timed(&self) -> &ZSet {
         &self.timed.0
     }
@@ -79,7 +79,7 @@ impl Db {
         EntryMut {
             kind: value.kind(),
             heap_size: value.heap_size(),
-            first_field_expiry: value.first_field_expiry(),
+            first_element_expiry: value.first_element_expiry(),
             key,
             value,
             expire_at,
@@ -101,7 +101,7 @@ impl Db {
     ) -> Location {
         self.usage.add_value(&entry.value);
         self.usage.keys += entry.key.heap_size();
-        let first_expiry = entry.value.first_field_expiry();
+        let first_expiry = entry.value.first_element_expiry();
         self.timed.note(&entry.key, None, first_expiry);
         self.table.put(segment, plan, hash, entry, access)
     }
@@ -111,7 +111,10 @@ impl Db {
         let slot = self.table.slot_mut(location);
         self.usage.subtract_value(&slot.value);
         self.usage.add_value(&value);
-        let expiries = (slot.value.first_field_expiry(), value.first_field_expiry());
+        let expiries = (
+            slot.value.first_element_expiry(),
+            value.first_element_expiry(),
+        );
         self.timed.note(&slot.key, expiries.0, expiries.1);
         std::mem::replace(&mut slot.value, value)
     }
@@ -120,7 +123,7 @@ impl Db {
         let (Slot { key, value }, expire_at) = self.table.take(location, hash);
         self.usage.subtract_value(&value);
         self.usage.keys -= key.heap_size();
-        self.timed.note(&key, value.first_field_expiry(), None);
+        self.timed.note(&key, value.first_element_expiry(), None);
         (value, expire_at)
     }
 }
@@ -211,7 +214,7 @@ pub struct EntryMut<'a> {
     access: &'a Cell<Access>,
     usage: &'a mut MemoryByKind,
     timed: &'a mut Timed,
-    first_field_expiry: Option<UnixMs>,
+    first_element_expiry: Option<UnixMs>,
     kind: Kind,
     heap_size: usize,
 }
@@ -263,8 +266,8 @@ impl Drop for EntryMut<'_> {
     fn drop(&mut self) {
         self.usage.subtract(self.kind, self.heap_size);
         self.usage.add_value(self.value);
-        let first = self.value.first_field_expiry();
-        self.timed.note(self.key, self.first_field_expiry, first);
+        let first = self.value.first_element_expiry();
+        self.timed.note(self.key, self.first_element_expiry, first);
     }
 }
 

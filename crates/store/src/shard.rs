@@ -321,13 +321,13 @@ impl Shard {
         self.db(db).table.expiring()
     }
 
-    /// Values of a database that have fields with expiry times.
+    /// Values of a database that have fields or members with expiry times.
     pub fn timed_len(&self, db: DbIndex) -> usize {
         self.db(db).timed().len()
     }
 
-    /// Of the values of a database that have fields with expiry times, in the order of the first of them, the one at `rank`: its key, and
-    /// when its first field expires.
+    /// Of the values of a database that have fields or members with expiry times, in the order of the first of them, the one at `rank`: its key, and
+    /// when its first element expires.
     pub fn timed_at(&self, db: DbIndex, rank: usize) -> Option<(Item<'_>, UnixMs)> {
         let (key, at) = self.db(db).timed().by_rank(rank)?;
         Some((key, at as UnixMs))

@@ -1,7 +1,7 @@
 //! [`Value`]: what stands under a key.
 
 use crate::compact::StrValue;
-use crate::values::{Hash, List, Set, Stream, ZSet};
+use crate::values::{Expiring, Hash, List, Set, Stream, ZSet};
 use std::fmt;
 use std::mem::size_of;
 
@@ -102,11 +102,12 @@ impl Value {
         }
     }
 
-    /// When the first of its fields expires by itself, if any does.
+    /// When the first of its fields or members expires by itself, if any does.
     #[inline]
-    pub fn first_field_expiry(&self) -> Option<crate::UnixMs> {
+    pub fn first_element_expiry(&self) -> Option<crate::UnixMs> {
         match self {
             Value::Hash(hash) => hash.first_expiry(),
+            Value::Set(set) => set.first_expiry(),
             _ => None,
         }
     }

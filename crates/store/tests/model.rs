@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use damselfly_store::values::Hash;
+use damselfly_store::values::{Expiring, Hash};
 use damselfly_store::{DbIndex, Shard, ShardOptions, Value};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,7 +248,7 @@ fn hashes_with_times_are_found_by_their_first_one() {
         let mut hash = Hash::new();
         hash.insert(b"field", b"value");
         hash.insert(b"other", b"value");
-        hash.set_field_expiry(b"field", at);
+        hash.set_element_expiry(b"field", at);
         Value::from(hash)
     };
     let order = |shard: &Shard| -> Vec<(Vec<u8>, i64)> {
@@ -272,9 +272,9 @@ fn hashes_with_times_are_found_by_their_first_one() {
         keys(&[("early", 100), ("middle", 200), ("late", 300)])
     );
     if let Value::Hash(hash) = &mut *shard.get_mut(db, b"early").expect("it is there") {
-        hash.set_field_expiry(b"other", Some(50));
+        hash.set_element_expiry(b"other", Some(50));
         hash.remove(b"field");
-        hash.set_field_expiry(b"other", Some(250));
+        hash.set_element_expiry(b"other", Some(250));
     }
     assert_eq!(
         order(&shard),

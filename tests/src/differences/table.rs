@@ -112,6 +112,14 @@ static TIME: &[Difference] = &[
         "),
     ),
     row(
+        "`SADDEX`, `FIELDEXPIRE`, `FIELDEXPIREAT`, `FIELDTTL`",
+        "members of sets that expire, to the second; `SADD` of one that is there leaves its time",
+        "additions, as Dragonfly has them; `FIELDEXPIREAT key unix-seconds element…` is ours, and tells replicas exactly when",
+        Script("
+            SADDEX set 100 member => ERR unknown command* || 1
+        "),
+    ),
+    row(
         "a read of an expired key on a primary",
         "does not delete it; the next write or active expiry does",
         "a read is never journalled. `DBSIZE` shows it while nothing expires actively",

@@ -5,7 +5,8 @@ use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions
 use crate::context::{Effects, ReadContext, RewriteContext, WriteContext};
 use crate::keyspace::{EventClass, Keyspace};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::{DbIndex, Intent, Value};
+use damselfly_store::values::Expiring;
+use damselfly_store::{DbIndex, Intent, UnixMs, Value};
 use smallvec::SmallVec;
 
 impl ShardCore {
@@ -164,7 +165,7 @@ impl ShardCore {
         }
     }
 
-    /// A write that meets an expired key, or a hash with expired fields, deletes these first, with their own record.
+    /// A write that meets an expired key, or a hash or set with expired elements, deletes these first, with their own record.
     fn expire_before_write(&mut self, db: DbIndex, key: &[u8], effects: &mut Effects) {
         if self.is_replica {
             return;
@@ -179,7 +180,7 @@ impl ShardCore {
             delete_expired(&mut self.space, db, key, effects);
         }
         if self.space.store.timed_len(db) > 0 {
-            delete_expired_fields(&mut self.space, db, key, usize::MAX, effects);
+            delete_expired_elements(&mut self.space, db, key, usize::MAX, effects);
         }
     }
 
@@ -214,45 +215,54 @@ pub(crate) fn delete_expired(space: &mut Keyspace, db: DbIndex, key: &[u8], effe
     }
 }
 
-/// Fields that one HDEL names at most.
-const FIELDS_PER_EFFECT: usize = 512;
+/// Elements that one HDEL or SREM names at most.
+const ELEMENTS_PER_EFFECT: usize = 512;
 
-/// Deletes up to `most` fields of a hash whose time has come, and the hash with the last one, as effects. Returns how many.
-pub(crate) fn delete_expired_fields(
+/// Deletes up to `most` fields of a hash or members of a set whose time has come, and the key with the last one, as effects.
+/// Returns how many.
+pub(crate) fn delete_expired_elements(
     space: &mut Keyspace,
     db: DbIndex,
     key: &[u8],
     most: usize,
     effects: &mut Effects,
 ) -> usize {
-    let Some(Value::Hash(hash)) = space.store.get(db, key).map(|entry| entry.value()) else {
-        return 0;
+    let (remove, due) = match space.store.get(db, key).map(|entry| entry.value()) {
+        Some(Value::Hash(hash)) => (&b"HDEL"[..], due(&**hash, space.now, most)),
+        Some(Value::Set(set)) => (&b"SREM"[..], due(&**set, space.now, most)),
+        _ => return 0,
     };
-    let due: Vec<Vec<u8>> = hash
-        .due_fields(space.now)
-        .take(most)
-        .map(|field| field.to_vec())
-        .collect();
     if due.is_empty() {
         return 0;
     }
-    let mut is_empty = false;
-    if let Some(mut entry) = space.store.get_mut(db, key)
-        && let Value::Hash(hash) = &mut *entry
-    {
-        due.iter().for_each(|field| _ = hash.remove(field));
-        is_empty = hash.is_empty();
-    }
+    let is_empty = match space.store.get_mut(db, key).as_deref_mut() {
+        Some(Value::Hash(hash)) => without(&mut **hash, &due),
+        Some(Value::Set(set)) => without(&mut **set, &due),
+        _ => false,
+    };
     if is_empty && let Some((value, _)) = space.store.remove(db, key) {
         space.discard(value);
     }
     space.note_change(db, key);
-    for fields in due.chunks(FIELDS_PER_EFFECT) {
-        let fields = fields.iter().map(Vec::as_slice);
-        let effect: Vec<&[u8]> = [&b"HDEL"[..], key].into_iter().chain(fields).collect();
+    for elements in due.chunks(ELEMENTS_PER_EFFECT) {
+        let elements = elements.iter().map(Vec::as_slice);
+        let effect: Vec<&[u8]> = [remove, key].into_iter().chain(elements).collect();
         effects.push(db, &effect);
     }
     due.len()
+}
+
+fn due(value: &impl Expiring, now: UnixMs, most: usize) -> Vec<Vec<u8>> {
+    let due = value.due_elements(now).take(most);
+    due.map(|element| element.to_vec()).collect()
+}
+
+/// Removes elements; whether none are left.
+fn without(value: &mut impl Expiring, elements: &[Vec<u8>]) -> bool {
+    elements
+        .iter()
+        .for_each(|element| _ = value.remove_element(element));
+    value.size() == 0
 }
 
 /// Runs a read handler.

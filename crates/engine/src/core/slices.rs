@@ -1,15 +1,15 @@
 //! Work in the background, in slices that never hold the thread for long.
 
-use super::execute::{delete_expired, delete_expired_fields};
+use super::execute::{delete_expired, delete_expired_elements};
 use super::{LockMode, ShardCore, key_hash};
 use crate::context::Effects;
 use damselfly_store::DbIndex;
 
 /// Buckets that one slice of active expiry looks at.
 const EXPIRY_BUCKETS: usize = 64;
-/// Fields of hashes that one slice deletes.
-const EXPIRY_FIELDS: usize = 128;
-/// Hashes that have to wait, after which a slice looks no further.
+/// Fields of hashes and members of sets that one slice deletes.
+const EXPIRY_ELEMENTS: usize = 128;
+/// Values that have to wait, after which a slice looks no further.
 const EXPIRY_PASSED_OVER: usize = 32;
 
 /// Where active expiry goes on.
@@ -20,7 +20,7 @@ pub(super) struct ExpiryCursor {
 }
 
 impl ShardCore {
-    /// Looks at a few buckets and deletes keys whose time has come, and some fields of hashes. Keys that would have to wait are
+    /// Looks at a few buckets and deletes keys whose time has come, and some fields of hashes and members of sets. Keys that would have to wait are
     /// passed over. Returns how many were deleted.
     pub fn expire_slice(&mut self) -> usize {
         if self.is_replica
@@ -30,7 +30,7 @@ impl ShardCore {
         {
             return 0;
         }
-        self.expire_keys() + self.expire_fields()
+        self.expire_keys() + self.expire_elements()
     }
 
     fn expire_keys(&mut self) -> usize {
@@ -62,11 +62,11 @@ impl ShardCore {
             .find(|db| self.space.store.expires_len(*db) > 0)
     }
 
-    fn expire_fields(&mut self) -> usize {
+    fn expire_elements(&mut self) -> usize {
         let mut deleted = 0;
         for db in (0..self.space.store.dbnum()).map(DbIndex) {
             let mut passed_over = 0;
-            while deleted < EXPIRY_FIELDS
+            while deleted < EXPIRY_ELEMENTS
                 && passed_over < EXPIRY_PASSED_OVER
                 && let Some((key, at)) = self.space.store.timed_at(db, passed_over)
                 && at <= self.space.now
@@ -77,8 +77,8 @@ impl ShardCore {
                     continue;
                 }
                 let mut effects = Effects::new(self.journal.is_active());
-                let most = EXPIRY_FIELDS - deleted;
-                deleted += delete_expired_fields(&mut self.space, db, &key, most, &mut effects);
+                let most = EXPIRY_ELEMENTS - deleted;
+                deleted += delete_expired_elements(&mut self.space, db, &key, most, &mut effects);
                 self.journal_alone(effects);
             }
         }

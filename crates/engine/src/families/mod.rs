@@ -4,6 +4,7 @@ pub mod bits;
 mod collections;
 pub mod connection;
 pub mod debug;
+mod element_expiry;
 pub mod generic;
 pub mod geo;
 pub mod glob;

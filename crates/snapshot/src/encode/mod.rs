@@ -1,14 +1,14 @@
 //! Writing: primitives, values, and the stream around them.
 
+mod elements;
 mod extension;
-mod hash;
 mod primitives;
 mod value;
 mod writer;
 
-pub use extension::{put_blob, put_chunk, put_cut, put_journal_blob, put_journal_offset};
 #[cfg(feature = "store")]
-pub(crate) use hash::HashForm;
+pub(crate) use elements::{HashForm, SetForm};
+pub use extension::{put_blob, put_chunk, put_cut, put_journal_blob, put_journal_offset};
 pub use primitives::{put_aux, put_f64, put_int, put_len, put_raw_string, put_select, put_string};
 #[cfg(feature = "store")]
 pub(crate) use value::put_list_node;

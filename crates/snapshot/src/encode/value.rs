@@ -1,6 +1,6 @@
 //! Values: which encoding a value gets, and its bytes.
 
-use super::hash::HashForm;
+use super::elements::{HashForm, SetForm};
 use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
 use crate::number::{canonical_int, exact_int, score_text};
 use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
@@ -170,9 +170,25 @@ impl Encoder {
             head.put(out, type_byte::SET_INTSET);
             return put_raw_string(out, &self.scratch);
         }
-        head.put(out, type_byte::SET);
-        put_len(out, len as u64);
-        members.for_each(|member| put_string(out, member.as_ref()));
+        SetForm::Plain.put_beginning(out, head, len);
+        members.for_each(|member| SetForm::Plain.put_member(out, member.as_ref(), None));
+    }
+
+    /// Writes a set of `len` members, the first of which expires at `first_expiry`: members, and when they expire, in seconds.
+    /// What Redis 6.2 reads can't say that: there the members are without a time, until an SREM takes them away.
+    pub fn timed_set<T: AsRef<[u8]>>(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: Head<'_>,
+        len: usize,
+        first_expiry: i64,
+        members: impl Iterator<Item = (T, Option<i64>)>,
+    ) {
+        let form = SetForm::new(self.profile, Some(first_expiry));
+        form.put_beginning(out, head, len);
+        for (member, expire_ms) in members {
+            form.put_member(out, member.as_ref(), expire_ms);
+        }
     }
 
     /// Writes a hash of `len` fields.

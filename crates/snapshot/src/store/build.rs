@@ -3,7 +3,7 @@
 use super::stream::StreamState;
 use crate::decode::{ChunkId, Event, KeyMeta, LastUse, Part, ValueKind};
 use crate::wire::type_name;
-use damselfly_store::values::{Hash, List, Set, Stream, ZSet};
+use damselfly_store::values::{Expiring, Hash, List, Set, Stream, ZSet};
 use damselfly_store::{StrValue, Value};
 use std::collections::HashMap;
 
@@ -16,12 +16,6 @@ pub enum BuildError {
     Kind {
         /// The type.
         kind: ValueKind,
-    },
-    /// A member of a set has an expiry of its own.
-    #[error("a member expires at {expire_ms}, which is not supported")]
-    MemberExpiry {
-        /// When, Unix milliseconds.
-        expire_ms: i64,
     },
     /// A stream's parts do not fit together.
     #[error("malformed stream: {why}")]
@@ -88,7 +82,7 @@ impl ValueBuilder {
     /// Adds the next part. Of equal members or fields the last one counts.
     ///
     /// # Errors
-    /// [`BuildError::MemberExpiry`], [`BuildError::OutOfOrder`].
+    /// [`BuildError::OutOfOrder`].
     #[inline]
     pub fn push(&mut self, part: Part<'_>) -> Result<(), BuildError> {
         match (&mut self.value, part) {
@@ -113,14 +107,15 @@ impl ValueBuilder {
                 },
             ) => {
                 hash.insert(field, value);
-                hash.set_field_expiry(field, Some(expire_ms));
+                hash.set_element_expiry(field, Some(expire_ms));
             }
             (Value::Stream(stream), Part::Stream(part)) => {
                 let state = self.stream.as_mut().ok_or(BuildError::OutOfOrder)?;
                 state.push(stream, part)?;
             }
-            (_, Part::MemberExpiring { expire_ms, .. }) => {
-                return Err(BuildError::MemberExpiry { expire_ms });
+            (Value::Set(set), Part::MemberExpiring { member, expire_ms }) => {
+                set.insert(member);
+                set.set_element_expiry(member, Some(expire_ms));
             }
             _ => return Err(BuildError::OutOfOrder),
         }

@@ -4,10 +4,10 @@ use super::output::Output;
 use super::state::{Chunks, SnapshotOptions};
 use super::stream::StreamWriter;
 use crate::encode::{
-    EntryMeta, HashForm, Head, put_chunk, put_f64, put_len, put_list_node, put_string,
+    EntryMeta, HashForm, Head, SetForm, put_chunk, put_f64, put_len, put_list_node, put_string,
 };
 use crate::wire::type_byte;
-use damselfly_store::values::{Hash, List, Stream};
+use damselfly_store::values::{Expiring, Hash, List, Set, Stream};
 use damselfly_store::{EntryRef, TableId, Value};
 
 /// A list node that is written to a level-0 peer holds about this many bytes.
@@ -105,23 +105,26 @@ fn take_id(next: &mut u32) -> u32 {
 fn put_beginning(out: &mut Vec<u8>, entry: &EntryRef<'_>, options: &SnapshotOptions) {
     let nodes = options.chunks == Chunks::BetweenElements;
     let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
-    if let Value::Hash(hash) = entry.value() {
-        return hash_form(hash, options).put_beginning(out, Head::Entry(&meta), hash.len());
-    }
+    let head = Head::Entry(&meta);
     let (kind, count) = match entry.value() {
+        Value::Hash(hash) => return hash_form(hash, options).put_beginning(out, head, hash.len()),
+        Value::Set(set) => return set_form(set, options).put_beginning(out, head, set.len()),
         Value::Str(text) => (type_byte::STRING, text.len()),
         Value::List(list) if nodes => (type_byte::LIST_QUICKLIST_2, count_nodes(list)),
         Value::List(list) => (type_byte::LIST, list.len()),
-        Value::Set(set) => (type_byte::SET, set.len()),
         Value::ZSet(zset) => (type_byte::ZSET, zset.len()),
         other => unreachable!("{:?} values have no encoding", other.kind()),
     };
-    Head::Entry(&meta).put(out, kind);
+    head.put(out, kind);
     put_len(out, count as u64);
 }
 
 fn hash_form(hash: &Hash, options: &SnapshotOptions) -> HashForm {
     HashForm::new(options.profile, hash.first_expiry())
+}
+
+fn set_form(set: &Set, options: &SnapshotOptions) -> SetForm {
+    SetForm::new(options.profile, set.first_expiry())
 }
 
 /// About a chunk's bytes from `cursor` on; where to go on, or `None` at the end.
@@ -145,10 +148,15 @@ fn put_piece(
         Value::Hash(hash) => {
             let form = hash_form(hash, options);
             hash.chunk(cursor, max, &mut |field, value| {
-                form.put_field(out, field, value, hash.field_expiry(field));
+                form.put_field(out, field, value, hash.element_expiry(field));
             })
         }
-        Value::Set(set) => set.chunk(cursor, max, &mut |member| put_string(out, member)),
+        Value::Set(set) => {
+            let form = set_form(set, options);
+            set.chunk(cursor, max, &mut |member| {
+                form.put_member(out, member, set.element_expiry(member));
+            })
+        }
         Value::ZSet(zset) => zset.chunk(cursor, max, &mut |member, score| {
             put_string(out, member);
             put_f64(out, score);

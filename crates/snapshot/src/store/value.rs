@@ -6,7 +6,7 @@ use crate::decode::{Event, Limits};
 use crate::encode::{Encoder, Head, Profile};
 use crate::error::{At, RdbError};
 use crate::{finish_dump, read_dump};
-use damselfly_store::values::{Hash, Item};
+use damselfly_store::values::{Expiring, Hash, Item, Set};
 use damselfly_store::{INT_TEXT_MAX, Value};
 
 /// Appends `value` behind `head` in the encoding that `encoder` chooses.
@@ -19,7 +19,10 @@ pub fn encode_value(encoder: &mut Encoder, out: &mut Vec<u8>, head: Head<'_>, va
             None => encoder.hash(out, head, hash.len(), hash.iter()),
             Some(first) => encoder.timed_hash(out, head, hash.len(), first, timed_fields(hash)),
         },
-        Value::Set(set) => encoder.set(out, head, set.len(), set.iter()),
+        Value::Set(set) => match set.first_expiry() {
+            None => encoder.set(out, head, set.len(), set.iter()),
+            Some(first) => encoder.timed_set(out, head, set.len(), first, timed_members(set)),
+        },
         Value::ZSet(zset) => encoder.zset(out, head, zset.len(), zset.iter()),
         Value::Stream(stream) => {
             let profile = encoder.profile();
@@ -32,8 +35,16 @@ pub fn encode_value(encoder: &mut Encoder, out: &mut Vec<u8>, head: Head<'_>, va
 /// Fields, values, and when they expire.
 fn timed_fields(hash: &Hash) -> impl Iterator<Item = (Item<'_>, Item<'_>, Option<i64>)> {
     hash.iter().map(|(field, value)| {
-        let expire_ms = hash.field_expiry(&field);
+        let expire_ms = hash.element_expiry(&field);
         (field, value, expire_ms)
+    })
+}
+
+/// Members, and when they expire.
+fn timed_members(set: &Set) -> impl Iterator<Item = (Item<'_>, Option<i64>)> {
+    set.iter().map(|member| {
+        let expire_ms = set.element_expiry(&member);
+        (member, expire_ms)
     })
 }
 
@@ -122,7 +133,7 @@ mod tests {
         let mut hash = Hash::new();
         for (field, (value, at)) in fields {
             hash.insert(field, value);
-            hash.set_field_expiry(field, *at);
+            hash.set_element_expiry(field, *at);
         }
         hash
     }
@@ -150,6 +161,36 @@ mod tests {
         (type_byte, fields(restore_value(&payload).expect("our own")))
     }
 
+    type Members = std::collections::BTreeMap<Vec<u8>, Option<i64>>;
+
+    fn set(members: &Members) -> Value {
+        let mut set = Set::new();
+        for (member, at) in members {
+            set.insert(member);
+            set.set_element_expiry(member, *at);
+        }
+        Value::from(set)
+    }
+
+    fn set_again(members: &Members, profile: Profile) -> (u8, Members) {
+        let mut payload = Vec::new();
+        let mut encoder = Encoder::new(profile);
+        encode_value(&mut encoder, &mut payload, Head::Bare, &set(members));
+        let type_byte = payload[0];
+        finish_dump(&mut payload, profile);
+        let Value::Set(set) = restore_value(&payload).expect("our own") else {
+            panic!("a set")
+        };
+        let members = timed_members(&set).map(|(member, at)| (member.to_vec(), at));
+        (type_byte, members.collect())
+    }
+
+    fn any_members() -> impl Strategy<Value = Members> {
+        let text = || prop::collection::vec(any::<u8>(), 0..80);
+        let time = (1_675_209_601i64..1_675_209_601 + (1 << 30)).prop_map(|at| at * 1000);
+        prop::collection::btree_map(text(), prop::option::of(time), 1..200)
+    }
+
     fn any_fields() -> impl Strategy<Value = Fields> {
         let text = || prop::collection::vec(any::<u8>(), 0..80);
         let time = prop::option::of(1_700_000_000_000i64..(1 << 48) - 1);
@@ -164,6 +205,18 @@ mod tests {
             let (type_byte, found) = again(hash(&expected), Profile::Flow);
             prop_assert_eq!(&found, &expected);
             prop_assert_eq!(type_byte == 24, expected.values().any(|(_, at)| at.is_some()));
+        }
+
+        #[test]
+        fn times_of_members_come_back(expected in any_members()) {
+            for profile in [Profile::Flow, Profile::Dragonfly] {
+                let (type_byte, found) = set_again(&expected, profile);
+                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!(type_byte == 32, expected.values().any(Option::is_some));
+            }
+            let (type_byte, found) = set_again(&expected, Profile::Redis62);
+            prop_assert!(type_byte != 32 && found.keys().eq(expected.keys()));
+            prop_assert!(found.values().all(Option::is_none));
         }
     }
 

@@ -7,9 +7,9 @@ use std::fmt;
 use super::buckets::{self, Buckets};
 use super::elem::{self, Elem};
 use super::limits::Limits;
+use super::timed::Timed;
 use crate::packed::{self, Encoder, Item, MAX_ENTRIES, Packed};
 
-use timed::Timed;
 pub use timed::{HashAt, HashAtIter};
 
 /// A hash: fields with values.
@@ -30,7 +30,7 @@ enum Form {
 enum Boxed {
     Large(Large),
     /// One of the other forms, and expiry times of fields.
-    Timed(Timed),
+    Timed(Timed<Hash>),
 }
 
 // Hashes whose fields don't expire pay nothing for those whose do.
@@ -40,14 +40,14 @@ const _: () = assert!(size_of::<Boxed>() == size_of::<Large>());
 enum View<'a> {
     Packed(&'a Packed<false>),
     Large(&'a Large),
-    Timed(&'a Timed),
+    Timed(&'a Timed<Hash>),
 }
 
 /// The form, to change.
 enum ViewMut<'a> {
     Packed(&'a mut Packed<false>),
     Large(&'a mut Large),
-    Timed(&'a mut Timed),
+    Timed(&'a mut Timed<Hash>),
 }
 
 #[derive(Clone)]

@@ -45,6 +45,7 @@ mod set;
 pub mod stream;
 #[cfg(test)]
 mod test_kit;
+mod timed;
 mod zset;
 
 pub use crate::packed::Item;
@@ -52,8 +53,9 @@ pub use elem::seed_hashing;
 pub use hash::{Hash, HashAt, HashAtIter, HashIter};
 pub use limits::Limits;
 pub use list::{List, ListIter};
-pub use set::{Set, SetIter};
+pub use set::{Set, SetAt, SetAtIter, SetIter};
 pub use stream::{Stream, StreamId};
+pub use timed::{At, Expiring, Times};
 pub use zset::{LexBound, ScoreBound, ZSet, ZSetIter};
 
 // A value points to one of these: a small collection is this many bytes and its blob.

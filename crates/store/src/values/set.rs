@@ -1,12 +1,17 @@
 //! Sets of byte strings.
 
+mod timed;
+
 use std::fmt;
 
 use super::buckets::{self, Buckets};
 use super::elem::{self, Elem};
 use super::intset::IntSet;
 use super::limits::Limits;
+use super::timed::Timed;
 use crate::packed::{self, Encoder, Item, MAX_ENTRIES, Packed, canonical_int};
+
+pub use timed::{SetAt, SetAtIter};
 
 /// A set of byte strings.
 ///
@@ -20,6 +25,8 @@ enum Form {
     Ints(IntSet),
     Packed(Packed<false>),
     Large(Box<Large>),
+    /// One of the other forms, and expiry times of members.
+    Timed(Box<Timed<Set>>),
 }
 
 #[derive(Clone)]
@@ -97,6 +104,7 @@ impl Set {
             Form::Ints(ints) => ints.len(),
             Form::Packed(packed) => packed.len(),
             Form::Large(large) => large.members.len(),
+            Form::Timed(timed) => timed.plain.len(),
         }
     }
 
@@ -111,12 +119,17 @@ impl Set {
             Form::Ints(ints) => ints.heap_size(),
             Form::Packed(packed) => packed.heap_size(),
             Form::Large(large) => size_of::<Large>() + large.members.heap_size() + large.elem_bytes,
+            Form::Timed(timed) => timed.heap_size(),
         }
     }
 
     /// Whether it is a sorted array of integers.
     pub fn is_intset(&self) -> bool {
-        matches!(self.0, Form::Ints(_))
+        match &self.0 {
+            Form::Ints(_) => true,
+            Form::Timed(timed) => timed.plain.is_intset(),
+            _ => false,
+        }
     }
 
     /// The name that Redis 7.0's OBJECT ENCODING gives such a set.
@@ -134,16 +147,20 @@ impl Set {
             Form::Ints(ints) => canonical_int(member).is_some_and(|int| ints.contains(int)),
             Form::Packed(packed) => packed.find(member, 1).is_some(),
             Form::Large(large) => large.contains(member),
+            Form::Timed(timed) => timed.plain.contains(member),
         }
     }
 
-    /// Adds `member`; returns whether it is new.
+    /// Adds `member`; returns whether it is new. The expiry time of one that is there stays.
     pub fn insert(&mut self, member: &[u8]) -> bool {
         self.insert_within(member, &Limits::REDIS_7)
     }
 
     /// As [`Set::insert`], with other limits than the defaults for the small forms.
     pub fn insert_within(&mut self, member: &[u8], limits: &Limits) -> bool {
+        if let Form::Timed(timed) = &mut self.0 {
+            return timed.plain.insert_within(member, limits);
+        }
         if let Form::Ints(ints) = &mut self.0 {
             if let Some(int) = canonical_int(member) {
                 if ints.contains(int) {
@@ -209,6 +226,11 @@ impl Set {
                 None => false,
             },
             Form::Large(large) => large.remove(member),
+            Form::Timed(timed) => {
+                let removed = timed.plain.remove(member);
+                self.forget_time(member);
+                removed
+            }
         }
     }
 
@@ -218,6 +240,7 @@ impl Set {
             Form::Ints(ints) => FormIter::Ints(ints, 0),
             Form::Packed(packed) => FormIter::Packed(packed.iter()),
             Form::Large(large) => FormIter::Large(large.members.iter()),
+            Form::Timed(timed) => return timed.plain.iter(),
         })
     }
 
@@ -227,6 +250,7 @@ impl Set {
             Form::Large(large) => large
                 .members
                 .scan(cursor, &mut |member| visit(member.as_bytes())),
+            Form::Timed(timed) => timed.plain.scan(cursor, visit),
             _ => {
                 self.iter().for_each(|member| visit(&member));
                 0
@@ -243,6 +267,7 @@ impl Set {
             Form::Ints(ints) => Item::from_int(ints.get(super::below(rng, ints.len()))),
             Form::Packed(packed) => packed.item(packed.seek(super::below(rng, packed.len()))),
             Form::Large(large) => Item::borrowed(large.members.random(rng)?.as_bytes()),
+            Form::Timed(timed) => return timed.plain.random(rng),
         })
     }
 
@@ -269,6 +294,11 @@ impl Set {
                 large.elem_bytes -= member.heap_size();
                 Some(member.as_bytes().to_vec())
             }
+            Form::Timed(timed) => {
+                let member = timed.plain.pop_random(rng)?;
+                self.forget_time(&member);
+                Some(member)
+            }
         }
     }
 
@@ -279,6 +309,9 @@ impl Set {
         max_bytes: usize,
         visit: &mut dyn FnMut(&[u8]),
     ) -> Option<u64> {
+        if let Form::Timed(timed) = &self.0 {
+            return timed.plain.chunk(cursor, max_bytes, visit);
+        }
         let mut bytes = 0;
         let mut count = |member: &[u8]| {
             visit(member);
@@ -301,6 +334,7 @@ impl Set {
             Form::Large(large) => large
                 .members
                 .chunk(cursor, &mut |member| count(member.as_bytes())),
+            Form::Timed(_) => unreachable!("read above"),
         }
     }
 
@@ -313,6 +347,7 @@ impl Set {
                     .members
                     .free_slice(max_items, |member| *elem_bytes -= member.heap_size());
             }
+            Form::Timed(timed) => return timed.free_slice(max_items),
             _ => *self = Set::new(),
         }
         self.is_empty()

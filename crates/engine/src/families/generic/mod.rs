@@ -13,6 +13,7 @@ pub(super) use expiry::{expire_key, persist_key};
 pub(super) use keys::delete_key;
 
 use crate::command::{Command, Flags, Group, Handler, Keys, Merge, Spread};
+use crate::families::element_expiry;
 
 const FAST: Flags = Flags::FAST;
 const DANGEROUS: Flags = Flags::DANGEROUS;
@@ -35,6 +36,9 @@ pub static COMMANDS: &[Command] = &[
     one("expire", -3, "1.0.0", Handler::Rewrite(expiry::expire), "Lets a key expire after some seconds.").with(FAST).access("RW update"),
     one("expireat", -3, "1.2.0", Handler::Rewrite(expiry::expireat), "Lets a key expire at a time in seconds.").with(FAST).access("RW update"),
     one("expiretime", 2, "7.0.0", Handler::Read(expiry::expiretime), "When a key expires, in Unix seconds.").with(FAST),
+    one("fieldexpire", -4, "1.0.0", Handler::Rewrite(element_expiry::fieldexpire), "Lets fields of a hash or members of a set expire after some seconds.").with(Flags::DENY_OOM.or(FAST)).access("RW update"),
+    one("fieldexpireat", -4, "1.0.0", Handler::Rewrite(element_expiry::fieldexpireat), "Lets fields of a hash or members of a set expire at a time in seconds.").with(Flags::DENY_OOM.or(FAST)).access("RW update"),
+    one("fieldttl", 3, "1.0.0", Handler::Read(element_expiry::fieldttl), "Returns how many seconds a field of a hash or a member of a set has left.").with(FAST),
     server("flushall", -1, "1.0.0", Handler::Global(flush::flushall), "Deletes all keys of all databases.").with(DANGEROUS).hints("request_policy:all_shards response_policy:all_succeeded"),
     server("flushdb", -1, "1.0.0", Handler::Global(flush::flushdb), "Deletes all keys of the database.").with(DANGEROUS).hints("request_policy:all_shards response_policy:all_succeeded"),
     row("keys", 2, Keys::None, "1.0.0", Handler::Read(scan::keys), "All keys that match a pattern.").with(DANGEROUS).spread(Spread::All(Merge::Append)).hints("request_policy:all_shards nondeterministic_output_order"),

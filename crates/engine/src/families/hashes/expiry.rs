@@ -8,7 +8,7 @@ use crate::families::options::{TimeForm, Unit, integer, is_word};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::UnixMs;
-use damselfly_store::values::Hash;
+use damselfly_store::values::{Expiring, Hash};
 
 /// The latest time that clients may set, in Unix milliseconds: a quarter of what Redis can store.
 const MAX_MS: UnixMs = ((1 << 48) - 2) >> 2;
@@ -170,7 +170,7 @@ impl<'a> ExpireCommand<'a> {
 
     /// The answer, and whether it changed anything.
     fn run_one(&self, hash: &mut Hash, field: &[u8], passed: bool) -> (i64, bool) {
-        let old = hash.field_expiry(field);
+        let old = hash.element_expiry(field);
         if !hash.contains(field) {
             (answer::NO_FIELD, false)
         } else if !self.condition.holds(old, self.at) {
@@ -178,14 +178,14 @@ impl<'a> ExpireCommand<'a> {
         } else if passed {
             (answer::DELETED, hash.remove(field))
         } else {
-            hash.set_field_expiry(field, Some(self.at));
+            hash.set_element_expiry(field, Some(self.at));
             (answer::DONE, old != Some(self.at))
         }
     }
 }
 
 /// Says in an effect when these fields expire.
-pub(super) fn effect_of_expiry(
+pub(in crate::families) fn effect_of_expiry(
     cx: &mut RewriteContext<'_>,
     key: &[u8],
     at: UnixMs,
@@ -227,9 +227,9 @@ pub(super) fn hpersist(
     let mut answers = vec![answer::NO_FIELD; fields.len()];
     if let Some(mut hash) = cx.typed_mut::<Hash>(key)? {
         for (answer, field) in answers.iter_mut().zip(fields) {
-            *answer = match hash.field_expiry(field) {
+            *answer = match hash.element_expiry(field) {
                 Some(_) => {
-                    hash.set_field_expiry(field, None);
+                    hash.set_element_expiry(field, None);
                     answer::DONE
                 }
                 None if hash.contains(field) => answer::NO_EXPIRY,
@@ -258,7 +258,7 @@ fn tell(
     out.array(fields.len());
     for field in fields {
         let found = hash.filter(|hash| hash.contains(field));
-        out.integer(match found.map(|hash| hash.field_expiry(field)) {
+        out.integer(match found.map(|hash| hash.element_expiry(field)) {
             None => answer::NO_FIELD,
             Some(None) => answer::NO_EXPIRY,
             Some(Some(at)) => match form.unit {

@@ -5,9 +5,11 @@ mod fields;
 mod numbers;
 mod whole;
 
+pub(super) use expiry::effect_of_expiry;
+
 use crate::command::{Command, CommandError, Flags, Group, Handler, Keys};
 use crate::context::ReadContext;
-use damselfly_store::values::{Hash, HashAt};
+use damselfly_store::values::{Expiring, Hash, HashAt};
 
 use Handler::{Read, Rewrite, Write};
 

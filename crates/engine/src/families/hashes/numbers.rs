@@ -7,7 +7,7 @@ use crate::families::collections::change_or_create;
 use crate::families::options::integer;
 use crate::keyspace::EventClass;
 use damselfly_resp::{LongDouble, ReplyWriter, format_long_double, parse_i64};
-use damselfly_store::values::Hash;
+use damselfly_store::values::{Expiring, Hash};
 
 pub(super) fn hincrby(
     cx: &mut WriteContext<'_>,
@@ -53,7 +53,7 @@ pub(super) fn hincrbyfloat(
     cx.effect(&[b"HSET", args[1], args[2], &text]);
     // HSET takes the field's time away.
     let hash = cx.typed::<Hash>(args[1])?;
-    if let Some(at) = hash.and_then(|hash| hash.field_expiry(args[2])) {
+    if let Some(at) = hash.and_then(|hash| hash.element_expiry(args[2])) {
         effect_of_expiry(cx, args[1], at, &[args[2]]);
     }
     out.bulk(text);

@@ -5,7 +5,7 @@ use crate::command::CommandResult;
 use crate::context::ReadContext;
 use crate::families::collections::{RandomArgs, RandomSource, scan};
 use damselfly_resp::ReplyWriter;
-use damselfly_store::values::{Hash, HashAt, Item};
+use damselfly_store::values::{Expiring, Hash, HashAt, Item};
 
 pub(super) fn hlen(
     cx: &mut ReadContext<'_>,

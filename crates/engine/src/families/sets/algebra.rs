@@ -1,5 +1,6 @@
 //! Intersection, union and difference of sets.
 
+use super::members_now;
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{at_least, store};
@@ -7,33 +8,35 @@ use crate::families::options::{Words, is_word};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::Value;
-use damselfly_store::values::{Item, Set};
+use damselfly_store::values::{Expiring, Item, Set, SetAt};
 use smallvec::SmallVec;
 
 /// The sets of a command, in the order of its keys; `None` where there is no such key.
-type Sets<'s> = SmallVec<[Option<&'s Set>; 8]>;
+type Sets<'s> = SmallVec<[Option<SetAt<'s>>; 8]>;
 
 fn read_sets<'s>(cx: &ReadContext<'s>, keys: &[&[u8]]) -> Result<Sets<'s>, CommandError> {
-    keys.iter().map(|key| cx.typed(key)).collect()
+    keys.iter().map(|key| members_now(cx, key)).collect()
 }
 
 fn written_sets<'s>(cx: &'s WriteContext<'_>, keys: &[&[u8]]) -> Result<Sets<'s>, CommandError> {
-    keys.iter().map(|key| cx.typed(key)).collect()
+    let now = cx.alive_at();
+    let set = |key: &&[u8]| Ok(cx.typed::<Set>(key)?.map(|set| set.at(now)));
+    keys.iter().map(set).collect()
 }
 
 /// What is in all sets, in the order of the smallest one.
-fn intersection<'s>(sets: &[Option<&'s Set>]) -> impl Iterator<Item = Item<'s>> {
-    let all: Option<SmallVec<[&'s Set; 8]>> = sets.iter().copied().collect();
+fn intersection<'s>(sets: &[Option<SetAt<'s>>]) -> impl Iterator<Item = Item<'s>> {
+    let all: Option<SmallVec<[SetAt<'s>; 8]>> = sets.iter().copied().collect();
     let mut all = all.unwrap_or_default();
-    all.sort_by_key(|set| set.len());
+    all.sort_by_key(SetAt::len);
     let smallest = all.first().copied();
     smallest
         .into_iter()
-        .flat_map(Set::iter)
+        .flat_map(SetAt::iter)
         .filter(move |member| all[1..].iter().all(|set| set.contains(member)))
 }
 
-fn union(sets: &[Option<&Set>]) -> Set {
+fn union(sets: &[Option<SetAt<'_>>]) -> Set {
     let mut result = Set::new();
     for member in sets.iter().flatten().flat_map(|set| set.iter()) {
         result.insert(&member);
@@ -41,13 +44,13 @@ fn union(sets: &[Option<&Set>]) -> Set {
     result
 }
 
-fn difference(sets: &[Option<&Set>]) -> Set {
+fn difference(sets: &[Option<SetAt<'_>>]) -> Set {
     let mut result = Set::new();
     let others = &sets[1..];
     let is_in_others = |member: &Item<'_>| others.iter().flatten().any(|set| set.contains(member));
     for member in sets[0]
         .into_iter()
-        .flat_map(Set::iter)
+        .flat_map(SetAt::iter)
         .filter(|member| !is_in_others(member))
     {
         result.insert(&member);

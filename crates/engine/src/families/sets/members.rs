@@ -1,11 +1,12 @@
 //! Commands on the members of one set.
 
+use super::members_now;
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{change_or_create, removed, scan};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::values::Set;
+use damselfly_store::values::{Expiring, Set, SetAt};
 
 pub(super) fn sadd(
     cx: &mut WriteContext<'_>,
@@ -50,7 +51,7 @@ pub(super) fn scard(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    out.integer(cx.typed::<Set>(args[1])?.map_or(0, Set::len) as i64);
+    out.integer(members_now(cx, args[1])?.map_or(0, |set| set.len()) as i64);
     Ok(())
 }
 
@@ -59,7 +60,7 @@ pub(super) fn sismember(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let set = cx.typed::<Set>(args[1])?;
+    let set = members_now(cx, args[1])?;
     out.integer(set.is_some_and(|set| set.contains(args[2])).into());
     Ok(())
 }
@@ -69,7 +70,7 @@ pub(super) fn smismember(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let set = cx.typed::<Set>(args[1])?;
+    let set = members_now(cx, args[1])?;
     out.array(args.len() - 2);
     for member in &args[2..] {
         out.integer(set.is_some_and(|set| set.contains(member)).into());
@@ -82,10 +83,10 @@ pub(super) fn smembers(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let set = cx.typed::<Set>(args[1])?;
-    out.set(set.map_or(0, Set::len));
+    let set = members_now(cx, args[1])?;
+    out.set(set.map_or(0, |set| set.len()));
     set.into_iter()
-        .flat_map(Set::iter)
+        .flat_map(SetAt::iter)
         .for_each(|member| out.bulk(member));
     Ok(())
 }
@@ -95,8 +96,9 @@ pub(super) fn sscan(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
+    let now = cx.now();
     scan(cx, args, out, 1, |set: &Set, cursor, sink| {
-        set.scan(cursor, &mut |member| {
+        set.at(now).scan(cursor, &mut |member| {
             sink(member, &mut |out| out.bulk(member))
         })
     })

@@ -2,10 +2,13 @@
 
 mod algebra;
 mod apart;
+mod expiry;
 mod members;
 mod random;
 
-use crate::command::{Command, Flags, Group, Handler, Keys, Spread};
+use crate::command::{Command, CommandError, Flags, Group, Handler, Keys, Spread};
+use crate::context::ReadContext;
+use damselfly_store::values::{Expiring, Set, SetAt};
 
 use Handler::{Read, Rewrite, Write};
 
@@ -30,6 +33,12 @@ const fn keyed(
     Command::new(name, arity, keys, Group::Set, since, handler, summary)
 }
 
+/// The set of a key without the members that have expired; an empty one counts as absent.
+fn members_now<'a>(cx: &ReadContext<'a>, key: &[u8]) -> Result<Option<SetAt<'a>>, CommandError> {
+    let set = cx.typed::<Set>(key)?.map(|set| set.at(cx.now()));
+    Ok(set.filter(|set| !set.is_empty()))
+}
+
 const FAST: Flags = Flags::FAST;
 const GROWS: Flags = Flags::DENY_OOM;
 const COUNTED: Keys = Keys::Counted {
@@ -42,6 +51,7 @@ const COUNTED: Keys = Keys::Counted {
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     row("sadd", -3, "1.0.0", Write(members::sadd), "Adds members to a set, made if need be.").with(GROWS.or(FAST)).access("RW insert"),
+    row("saddex", -4, "1.0.0", Rewrite(expiry::saddex), "Adds members to a set, made if need be, that expire after some seconds.").with(GROWS.or(FAST)).access("RW insert"),
     row("srem", -3, "1.0.0", Write(members::srem), "Removes members of a set.").with(FAST).access("RW delete"),
     row("scard", 2, "1.0.0", Read(members::scard), "Returns the number of members of a set.").with(FAST).access("RO"),
     row("sismember", 3, "1.0.0", Read(members::sismember), "Tells whether a set has a member.").with(FAST).access("RO"),

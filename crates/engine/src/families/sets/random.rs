@@ -1,14 +1,15 @@
 //! Random members of sets.
 
+use super::members_now;
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, RewriteContext};
 use crate::families::collections::{RandomArgs, RandomSource, generator, random_count, removed};
 use crate::families::options::not_negative;
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::values::{Item, Set};
+use damselfly_store::values::{Item, Set, SetAt};
 
-impl<'s> RandomSource<Item<'s>, ()> for &'s Set {
+impl<'s> RandomSource<Item<'s>, ()> for SetAt<'s> {
     fn size(&self) -> usize {
         self.len()
     }
@@ -32,7 +33,7 @@ pub(super) fn srandmember(
         [count] => Some(random_count(count)?),
         _ => return Err(CommandError::Syntax),
     };
-    let set = cx.typed::<Set>(args[1])?;
+    let set = members_now(cx, args[1])?;
     let mut rng = || cx.random();
     match (set, count) {
         (set, None) => match set.and_then(|set| set.random(&mut rng)) {

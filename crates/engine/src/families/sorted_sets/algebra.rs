@@ -7,24 +7,24 @@ use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{pair_header, pairs_header, store};
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
-use damselfly_store::Value;
-use damselfly_store::values::{Item, Set, ZSet};
+use damselfly_store::values::{Expiring, Item, SetAt, ZSet};
+use damselfly_store::{UnixMs, Value};
 use smallvec::SmallVec;
 
 /// Where members come from.
 #[derive(Clone, Copy)]
 enum Source<'s> {
     ZSet(&'s ZSet),
-    Set(&'s Set),
+    Set(SetAt<'s>),
     Absent,
 }
 
 impl<'s> Source<'s> {
-    fn of(value: Option<&'s Value>) -> Result<Source<'s>, CommandError> {
+    fn of(value: Option<&'s Value>, now: UnixMs) -> Result<Source<'s>, CommandError> {
         match value {
             None => Ok(Source::Absent),
             Some(Value::ZSet(zset)) => Ok(Source::ZSet(zset)),
-            Some(Value::Set(set)) => Ok(Source::Set(set)),
+            Some(Value::Set(set)) => Ok(Source::Set(set.at(now))),
             Some(_) => Err(CommandError::WrongType),
         }
     }
@@ -53,7 +53,7 @@ impl<'s> Source<'s> {
         };
         let members = set
             .into_iter()
-            .flat_map(Set::iter)
+            .flat_map(SetAt::iter)
             .map(|member| (member, 1.0));
         zset.into_iter().flat_map(ZSet::iter).chain(members)
     }
@@ -190,7 +190,7 @@ pub(super) fn zdiff(
 
 fn read_sources<'s>(cx: &ReadContext<'s>, keys: &[&[u8]]) -> Result<Sources<'s>, CommandError> {
     keys.iter()
-        .map(|key| Source::of(cx.entry(key).map(|entry| entry.value())))
+        .map(|key| Source::of(cx.entry(key).map(|entry| entry.value()), cx.now()))
         .collect()
 }
 
@@ -268,7 +268,7 @@ fn store_result(
         let found = parsed
             .keys
             .iter()
-            .map(|key| Source::of(cx.entry(key).map(|entry| entry.value())));
+            .map(|key| Source::of(cx.entry(key).map(|entry| entry.value()), cx.alive_at()));
         let sources: Sources<'_> = found.collect::<Result<_, _>>()?;
         operation.run(&sources, &parsed.options(form)?)
     };

@@ -3,18 +3,9 @@
 use super::{Boxed, Form, Hash, HashIter, View, ViewMut};
 use crate::UnixMs;
 use crate::packed::Item;
-use crate::values::{ScoreBound, ZSet};
+use crate::values::timed::{At, Expiring, Timed, Times};
 
-/// A hash some of whose fields have expiry times.
-#[derive(Clone)]
-pub(super) struct Timed {
-    /// The fields, of another form than this one.
-    pub(super) plain: Hash,
-    /// Fields with their times, which are whole numbers: exact in a score up to the year 287396.
-    pub(super) times: ZSet,
-}
-
-impl Timed {
+impl Timed<Hash> {
     pub(super) fn heap_size(&self) -> usize {
         size_of::<Boxed>() + self.plain.heap_size() + self.times.heap_size()
     }
@@ -24,42 +15,39 @@ impl Timed {
     }
 }
 
-impl Hash {
-    fn times(&self) -> Option<&ZSet> {
+impl Expiring for Hash {
+    fn size(&self) -> usize {
+        self.len()
+    }
+
+    fn has(&self, field: &[u8]) -> bool {
+        self.contains(field)
+    }
+
+    fn times(&self) -> Option<&Times> {
         match self.view() {
             View::Timed(timed) => Some(&timed.times),
             _ => None,
         }
     }
 
-    /// How many fields have an expiry time.
-    pub fn timed_len(&self) -> usize {
-        self.times().map_or(0, ZSet::len)
+    fn remove_element(&mut self, field: &[u8]) -> bool {
+        self.remove(field)
     }
 
-    /// When the first field expires.
-    pub fn first_expiry(&self) -> Option<UnixMs> {
-        let (_, at) = self.times()?.by_rank(0)?;
-        Some(at as UnixMs)
-    }
-
-    /// When a field expires.
-    pub fn field_expiry(&self, field: &[u8]) -> Option<UnixMs> {
-        self.times()?.score(field).map(|at| at as UnixMs)
-    }
-
-    /// Sets or clears the expiry time of a field; false if there is no such field.
-    pub fn set_field_expiry(&mut self, field: &[u8], expire_at: Option<UnixMs>) -> bool {
+    fn set_element_expiry(&mut self, field: &[u8], expire_at: Option<UnixMs>) -> bool {
         if !self.contains(field) {
             return false;
         }
         match expire_at {
             None => self.forget_time(field),
-            Some(at) => _ = self.timed().times.insert(field, at as f64),
+            Some(at) => self.timed().times.set(field, at),
         }
         true
     }
+}
 
+impl Hash {
     /// Sets the value of `field`, whose expiry time stays; returns whether the field is new.
     pub fn insert_keeping_expiry(&mut self, field: &[u8], value: &[u8]) -> bool {
         match self.view_mut() {
@@ -68,36 +56,12 @@ impl Hash {
         }
     }
 
-    /// How many fields expired at `now` or before. O(log n).
-    pub fn due_len(&self, now: UnixMs) -> usize {
-        self.times().map_or(0, |times| {
-            times.lower_rank(ScoreBound::Exclusive(now as f64))
-        })
-    }
-
-    /// The fields that expired at `now` or before, the earliest first.
-    pub fn due_fields(&self, now: UnixMs) -> impl Iterator<Item = Item<'_>> {
-        let times = self.times().into_iter().flat_map(ZSet::iter);
-        times
-            .take_while(move |(_, at)| *at <= now as f64)
-            .map(|(field, _)| field)
-    }
-
-    /// As the hash is at `now`: without the fields that have expired.
-    pub fn at(&self, now: UnixMs) -> HashAt<'_> {
-        HashAt {
-            hash: self,
-            now,
-            due: self.due_len(now),
-        }
-    }
-
     /// The timed form, converted to when need be.
-    fn timed(&mut self) -> &mut Timed {
+    fn timed(&mut self) -> &mut Timed<Hash> {
         if !matches!(self.view(), View::Timed(_)) {
             let timed = Timed {
                 plain: std::mem::take(self),
-                times: ZSet::new(),
+                times: Times::new(),
             };
             self.0 = Form::Boxed(Box::new(Boxed::Timed(timed)));
         }
@@ -110,7 +74,7 @@ impl Hash {
     /// Forgets a field's time, and the timed form with the last one.
     pub(super) fn forget_time(&mut self, field: &[u8]) {
         if let ViewMut::Timed(timed) = self.view_mut()
-            && timed.times.remove(field).is_some()
+            && timed.times.forget(field)
             && timed.times.is_empty()
         {
             *self = std::mem::take(&mut timed.plain);
@@ -119,59 +83,26 @@ impl Hash {
 }
 
 /// A hash at some time: fields that have expired are not there.
-#[derive(Clone, Copy)]
-pub struct HashAt<'a> {
-    hash: &'a Hash,
-    now: UnixMs,
-    due: usize,
-}
+pub type HashAt<'a> = At<'a, Hash>;
 
-impl<'a> HashAt<'a> {
-    /// The number of fields.
-    pub fn len(&self) -> usize {
-        self.hash.len() - self.due
-    }
-
-    /// Whether there are no fields.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn is_due(&self, field: &[u8]) -> bool {
-        self.due > 0
-            && self
-                .hash
-                .field_expiry(field)
-                .is_some_and(|at| at <= self.now)
-    }
-
+impl<'a> At<'a, Hash> {
     /// The value of `field`.
     pub fn get(&self, field: &[u8]) -> Option<Item<'a>> {
-        let value = self.hash.get(field)?;
+        let value = self.all.get(field)?;
         (!self.is_due(field)).then_some(value)
-    }
-
-    /// Whether `field` is there.
-    pub fn contains(&self, field: &[u8]) -> bool {
-        self.hash.contains(field) && !self.is_due(field)
-    }
-
-    /// When `field` expires, if it is there and does.
-    pub fn field_expiry(&self, field: &[u8]) -> Option<UnixMs> {
-        self.hash.field_expiry(field).filter(|at| *at > self.now)
     }
 
     /// All fields with their values.
     pub fn iter(self) -> HashAtIter<'a> {
         HashAtIter {
-            all: self.hash.iter(),
+            all: self.all.iter(),
             at: self,
         }
     }
 
     /// Visits some fields; see the [module](crate::values) for the cursor.
     pub fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&[u8], &[u8])) -> u64 {
-        self.hash.scan(cursor, &mut |field, value| {
+        self.all.scan(cursor, &mut |field, value| {
             if !self.is_due(field) {
                 visit(field, value);
             }
@@ -180,19 +111,12 @@ impl<'a> HashAt<'a> {
 
     /// A random field with its value, each with the same chance.
     pub fn random(&self, rng: &mut dyn FnMut() -> u64) -> Option<(Item<'a>, Item<'a>)> {
-        /// Draws that may hit a field that has expired, before the others are gone through.
-        const DRAWS: usize = 8;
-        if self.is_empty() {
-            return None;
-        }
-        for _ in 0..DRAWS {
-            let drawn = self.hash.random(rng)?;
-            if !self.is_due(&drawn.0) {
-                return Some(drawn);
-            }
-        }
-        let nth = crate::values::below(rng, self.len());
-        self.iter().nth(nth)
+        self.draw(
+            rng,
+            |hash, rng| hash.random(rng),
+            |(field, _)| field,
+            |n| self.iter().nth(n),
+        )
     }
 }
 
@@ -255,7 +179,7 @@ mod tests {
             }
             Step::Expire(field, at) => {
                 let known = model.get_mut(&field).map(|(_, old)| *old = at).is_some();
-                assert_eq!(hash.set_field_expiry(&field, at), known);
+                assert_eq!(hash.set_element_expiry(&field, at), known);
             }
         }
     }
@@ -268,7 +192,7 @@ mod tests {
         assert_eq!(matches!(hash.view(), View::Timed(_)), hash.timed_len() > 0);
         for (field, (value, at)) in model {
             assert_eq!(hash.get(field).as_deref(), Some(&value[..]));
-            assert_eq!(hash.field_expiry(field), *at);
+            assert_eq!(hash.element_expiry(field), *at);
         }
     }
 
@@ -279,7 +203,7 @@ mod tests {
         let view = hash.at(now);
         assert_eq!((view.len(), view.is_empty()), (left.len(), left.is_empty()));
         assert_eq!(hash.due_len(now), model.len() - left.len());
-        let due: Vec<_> = hash.due_fields(now).map(|field| field.to_vec()).collect();
+        let due: Vec<_> = hash.due_elements(now).map(|field| field.to_vec()).collect();
         assert!(
             due.len() == hash.due_len(now) && due.iter().all(|field| !left.contains_key(field))
         );
@@ -326,7 +250,7 @@ mod tests {
         let mut hash = Hash::new();
         hash.insert(b"field", b"value");
         let before = hash.heap_size();
-        hash.set_field_expiry(b"field", Some(5));
+        hash.set_element_expiry(b"field", Some(5));
         assert_eq!(hash.redis_encoding(), "listpackex");
         hash.insert(b"field", b"other");
         assert_eq!(

@@ -5,8 +5,8 @@ use super::args::{Ordering as Order, SortArgs};
 use crate::command::CommandError;
 use crate::families::partial_sort::partial_sort;
 use damselfly_resp::parse_f64;
-use damselfly_store::Value;
-use damselfly_store::values::{Item, List, Set, ZSet};
+use damselfly_store::values::{Expiring, Item, List, SetAt, ZSet};
+use damselfly_store::{UnixMs, Value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -15,20 +15,20 @@ use std::ops::Range;
 #[derive(Clone, Copy)]
 pub(super) enum Source<'v> {
     List(&'v List),
-    Set(&'v Set),
+    Set(SetAt<'v>),
     ZSet(&'v ZSet),
     Absent,
 }
 
 impl<'v> Source<'v> {
-    /// The value as a source.
+    /// The value as a source, at this time.
     ///
     /// # Errors
     /// [`CommandError::WrongType`].
-    pub(super) fn of(value: Option<&'v Value>) -> Result<Source<'v>, CommandError> {
+    pub(super) fn of(value: Option<&'v Value>, now: UnixMs) -> Result<Source<'v>, CommandError> {
         match value {
             Some(Value::List(list)) => Ok(Source::List(list)),
-            Some(Value::Set(set)) => Ok(Source::Set(set)),
+            Some(Value::Set(set)) => Ok(Source::Set(set.at(now))),
             Some(Value::ZSet(zset)) => Ok(Source::ZSet(zset)),
             None => Ok(Source::Absent),
             Some(_) => Err(CommandError::WrongType),
@@ -106,7 +106,7 @@ impl<'v> Elements<'v> {
         args: &SortArgs<'_>,
         lookup: Lookup<'_, 'v>,
     ) -> Result<Elements<'v>, CommandError> {
-        let source = Source::of((lookup.key)(args.key))?;
+        let source = Source::of((lookup.key)(args.key), lookup.now)?;
         let wanted = args.wanted(source.len());
         let order = args.ordering(source);
         if order == Order::None {

@@ -24,7 +24,7 @@ use std::borrow::Cow;
 struct Lookup<'l, 'v> {
     /// Finds that of a key.
     key: &'l dyn Fn(&[u8]) -> Option<&'v Value>,
-    /// When fields of hashes have to be alive.
+    /// When fields of hashes and members of sets have to be alive.
     now: UnixMs,
 }
 
@@ -41,7 +41,7 @@ fn weight_keys(cx: &ReadContext<'_>, args: &[&[u8]]) -> Vec<Vec<u8>> {
     let Ok(args) = SortArgs::parse(args, false) else {
         return Vec::new();
     };
-    let Ok(source) = Source::of(finder(cx)(args.key)) else {
+    let Ok(source) = Source::of(finder(cx)(args.key), cx.now()) else {
         return Vec::new();
     };
     match args.weights() {
@@ -134,8 +134,7 @@ pub(super) fn sort(
     };
     let lookup = Lookup {
         key: &find,
-        // Where effects are replayed, everything lives until the primary says otherwise.
-        now: if cx.replays { UnixMs::MIN } else { cx.now() },
+        now: cx.alive_at(),
     };
     let sorted = Elements::sorted(&args, lookup)?;
     let Some(destination) = args.destination else {

@@ -2,6 +2,7 @@
 
 use super::Lookup;
 use damselfly_store::Value;
+use damselfly_store::values::Expiring;
 use std::borrow::Cow;
 
 /// What is looked at for an element.
@@ -67,7 +68,9 @@ impl<'a> Pattern<'a> {
         match ((lookup.key)(&self.key(element)?)?, field) {
             (Value::Str(string), None) => Some(string.bytes()),
             (Value::Hash(hash), Some(field)) => {
-                let is_due = hash.field_expiry(field).is_some_and(|at| at <= lookup.now);
+                let is_due = hash
+                    .element_expiry(field)
+                    .is_some_and(|at| at <= lookup.now);
                 let value = hash.get(field).filter(|_| !is_due)?;
                 Some(Cow::Owned(value.to_vec()))
             }

@@ -1,4 +1,4 @@
-//! Hashes field by field.
+//! Hashes field by field, and sets member by member.
 
 use super::primitives::{put_int, put_len, put_string};
 use super::value::{Head, Profile};
@@ -54,9 +54,49 @@ impl HashForm {
         put_string(out, field);
         put_string(out, value);
         if let HashForm::Seconds = self {
-            // Not before its time, and never 0, which is none.
-            let after_base = |at: i64| (at + 999) / 1000 - MEMBER_EXPIRY_BASE_S;
-            put_int(out, expire_ms.map_or(-1, |at| after_base(at).max(1)));
+            put_seconds(out, expire_ms);
+        }
+    }
+}
+
+/// When a field or member expires, in Dragonfly's form: not before its time, and never 0, which is none.
+fn put_seconds(out: &mut Vec<u8>, expire_ms: Option<i64>) {
+    let after_base = |at: i64| (at + 999) / 1000 - MEMBER_EXPIRY_BASE_S;
+    put_int(out, expire_ms.map_or(-1, |at| after_base(at).max(1)));
+}
+
+/// How the members of a set are written that is no intset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SetForm {
+    /// Member.
+    Plain,
+    /// Member, seconds: Dragonfly's; Redis has no such sets.
+    Seconds,
+}
+
+impl SetForm {
+    /// The form for readers of `profile`, of a set whose first member expires then.
+    pub(crate) fn new(profile: Profile, first_expiry: Option<i64>) -> SetForm {
+        match (profile, first_expiry) {
+            (_, None) | (Profile::Redis62, _) => SetForm::Plain,
+            (Profile::Flow | Profile::Dragonfly, Some(_)) => SetForm::Seconds,
+        }
+    }
+
+    /// Head and number of members.
+    pub(crate) fn put_beginning(self, out: &mut Vec<u8>, head: Head<'_>, len: usize) {
+        let kind = match self {
+            SetForm::Plain => type_byte::SET,
+            SetForm::Seconds => type_byte::SET_EXPIRY,
+        };
+        head.put(out, kind);
+        put_len(out, len as u64);
+    }
+
+    pub(crate) fn put_member(self, out: &mut Vec<u8>, member: &[u8], expire_ms: Option<i64>) {
+        put_string(out, member);
+        if let SetForm::Seconds = self {
+            put_seconds(out, expire_ms);
         }
     }
 }
