@@ -27,7 +27,8 @@ pub(crate) fn built(name: &str, args: &[String]) -> Result<Command> {
     Ok(program)
 }
 
-fn build(package: &str, binary: &str) -> Result {
+/// Builds a program, optimised.
+pub(crate) fn build(package: &str, binary: &str) -> Result {
     shell::run(cargo().args(["build", "--release", "--package", package, "--bin", binary]))
 }
 

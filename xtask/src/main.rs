@@ -3,6 +3,7 @@
 //! Each task is a module with `pub fn run(args: &[String]) -> Result`; [`TASKS`] is the only list of them.
 
 mod bench;
+mod clients;
 mod demo;
 mod fuzz;
 mod long_runs;
@@ -61,6 +62,11 @@ const TASKS: &[Task] = &[
         run: demo::run,
     },
     Task {
+        name: "clients",
+        summary: "programs with other people's client libraries, against a primary and its replica: [name…] [--server redis]",
+        run: clients::run,
+    },
+    Task {
         name: "peers",
         summary: "installs the real servers that the tests run against, and says where they are",
         run: peers::run,
@@ -95,6 +101,6 @@ fn dispatch(args: &[String]) -> Result {
 fn help() -> String {
     let rows = TASKS
         .iter()
-        .map(|task| format!("  cargo xtask {:<6} {}\n", task.name, task.summary));
+        .map(|task| format!("  cargo xtask {:<7} {}\n", task.name, task.summary));
     rows.collect()
 }

