@@ -17,7 +17,7 @@ const CONNECTIONS: u64 = 50;
 const PIPELINE: u64 = 16;
 const DEADLINE: Duration = Duration::from_secs(120);
 /// LRANGE takes so many times fewer requests.
-const FEWER_RANGES: u64 = 8;
+const FEWER_RANGES: u64 = 4;
 
 /// A test, as arguments of redis-benchmark.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ macro_rules! cases {
     ($($title:literal $name:literal $arguments:literal $before:expr,)*) => {
         /// All tests, each without pipeline and with one.
         pub const CASES: &[Case] = &[$(
-            case!(concat!("rb-", $name), $title, $arguments, $before, 1, 20),
+            case!(concat!("rb-", $name), $title, $arguments, $before, 1, 5),
             case!(
                 concat!("rb-", $name, "-pipeline"), concat!($title, ", pipeline 16"),
                 $arguments, $before, PIPELINE, 3
