@@ -68,6 +68,27 @@ impl Template {
         }
     }
 
+    /// All words that can be first: the commands that it stands for.
+    pub fn names(&self) -> Vec<&'static str> {
+        match self.items.first().map(|item| &item.atom) {
+            Some(Atom::Word(name)) => vec![name],
+            Some(Atom::OneOf(alternatives)) => {
+                alternatives.iter().flat_map(Template::names).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// All words, wherever they stand.
+    pub fn words(&self) -> Vec<&'static str> {
+        let words = |item: &Item| match &item.atom {
+            Atom::Word(word) => vec![*word],
+            Atom::Slot(_) => Vec::new(),
+            Atom::OneOf(alternatives) => alternatives.iter().flat_map(Template::words).collect(),
+        };
+        self.items.iter().flat_map(words).collect()
+    }
+
     /// Makes arguments of it.
     pub fn expand(
         &self,
@@ -177,6 +198,13 @@ mod tests {
     fn words_and_slots_stand_once() {
         assert_eq!(expand("SET <key> <value>", 1), "SET KEY VALUE");
         assert_eq!(Template::parse("SET <key>").name(), "SET");
+    }
+
+    #[test]
+    fn its_words_are_known() {
+        let template = Template::parse("(A|B) <x>? (C (D|E))*");
+        assert_eq!(template.names(), ["A", "B"]);
+        assert_eq!(template.words(), ["A", "B", "C", "D", "E"]);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum Compare {
     Near(i64),
     /// Exact but for times of the clock, and how long ago they were, in what consumer groups tell.
     Clock,
+    /// Exact, but for strings that Redis may have changed: it keeps them in another form then.
+    Encoding,
     /// Random choice: the same kind and number of items.
     Shape,
     /// Errors byte for byte; otherwise only that both are none.
@@ -101,7 +103,7 @@ const fn seldom(family: Family, compare: Compare, template: &'static str) -> Row
     row(family, 1, false, compare, template)
 }
 
-use Compare::{Clock, Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
+use Compare::{Clock, Encoding, Errors, Exact, Near, Pairs, Scan, ScanPairs, Shape, Unordered};
 use Family::{
     Bits, Geo, Hashes, HyperLogLogs, Keys, Lists, Server, Sets, Sort, SortedSets, Streams, Strings,
     Transactions,
@@ -330,8 +332,13 @@ pub static ROWS: &[Row] = &[
     read(Keys, Shape, "DUMP <any>"),
     row(Keys, 2, false, Exact, "RESTORE <any> <millis> <value> (REPLACE|ABSTTL|IDLETIME <int>|FREQ <int>)*"),
     row(Keys, 1, false, Exact, "OBJECT FREQ <any>"),
-    row(Keys, 1, false, Errors, "OBJECT (IDLETIME|ENCODING|REFCOUNT|NONSENSE) <any>"),
-    row(Keys, 1, false, Errors, "MEMORY USAGE <any> (SAMPLES (<int>|<badint>))*"),
+    row(Keys, 4, false, Encoding, "OBJECT ENCODING <any>"),
+    row(Keys, 1, false, Exact, "OBJECT REFCOUNT <any>"),
+    row(Keys, 1, false, Errors, "OBJECT IDLETIME <any>"),
+    row(Keys, 1, false, Errors, "OBJECT (HELP|NONSENSE|ENCODING) <any>?"),
+    row(Keys, 1, false, Shape, "MEMORY USAGE <any> (SAMPLES (<int>|<badint>))*"),
+    row(Keys, 1, false, Shape, "MEMORY STATS"),
+    row(Keys, 1, false, Exact, "MEMORY PURGE"),
     row(Keys, 1, false, Errors, "MEMORY (DOCTOR|STATS|PURGE|MALLOC-STATS|HELP|NONSENSE) <any>?"),
     row(Keys, 2, false, Unordered, "KEYS <pattern>"),
     row(Keys, 2, false, Scan, "SCAN 0 COUNT 100000 (MATCH <pattern>)? (TYPE (string|list|hash|set|zset|stream|nonsense))?"),

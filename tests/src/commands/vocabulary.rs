@@ -233,6 +233,15 @@ impl Words {
         }
     }
 
+    /// A key for SORT: of another type now and then, but of no set that has no order.
+    fn sort_key(&self, kind: &str, rng: &mut Rng) -> Vec<u8> {
+        let kind = match self.is_hostile(rng, 6) {
+            true => rng.pick(&["string", "list", "hash"]),
+            false => kind,
+        };
+        format!("{}{kind}:{}", self.prefix, rng.below(self.keys)).into_bytes()
+    }
+
     /// A pattern of SORT.
     fn sort_pattern(&self, kind: &str, rng: &mut Rng) -> Vec<u8> {
         let patterns = match kind {
@@ -405,7 +414,7 @@ impl Vocabulary for Words {
             "place" => return self.place(rng, arguments),
             "unit" => self.unit(rng),
             "radius" => self.radius(rng),
-            "slist" | "sset" | "szset" => self.key(slot, rng),
+            "slist" | "sset" | "szset" => self.sort_key(slot, rng),
             "small" => self.small(rng),
             "lexset" => self.lexical_key(rng),
             "value" => self.value(rng),

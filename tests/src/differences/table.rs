@@ -165,6 +165,23 @@ static MEMORY: &[Difference] = &[
         "),
     ),
     row(
+        "`OBJECT ENCODING` of a string that was changed (`APPEND`, `SETRANGE`, `INCRBYFLOAT`, …)",
+        "`int` or `embstr`, where Redis would say so of a fresh one",
+        "Redis says `raw` or `embstr` until the server is started anew; nothing is kept in another form here",
+        Script("
+            SET key 10000
+            OBJECT ENCODING key
+            APPEND key 1
+            OBJECT ENCODING key => raw || int
+        "),
+    ),
+    row(
+        "`OBJECT IDLETIME` of a string that is a small integer",
+        "how long ago that key was used",
+        "Redis shares such values between keys, and their times with them",
+        Unchecked("it takes seconds to be seen"),
+    ),
+    row(
         "`MEMORY DOCTOR`, `MALLOC-STATS`",
         "other words",
         "text for people",
@@ -406,6 +423,14 @@ static WORDS: &[Difference] = &[
         "events are Redis's, but `keymiss` is told by commands that only read; nobody can subscribe yet",
         "publish/subscribe comes later. Redis tells it of some writes' sources too",
         Test("tests/tests/events.rs", "events_are_those_of_redis"),
+    ),
+    row(
+        "`HELP` of containers (`OBJECT`, `MEMORY`, `CLIENT`, …)",
+        "other words, of what is here",
+        "text for people",
+        Script("
+            OBJECT HELP => [OBJECT <subcommand> *] || [OBJECT <subcommand> *]
+        "),
     ),
     row(
         "`DEBUG OBJECT`, `DEBUG POPULATE`",

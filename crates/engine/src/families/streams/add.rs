@@ -180,11 +180,6 @@ impl SetIdArgs {
     }
 
     fn check(&self, stream: &Stream) -> CommandResult {
-        if self.last < stream.max_deleted_id() {
-            return Err(CommandError::text(
-                "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-            ));
-        }
         if stream.last().is_some_and(|entry| self.last < entry.id()) {
             return Err(CommandError::text(
                 "ERR The ID specified in XSETID is smaller than the target stream top item",
