@@ -131,7 +131,7 @@ impl Told {
         let owned = |words: Vec<&str>| words.into_iter().map(str::to_owned).collect();
         Told {
             arity: row.arity.into(),
-            keys: row.keys.legacy_range(),
+            keys: row.legacy_range(),
             flags: owned(row.flag_words()),
             categories: owned(row.acl_categories()),
         }

@@ -5,6 +5,7 @@ use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
+use crate::pubsub::{Index, OutputLimits};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::thread::Thread;
 use crate::world;
@@ -112,6 +113,12 @@ pub struct Engine {
     pub memory: Arc<MemoryLedger>,
     /// Who is told what happens to keys.
     pub events: Arc<EventHub>,
+    /// Who subscribes to what.
+    pub subscriptions: Index,
+    /// How much may wait for clients that do not read.
+    pub output_limits: Arc<OutputLimits>,
+    /// Whether anybody needs records of what is published: whether the journal of shard 0 is active.
+    pub(crate) records_publishing: Arc<AtomicBool>,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
     /// When it was made, in Unix milliseconds.
@@ -142,6 +149,9 @@ impl Engine {
             options,
             memory,
             events: Arc::default(),
+            subscriptions: Index::default(),
+            output_limits: Arc::default(),
+            records_publishing: Arc::default(),
             skipped,
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),
@@ -191,6 +201,9 @@ impl Engine {
             JournalOptions::default(),
         );
         core.skipped = self.skipped.clone();
+        if index == 0 {
+            core.journal.tell_active(self.records_publishing.clone());
+        }
         core.space.events = self.events.clone();
         core.memory = MemoryShare::new(self.memory.clone(), index);
         let EngineOptions {
@@ -290,6 +303,11 @@ impl Engine {
     /// Says whether the data set is being replaced.
     pub fn set_loading(&self, loading: bool) {
         self.loading.store(loading, Ordering::Relaxed);
+    }
+
+    /// Whether what is published has to be recorded for somebody.
+    pub(crate) fn records_publishing(&self) -> bool {
+        self.records_publishing.load(Ordering::Acquire)
     }
 
     /// An id for a connection.

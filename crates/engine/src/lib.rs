@@ -20,6 +20,7 @@ pub mod eviction;
 pub mod families;
 pub mod keyspace;
 pub mod mesh;
+pub mod pubsub;
 pub mod replicate;
 pub mod session;
 pub mod stats;

@@ -33,6 +33,8 @@ pub struct Thread {
     pub flows: FlowTable<EngineSnapshot>,
     /// What ran on this thread's connections and not on a shard alone.
     pub stats: RefCell<crate::stats::CommandStats>,
+    /// Who subscribes to what, of the clients on this thread.
+    pub subscribers: RefCell<crate::pubsub::Subscribers>,
     core: Option<RefCell<ShardCore>>,
     waking: Cell<bool>,
     next_ack: RefCell<Vec<Answer<()>>>,
@@ -67,6 +69,7 @@ impl Thread {
             engine,
             host: RefCell::default(),
             flows: FlowTable::new(),
+            subscribers: RefCell::default(),
             core,
             waking: Cell::new(false),
             next_ack: RefCell::default(),
@@ -140,6 +143,11 @@ impl Thread {
         CURRENT
             .with_borrow(Clone::clone)
             .expect("called on a thread of an engine")
+    }
+
+    /// The thread that this code runs on, if it is one of an engine.
+    pub fn try_current() -> Option<Rc<Thread>> {
+        CURRENT.with_borrow(Clone::clone)
     }
 
     /// Makes this thread the current one, for [`Thread::current`]. A simulator that runs several on one thread of the

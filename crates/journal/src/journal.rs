@@ -1,5 +1,7 @@
 //! The journal of one shard.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fmt, rc::Rc};
 
 use crate::{
@@ -59,6 +61,7 @@ pub struct Journal {
     backlog: Backlog,
     consumers: Vec<(ConsumerId, Box<dyn Consumer>)>,
     next_consumer: u64,
+    active: Arc<AtomicBool>,
 }
 
 impl Journal {
@@ -71,6 +74,7 @@ impl Journal {
             backlog: Backlog::default(),
             consumers: Vec::new(),
             next_consumer: 0,
+            active: Arc::default(),
         }
     }
 
@@ -87,9 +91,20 @@ impl Journal {
     /// Whether a backlog is kept even while there is no consumer. `false` drops what is there.
     pub fn keep_backlog(&mut self, keep: bool) {
         self.keeps_backlog = keep;
+        self.note_active();
         if !keep {
             self.backlog.clear();
         }
+    }
+
+    /// From now on `flag` says whether the journal [is active](Self::is_active), for those who can't ask it.
+    pub fn tell_active(&mut self, flag: Arc<AtomicBool>) {
+        self.active = flag;
+        self.note_active();
+    }
+
+    fn note_active(&self) {
+        self.active.store(self.is_active(), Ordering::Release);
     }
 
     /// Whether runs are kept for replicas that come back, see [`keep_backlog`](Self::keep_backlog).
@@ -215,13 +230,16 @@ impl Journal {
         let id = ConsumerId(self.next_consumer);
         self.next_consumer += 1;
         self.consumers.push((id, consumer));
+        self.note_active();
         id
     }
 
     /// Removes a consumer and gives it back.
     pub fn remove_consumer(&mut self, id: ConsumerId) -> Option<Box<dyn Consumer>> {
         let at = self.consumers.iter().position(|(other, _)| *other == id)?;
-        Some(self.consumers.remove(at).1)
+        let (_, consumer) = self.consumers.remove(at);
+        self.note_active();
+        Some(consumer)
     }
 
     /// How many consumers there are.

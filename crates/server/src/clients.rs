@@ -1,5 +1,6 @@
 //! The connected clients, as CLIENT LIST and CLIENT KILL see them.
 
+use damselfly_engine::pubsub::{Kind, PushQueue};
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
 use damselfly_engine::waiter::{Outcome, Waiter};
@@ -115,6 +116,7 @@ struct SessionState {
     dirty: bool,
     command: Option<&'static Command>,
     fd: i32,
+    pushes: Option<Rc<PushQueue>>,
 }
 
 impl ClientEntry {
@@ -192,6 +194,9 @@ impl ClientEntry {
         state.watches = !session.watched.is_empty();
         state.dirty = state.watches && session.dirty.load(Ordering::Relaxed);
         state.command = session.last_row;
+        if state.pushes.is_none() {
+            state.pushes.clone_from(&session.pushes);
+        }
         if session.replica.is_some() {
             self.kind.set(ClientKind::Replica);
         }
@@ -226,6 +231,9 @@ impl ClientEntry {
     pub fn line(&self, now: i64, table: &CommandTable) -> Vec<u8> {
         let state = self.state.borrow();
         let buffers = self.buffers.get();
+        let queue = state.pushes.as_deref();
+        let subscribed = |kind| queue.map_or(0, |queue| queue.subscribed(kind));
+        let (pushes, pushed_bytes) = queue.map_or((0, 0), |queue| (queue.len(), queue.bytes()));
         let mut line = format!(
             "id={} addr={} laddr={} fd={} name=",
             self.id, self.addr, self.laddr, state.fd
@@ -233,19 +241,24 @@ impl ClientEntry {
         .into_bytes();
         line.extend_from_slice(&state.name);
         let rest = format!(
-            " age={} idle={} flags={} db={} sub=0 psub=0 ssub=0 multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 \
-             rbs={} rbp={} obl={} oll=0 omem=0 tot-mem={} events=r cmd={} user=default redir=-1 resp={}",
+            " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 \
+             rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 resp={}",
             (now - self.connected_at) / 1000,
             self.idle_ms(now) / 1000,
             self.flags(&state),
             state.db,
+            subscribed(Kind::Channel),
+            subscribed(Kind::Pattern),
+            subscribed(Kind::Shard),
             state.multi.map_or(-1, |queued| queued as i64),
             buffers.input,
             buffers.input_free,
             buffers.output_size,
             buffers.output_size,
             buffers.output,
-            buffers.total() + size_of::<ClientEntry>(),
+            pushes,
+            pushed_bytes,
+            buffers.total() + pushed_bytes + size_of::<ClientEntry>(),
             state
                 .command
                 .map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),
@@ -256,10 +269,34 @@ impl ClientEntry {
         line
     }
 
+    fn is_subscriber(&self, state: &SessionState) -> bool {
+        let queue = state.pushes.as_ref();
+        queue.is_some_and(|queue| queue.is_subscriber())
+    }
+
+    /// Whether it is an ordinary client that subscribes to something.
+    pub fn listens(&self) -> bool {
+        self.kind.get() == ClientKind::Normal && self.is_subscriber(&self.state.borrow())
+    }
+
+    /// Bytes of pushes and replies that wait for it to read.
+    pub fn waiting_bytes(&self) -> usize {
+        let state = self.state.borrow();
+        state.pushes.as_ref().map_or(0, |queue| queue.bytes())
+    }
+
+    /// Looks whether more waits for it than it may.
+    pub fn check_limits(&self) {
+        if let Some(queue) = &self.state.borrow().pushes {
+            queue.check();
+        }
+    }
+
     /// The letters of `flags=`, in Redis's order.
     fn flags(&self, state: &SessionState) -> String {
         let letters: String = [
             self.kind.get().flag(),
+            self.is_subscriber(state).then_some('P'),
             state.multi.map(|_| 'x'),
             self.is_blocked().then_some('b'),
             state.dirty.then_some('d'),

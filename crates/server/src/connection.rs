@@ -1,6 +1,7 @@
 //! One client connection: bytes in, requests to its session, replies out.
 
 use crate::clients::{Buffers, ClientEntry, Replies};
+use crate::pushes;
 use crate::service::SessionHost;
 use crate::waiting::Link;
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
@@ -9,7 +10,7 @@ use smallvec::SmallVec;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_util::sync::WaitForCancellationFuture;
 
@@ -88,7 +89,7 @@ impl Connection {
             } else if let Some(end) = self.read(killed.as_mut()).await? {
                 return Ok(end);
             }
-            let refused = self.execute_input().await;
+            let refused = self.execute_input(killed.as_mut()).await;
             self.host.entry.update(&self.session, self.buffers());
             if let Some(end) = self.send(killed.as_mut()).await? {
                 return Ok(end);
@@ -102,33 +103,39 @@ impl Connection {
         }
     }
 
-    /// Reads some bytes. An end is where there are none to come.
-    async fn read(&mut self, killed: Killed<'_, '_>) -> io::Result<Option<End>> {
+    /// Reads some bytes, and sends what is pushed meanwhile. An end is where there are no bytes to come.
+    async fn read(&mut self, mut killed: Killed<'_, '_>) -> io::Result<Option<End>> {
         if self.input.is_empty() && self.input.capacity() > KEPT_BYTES {
             self.input = Vec::with_capacity(READ_BYTES);
         }
         self.input
             .reserve(READ_BYTES.max(self.decoder.missing_bytes().min(READ_BYTES * 64)));
-        // The control connection of a replica ends with its link.
-        let link_ended = self
-            .session
-            .replica
-            .as_ref()
-            .map(|replica| replica.session_ended());
-        let link_ended = async {
-            match link_ended {
-                Some(ended) => ended.await,
-                None => std::future::pending().await,
+        loop {
+            // The control connection of a replica ends with its link.
+            let link_ended = self
+                .session
+                .replica
+                .as_ref()
+                .map(|replica| replica.session_ended());
+            let link_ended = async {
+                match link_ended {
+                    Some(ended) => ended.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = killed.as_mut() => return Ok(Some(End::Killed)),
+                () = link_ended => return Ok(Some(End::Closed)),
+                read = self.stream.read_buf(&mut self.input) => {
+                    let bytes = read?;
+                    self.host.server.counters.read(bytes);
+                    return Ok((bytes == 0).then_some(End::Closed));
+                }
+                () = pushes::ready(self.session.pushes.as_deref()) => {}
             }
-        };
-        tokio::select! {
-            biased;
-            () = killed => Ok(Some(End::Killed)),
-            () = link_ended => Ok(Some(End::Closed)),
-            read = self.stream.read_buf(&mut self.input) => {
-                let bytes = read?;
-                self.host.server.counters.read(bytes);
-                Ok((bytes == 0).then_some(End::Closed))
+            if let Some(end) = self.send(killed.as_mut()).await? {
+                return Ok(Some(end));
             }
         }
     }
@@ -143,7 +150,7 @@ impl Connection {
     }
 
     /// Runs every complete request. Whether the rest can't be understood.
-    async fn execute_input(&mut self) -> bool {
+    async fn execute_input(&mut self, mut killed: Killed<'_, '_>) -> bool {
         let mut at = 0;
         self.session.tick();
         let refused = loop {
@@ -163,11 +170,10 @@ impl Connection {
             }
             if self.pipeline.pending_bytes() > FLUSH_BYTES {
                 self.session.finish(&mut self.pipeline).await;
-                if self.stream.write_all(&self.pipeline.out).await.is_err() {
+                if !matches!(self.send(killed.as_mut()).await, Ok(None)) {
+                    self.pipeline.out.clear();
                     break true;
                 }
-                self.host.server.counters.wrote(self.pipeline.out.len());
-                self.pipeline.out.clear();
             }
         };
         self.session.finish(&mut self.pipeline).await;
@@ -222,20 +228,17 @@ impl Connection {
         }
     }
 
-    /// Sends the replies. An end is where the client was killed while it did not read them.
+    /// Sends the replies, and what is pushed behind them. An end is where the client was killed while it did not read them.
     async fn send(&mut self, killed: Killed<'_, '_>) -> io::Result<Option<End>> {
-        if self.pipeline.out.is_empty() {
-            return Ok(None);
-        }
+        let out = &mut self.pipeline.out;
         let killed = tokio::select! {
             biased;
-            written = self.stream.write_all(&self.pipeline.out) => {
-                written?;
+            written = pushes::send_all(&mut self.stream, out, self.session.pushes.as_deref()) => {
+                self.host.server.counters.wrote(written?);
                 false
             }
             () = killed => true,
         };
-        self.host.server.counters.wrote(self.pipeline.out.len());
         self.pipeline.out.clear();
         self.pipeline.out.shrink_to(KEPT_BYTES);
         self.host.entry.sent(self.pipeline.out.capacity());
@@ -291,6 +294,9 @@ async fn execute(
         session.finish(pipeline).await;
         let before = run_waiting(session, pipeline, args, link).await;
         drop_reply(pipeline, before, &link.host.entry);
+        session.insert_pushes(&mut pipeline.out, before);
+    } else if session.pushes.is_some() {
+        pipeline.insert_pushes(session);
     }
 }
 
@@ -310,8 +316,9 @@ async fn execute_unanswered(
     if session.begin(args, pipeline) == Begun::Wait {
         before = run_waiting(session, pipeline, args, link).await;
     }
-    session.finish(pipeline).await;
+    session.finish_replies(pipeline).await;
     drop_reply(pipeline, before, &link.host.entry);
+    session.insert_pushes(&mut pipeline.out, before);
 }
 
 /// Runs a request that has to wait for others, for clients if need be. Where its reply begins.

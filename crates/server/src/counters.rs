@@ -164,7 +164,7 @@ pub fn used_memory(thread: &Thread, server: &ServerThread) -> u64 {
         .clients
         .entries()
         .iter()
-        .map(|entry| entry.buffers.get().total())
+        .map(|entry| entry.buffers.get().total() + entry.waiting_bytes())
         .sum();
     (shard.unwrap_or(0) + clients) as u64
 }
@@ -190,6 +190,8 @@ pub async fn watch_thread(thread: Rc<Thread>, server: Rc<ServerThread>) {
             .facts
             .note_memory(thread.index, used_memory(&thread, &server));
         if tick % IDLE_SEARCH_TICKS == 0 {
+            let clients = server.clients.entries();
+            clients.iter().for_each(|entry| entry.check_limits());
             end_idle_clients(&server);
         }
     }
@@ -203,10 +205,9 @@ fn end_idle_clients(server: &ServerThread) {
     }
     let now = unix_ms();
     let entries = server.clients.entries();
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.kind.get() == ClientKind::Normal && !entry.is_blocked())
-    {
+    for entry in entries.iter().filter(|entry| {
+        entry.kind.get() == ClientKind::Normal && !entry.is_blocked() && !entry.listens()
+    }) {
         if entry.idle_ms(now) > timeout_ms {
             tracing::debug!(id = entry.id, "closing an idle client");
             entry.kill();

@@ -36,6 +36,7 @@ mod limits;
 mod logging;
 mod net;
 mod process;
+mod pushes;
 mod service;
 mod settings;
 mod waiting;

@@ -179,6 +179,7 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let _listed = server.clients.add(entry.clone());
     let host = Rc::new(SessionHost { server, entry });
     session.host = host.clone();
+    session.kill = host.entry.kill_token();
     session.peer_ip = peer.ip().to_canonical().to_string();
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,

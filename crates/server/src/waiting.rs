@@ -2,11 +2,13 @@
 //! watched meanwhile, so that nothing is served to a client that is gone.
 
 use crate::connection::Killed;
+use crate::pushes;
 use crate::service::SessionHost;
+use damselfly_engine::pubsub::PushQueue;
 use damselfly_engine::{Pipeline, Session};
 use std::io;
 use std::pin::pin;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// Bytes that a waiting client may send ahead. Whether it is gone shows behind them: it is not seen where a client sends more.
@@ -31,7 +33,13 @@ impl Link<'_> {
         self.host.entry.note(session);
         let kill = self.host.entry.kill_token();
         let mut killed = pin!(kill.cancelled());
-        if self.send(pipeline, killed.as_mut()).await.is_err() {
+        let queue = session.pushes.clone();
+        let queue = queue.as_deref();
+        if self
+            .send(&mut pipeline.out, queue, killed.as_mut())
+            .await
+            .is_err()
+        {
             session.close = true;
         }
         while !session.close && session.waiter().is_some() {
@@ -41,24 +49,30 @@ impl Link<'_> {
                     session.try_unblock(&mut pipeline.out).await;
                 }
                 () = self.ended(killed.as_mut()) => session.close = true,
+                () = pushes::ready(queue) => {
+                    let sent = self.send(&mut Vec::new(), queue, killed.as_mut()).await;
+                    session.close |= sent.is_err();
+                }
             }
         }
         session.stop_waiting();
         self.host.entry.note_waiter(None);
     }
 
-    /// Sends the replies of the commands before. An end is an error, too.
-    async fn send(&mut self, pipeline: &mut Pipeline, killed: Killed<'_, '_>) -> io::Result<()> {
-        if pipeline.out.is_empty() {
-            return Ok(());
-        }
-        tokio::select! {
+    /// Sends the replies of the commands before, and what is pushed behind them. An end is an error, too.
+    async fn send(
+        &mut self,
+        replies: &mut Vec<u8>,
+        queue: Option<&PushQueue>,
+        killed: Killed<'_, '_>,
+    ) -> io::Result<()> {
+        let bytes = tokio::select! {
             biased;
-            written = self.stream.write_all(&pipeline.out) => written?,
+            written = pushes::send_all(self.stream, replies, queue) => written?,
             () = killed => return Err(io::ErrorKind::ConnectionAborted.into()),
-        }
-        self.host.server.counters.wrote(pipeline.out.len());
-        pipeline.out.clear();
+        };
+        self.host.server.counters.wrote(bytes);
+        replies.clear();
         Ok(())
     }
 

@@ -420,8 +420,8 @@ static WORDS: &[Difference] = &[
     ),
     row(
         "`notify-keyspace-events`",
-        "events are Redis's, but `keymiss` is told by commands that only read; nobody can subscribe yet",
-        "publish/subscribe comes later. Redis tells it of some writes' sources too",
+        "events are Redis's, but `keymiss` is told by commands that only read",
+        "Redis tells it of some writes' sources too",
         Test("tests/tests/events.rs", "events_are_those_of_redis"),
     ),
     row(

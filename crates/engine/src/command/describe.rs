@@ -58,6 +58,7 @@ impl Command {
             (self.is_read(), "readonly"),
             (says(Flags::DENY_OOM), "denyoom"),
             (says(Flags::ADMIN), "admin"),
+            (says(Flags::PUBSUB), "pubsub"),
             (says(Flags::NO_SCRIPT), "noscript"),
             (self.blocks.is_some(), "blocking"),
             (says(Flags::LOADING), "loading"),
@@ -102,6 +103,7 @@ impl Command {
             (of_family("@hyperloglog"), "@hyperloglog"),
             (of_family("@geo"), "@geo"),
             (of_family("@stream"), "@stream"),
+            (says(Flags::PUBSUB), "@pubsub"),
             (admin, "@admin"),
             (says(Flags::FAST), "@fast"),
             (!says(Flags::FAST), "@slow"),
@@ -118,8 +120,26 @@ impl Command {
         .collect()
     }
 
+    /// Where a client for clusters finds what places it, as COMMAND INFO tells: first, last and step.
+    pub fn legacy_range(&self) -> (i64, i64, i64) {
+        self.shard_channels()
+            .unwrap_or_else(|| self.keys.legacy_range())
+    }
+
+    fn shard_channels(&self) -> Option<(i64, i64, i64)> {
+        self.channels.and_then(|channels| channels.legacy_range())
+    }
+
     /// Where its keys stand, and what it does to them in Redis's words.
     pub fn key_specs(&self) -> Vec<(KeySpec, Vec<&'static str>)> {
+        if let Some((first, last, step)) = self.shard_channels() {
+            let last = if last < 0 { last } else { last - first };
+            return vec![(KeySpec::Range { first, last, step }, vec!["not_key"])];
+        }
+        self.specs_of_keys()
+    }
+
+    fn specs_of_keys(&self) -> Vec<(KeySpec, Vec<&'static str>)> {
         let words = |access: &'static str| access.split(' ').collect::<Vec<_>>();
         let (first, others) = self.access_parts();
         match self.keys {
@@ -236,6 +256,9 @@ mod tests {
         const MORE: [&str; 5] = ["access", "update", "insert", "delete", "variable_flags"];
         for row in all() {
             for (_, words) in row.key_specs() {
+                if words == ["not_key"] {
+                    continue;
+                }
                 let (mode, more) = words.split_first().expect("at least a mode");
                 assert!(MODES.contains(mode), "{}: {mode}", row.name);
                 assert!(

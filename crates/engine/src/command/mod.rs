@@ -2,12 +2,14 @@
 //! known of a command derives from its row.
 
 mod blocks;
+mod channels;
 mod describe;
 mod error;
 mod keys;
 mod table;
 
 pub use blocks::{Blocks, Found, Nil, OnlyKey, Wait, WaitKeys};
+pub use channels::{ChannelUse, Channels};
 pub use describe::KeySpec;
 pub use error::CommandError;
 pub(crate) use error::echoed;
@@ -15,6 +17,7 @@ pub use keys::{KeyPositions, Keys};
 pub use table::CommandTable;
 
 use crate::context::{ReadContext, RewriteContext, WriteContext};
+use crate::pubsub::Space;
 use crate::session::{AsyncHandler, Chain, SessionHandler};
 use damselfly_resp::ReplyWriter;
 
@@ -44,6 +47,8 @@ pub enum Handler {
     Session(SessionHandler),
     /// Runs on the connection and may wait for others.
     Async(AsyncHandler),
+    /// Sends its second argument to the subscribers of its first. Journalled on shard 0 as it came, though it changes nothing.
+    Publish(Space),
 }
 
 /// How a command runs when its keys live on several shards.
@@ -116,6 +121,8 @@ pub enum Group {
     Generic,
     /// Connections.
     Connection,
+    /// Publish/subscribe.
+    PubSub,
     /// Administration.
     Server,
     /// MULTI and its companions.
@@ -139,6 +146,7 @@ impl Group {
             Group::Stream => "stream",
             Group::Generic => "generic",
             Group::Connection => "connection",
+            Group::PubSub => "pubsub",
             Group::Server | Group::Replication => "server",
             Group::Transactions => "transactions",
         }
@@ -159,7 +167,7 @@ impl Group {
             Group::Generic => Some("@keyspace"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
-            Group::Server | Group::Replication => None,
+            Group::PubSub | Group::Server | Group::Replication => None,
         }
     }
 }
@@ -212,6 +220,11 @@ impl Flags {
     /// In the ACL categories of lists, sets and sorted sets, and not in that of its family.
     pub const ACL_COLLECTIONS: Flags = Flags(1 << 20);
 
+    /// Of publish/subscribe.
+    pub const PUBSUB: Flags = Flags(1 << 21);
+    /// Allowed to a client of RESP2 that subscribes to something.
+    pub const IN_SUBSCRIPTION: Flags = Flags(1 << 22);
+
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
@@ -249,6 +262,8 @@ pub struct Command {
     pub hints: &'static str,
     /// How it waits when it finds nothing, if it can.
     pub blocks: Option<Blocks>,
+    /// Where it names channels, if it does.
+    pub channels: Option<Channels>,
     /// Subcommands, if it is a container.
     pub subcommands: &'static [Command],
 }
@@ -277,6 +292,7 @@ impl Command {
             access: "",
             hints: "",
             blocks: None,
+            channels: None,
             subcommands: &[],
         }
     }
@@ -309,6 +325,12 @@ impl Command {
     /// A command that can wait.
     pub const fn blocks(mut self, blocks: Blocks) -> Command {
         self.blocks = Some(blocks);
+        self
+    }
+
+    /// A command that names channels.
+    pub const fn channels(mut self, channels: Channels) -> Command {
+        self.channels = Some(channels);
         self
     }
 
@@ -346,7 +368,18 @@ impl Command {
 
     /// Whether it runs on shards at all.
     pub fn is_data(&self) -> bool {
-        !matches!(self.handler, Handler::Session(_) | Handler::Async(_))
+        !matches!(
+            self.handler,
+            Handler::Session(_) | Handler::Async(_) | Handler::Publish(_)
+        )
+    }
+
+    /// Where it publishes, if that is what it does.
+    pub fn publishes(&self) -> Option<Space> {
+        match self.handler {
+            Handler::Publish(space) => Some(space),
+            _ => None,
+        }
     }
 
     /// Whether `count` arguments (with the command itself) fit the arity.

@@ -46,6 +46,11 @@ impl ShardCore {
         if waits { Step::Parked } else { Step::Done }
     }
 
+    /// Whether a record without a change may be appended now.
+    pub(crate) fn admits_record(&self) -> bool {
+        matches!(self.freeze, Freeze::None) && !self.is_over_budget()
+    }
+
     /// [`ShardCore::is_blocked`], in every database that the command may reach.
     fn is_blocked_for(&self, row: &Command, db: DbIndex, key: &[u8]) -> bool {
         if row.reaches_other_databases() {

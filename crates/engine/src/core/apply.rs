@@ -112,6 +112,13 @@ impl ShardCore {
         effects: &mut Effects,
     ) -> Result<(), DataError> {
         let row = writer(table, args)?;
+        if let Some(space) = row.publishes() {
+            crate::pubsub::replay(space, args);
+            if effects.is_wanted() {
+                effects.push(db, args);
+            }
+            return Ok(());
+        }
         if self.space.store.is_observed() {
             let (_, keys) = writer_with_keys(table, args)?;
             self.serialize_sources(db, args, &keys);
@@ -148,11 +155,12 @@ impl ShardCore {
     }
 }
 
-/// The row of a record's command, which must be one that writes.
+/// The row of a record's command, which must be one that has records.
 pub(crate) fn writer(table: &CommandTable, args: &[&[u8]]) -> Result<&'static Command, DataError> {
     let row = table
         .resolve(args)
-        .filter(|row| row.is_write() && row.accepts(args.len()));
+        .filter(|row| row.is_write() || row.publishes().is_some())
+        .filter(|row| row.accepts(args.len()));
     row.ok_or_else(|| {
         DataError::terminal(format!("a record that is no known write: {}", shown(args)))
     })

@@ -185,7 +185,7 @@ impl ShardCore {
     }
 
     /// Journals the effects of a command that touched only this shard.
-    pub(super) fn journal_alone(&mut self, effects: Effects) {
+    pub(crate) fn journal_alone(&mut self, effects: Effects) {
         self.journal_effects(effects, 0, 1);
     }
 

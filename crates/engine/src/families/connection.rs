@@ -13,8 +13,13 @@ pub const REDIS_VERSION: &str = "7.0.15";
 /// The only user there is.
 const DEFAULT_USER: &[u8] = b"default";
 
-fn ping(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+fn ping(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match args {
+        [_, rest @ ..] if rest.len() < 2 && session.is_listening() => {
+            out.array(2);
+            out.bulk("pong");
+            out.bulk(rest.first().unwrap_or(&&b""[..]));
+        }
         [_] => out.simple("PONG"),
         [_, text] => out.bulk(text),
         _ => return Err(arity_error("ping")),
@@ -92,7 +97,8 @@ fn hello<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        session.proto = hello_options(session, args)?.unwrap_or(session.proto);
+        let proto = hello_options(session, args)?.unwrap_or(session.proto);
+        session.set_proto(proto);
         greet(session, &mut ReplyWriter::new(out, session.proto));
         Ok(())
     })
@@ -150,7 +156,8 @@ fn reset<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) 
         session.multi = None;
         session.unwatch().await;
         session.db = DbIndex(0);
-        session.proto = Proto::Resp2;
+        session.unsubscribe_all();
+        session.set_proto(Proto::Resp2);
         session.name.clear();
         ReplyWriter::new(out, session.proto).simple("RESET");
         Ok(())
@@ -174,13 +181,13 @@ const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     // Redis refuses PING while it loads; here it answers, so that monitors see a server that is alive.
-    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded"),
+    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::IN_SUBSCRIPTION).with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded"),
     row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
     row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
     row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST),
     row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST),
-    row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE),
-    row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE),
+    row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
+    row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
 ];
 
 const fn row(

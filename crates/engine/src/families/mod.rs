@@ -13,6 +13,7 @@ pub mod hyperloglog;
 pub mod lists;
 pub mod options;
 mod partial_sort;
+pub mod pubsub;
 pub mod server;
 pub mod sets;
 pub mod sorted_sets;
@@ -24,6 +25,7 @@ use crate::command::Command;
 /// All families of the engine.
 pub static ALL: &[&[Command]] = &[
     connection::COMMANDS,
+    pubsub::COMMANDS,
     server::COMMANDS,
     debug::COMMANDS,
     generic::COMMANDS,

@@ -16,17 +16,39 @@ impl Session {
                 "ERR Command not allowed inside a transaction",
             ));
         }
-        self.check_state(row)?;
+        self.check_role(row)?;
+        self.check_subscription(row)?;
+        self.check_loading(row)?;
         Ok(row)
+    }
+
+    /// Whether the command may run while the client listens.
+    pub(super) fn check_subscription(&self, row: &'static Command) -> CommandResult {
+        if !self.is_listening() || row.flags.has(Flags::IN_SUBSCRIPTION) {
+            return Ok(());
+        }
+        let name = self.thread.engine.table.full_name(row);
+        Err(CommandError::owned(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        )))
     }
 
     /// Whether the server is in a state for the command.
     pub(super) fn check_state(&self, row: &Command) -> CommandResult {
+        self.check_role(row)?;
+        self.check_loading(row)
+    }
+
+    fn check_role(&self, row: &Command) -> CommandResult {
         let engine = &self.thread.engine;
         if row.is_write() && engine.role() == Role::Replica && !self.is_internal {
             return Err(CommandError::ReadOnly);
         }
-        if engine.is_loading() && !row.flags.has(Flags::LOADING) {
+        Ok(())
+    }
+
+    fn check_loading(&self, row: &Command) -> CommandResult {
+        if self.thread.engine.is_loading() && !row.flags.has(Flags::LOADING) {
             return Err(CommandError::text(
                 "LOADING Redis is loading the dataset in memory",
             ));

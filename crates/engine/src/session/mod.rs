@@ -11,6 +11,7 @@ mod checks;
 mod key_by_key;
 mod multi;
 mod pipeline;
+mod push;
 mod spread;
 
 pub use blocking::Blocked;
@@ -22,6 +23,7 @@ pub(crate) use spread::push_restore;
 
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};
+use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
 use crate::thread::Thread;
 use crate::watch::DirtyFlag;
@@ -94,6 +96,14 @@ pub struct Session {
     pub peer_ip: String,
     /// The command that waits for others.
     blocked: Option<Blocked>,
+    /// What waits to be pushed to the client, if it has ever asked for anything that is pushed.
+    pub pushes: Option<Rc<PushQueue>>,
+    /// What it subscribes to.
+    pub subscriptions: Subscriptions,
+    /// Kills the connection.
+    pub kill: CancellationToken,
+    /// What its transaction has published, to be recorded when it has ended.
+    published: Vec<(DbIndex, Vec<Vec<u8>>)>,
     /// What a replica at the other end has said of itself.
     pub replica: Option<ReplicaConnection<EngineDataSet>>,
     /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
@@ -137,6 +147,10 @@ impl Session {
             last_row: None,
             peer_ip: String::new(),
             blocked: None,
+            pushes: None,
+            subscriptions: Subscriptions::default(),
+            kill: CancellationToken::new(),
+            published: Vec::new(),
             replica: None,
             upgrade: None,
             host,
@@ -177,7 +191,7 @@ impl Session {
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             _ if row.blocks.is_some() => Begun::Wait,
-            Handler::Async(_) | Handler::Global(_) => Begun::Wait,
+            Handler::Async(_) | Handler::Global(_) | Handler::Publish(_) => Begun::Wait,
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
                 self.begin_data(row, args, pipeline)
             }
@@ -268,6 +282,13 @@ impl Session {
 
     /// Sends the batches that are still here and waits for all replies.
     pub async fn finish(&mut self, pipeline: &mut Pipeline) {
+        let before = pipeline.out.len();
+        self.finish_replies(pipeline).await;
+        self.insert_pushes(&mut pipeline.out, before);
+    }
+
+    /// [`Session::finish`], with nothing of what has been pushed meanwhile.
+    pub async fn finish_replies(&mut self, pipeline: &mut Pipeline) {
         pipeline.finish(&self.thread).await;
         self.thread.clean_up();
     }
@@ -275,7 +296,11 @@ impl Session {
     /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
     /// There is no reply yet if the session is blocked afterwards ([`Session::waiter`]): see [`Session::unblocked`].
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
-        let result = match self.find(args) {
+        let found = self.find(args).and_then(|row| {
+            self.check_subscription(row)?;
+            Ok(row)
+        });
+        let result = match found {
             Ok(row) => self.run_counted(row, args, out).await,
             Err(error) => Err(self.abort_exec(args, error).await),
         };
@@ -315,6 +340,11 @@ impl Session {
             Handler::Session(handler) => {
                 handler(self, args, &mut ReplyWriter::new(out, self.proto))
             }
+            Handler::Publish(space) => {
+                self.publish(space, args, out);
+                self.record_published().await;
+                Ok(())
+            }
             _ if row.blocks.is_some() => self.run_blocking(row, args, out).await,
             _ => self.run_spread(row, args, out).await,
         }
@@ -324,6 +354,7 @@ impl Session {
     pub async fn end(&mut self) {
         self.multi = None;
         self.stop_waiting();
+        self.unsubscribe_all();
         self.unwatch().await;
     }
 

@@ -161,6 +161,9 @@ impl Session {
         self.executing = true;
         let result = self.exec_in(&transaction, queue, out).await;
         self.executing = false;
+        // Behind what the transaction has done to shard 0.
+        drop(transaction);
+        self.record_published().await;
         result
     }
 
@@ -277,12 +280,16 @@ impl Session {
         queued: &QueuedCommand,
         out: &mut Vec<u8>,
     ) {
-        let args = queued.args();
+        let (args, before, others) = (queued.args(), out.len(), self.pushes_len());
         let result = match queued.row.handler {
             Handler::Session(handler) => {
                 handler(self, &args, &mut ReplyWriter::new(out, self.proto))
             }
             Handler::Async(handler) => handler(self, &args, out).await,
+            Handler::Publish(space) => {
+                self.publish(space, &args, out);
+                Ok(())
+            }
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
         if let Err(error) = result {
@@ -291,6 +298,7 @@ impl Session {
             }
             error.write(&mut ReplyWriter::new(out, self.proto));
         }
+        self.insert_own_pushes(others, out, before);
     }
 }
 

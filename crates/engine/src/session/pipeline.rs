@@ -1,5 +1,6 @@
 //! The replies of one pipeline, in order, while parts of it run on other threads.
 
+use super::Session;
 use crate::core::CommandBatch;
 use crate::thread::{PendingBatch, Thread};
 use damselfly_resp::{Proto, ReplyWriter};
@@ -52,6 +53,13 @@ impl Pipeline {
             if let Some(Segment::Held { end: last }) = self.segments.last_mut() {
                 *last = end;
             }
+        }
+    }
+
+    /// Puts the pushes that have come before the reply that was written last, unless replies before it are still to come.
+    pub fn insert_pushes(&mut self, session: &Session) {
+        if self.segments.is_empty() {
+            session.insert_pushes(&mut self.out, self.last_start);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
 use crate::events::HeldEvents;
 use crate::keyspace::Keyspace;
+use crate::pubsub::Space;
 use damselfly_replication::{DataError, TransactionPart};
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::{DbIndex, UnixMs, Value};
@@ -87,6 +88,10 @@ impl Session {
             self.db = *db;
             reply.clear();
             let row = self.find(&args).map_err(terminal)?;
+            if let Some(space) = row.publishes() {
+                self.replay_publish(&transaction, space, &args).await;
+                continue;
+            }
             let result = match self.run_in(&transaction, row, &args, &mut reply).await {
                 Ok(()) if reply.first() == Some(&b'-') => Err(CommandError::owned(
                     String::from_utf8_lossy(&reply[1..]).trim_end().to_owned(),
@@ -108,6 +113,19 @@ impl Session {
         }
     }
 
+    /// Publishes what a primary has published, and records it for replicas of this server.
+    async fn replay_publish(&self, transaction: &Transaction, space: Space, args: &[&[u8]]) {
+        crate::pubsub::replay(space, args);
+        let (db, args) = (self.db, owned(args));
+        let hop = transaction.hop(0, HopWrites::NOTHING, move |_, effects| {
+            if effects.is_wanted() {
+                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+                effects.push(db, &args);
+            }
+        });
+        hop.answer().await;
+    }
+
     /// The shards and locks that a command needs.
     pub(super) fn plan(
         &self,
@@ -126,7 +144,7 @@ impl Session {
         plans: &mut BTreeMap<usize, ShardPlan>,
     ) -> CommandResult {
         let mesh = &self.thread.engine.mesh;
-        let writes = row.is_write();
+        let writes = row.is_write() || row.publishes().is_some();
         if is_everywhere(row) || row.looks_further(args) {
             for shard in 0..mesh.shards() {
                 plans

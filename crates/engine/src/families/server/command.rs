@@ -76,7 +76,7 @@ fn write_info(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>
     out.bulk(full_name(parent, row));
     out.integer(row.arity.into());
     write_words(&row.flag_words(), out);
-    let (first, last, step) = row.keys.legacy_range();
+    let (first, last, step) = row.legacy_range();
     [first, last, step]
         .into_iter()
         .for_each(|number| out.integer(number));

@@ -14,7 +14,7 @@ pub(super) struct Filter {
     pub(super) ids: Option<Vec<u64>>,
     address: Option<String>,
     own_address: Option<String>,
-    /// `Some(None)`: subscribers, of which there are none.
+    /// `Some(None)`: subscribers.
     kind: Option<Option<ClientKind>>,
     /// Any: there is one user, and the link to the primary is nobody's.
     user: bool,
@@ -28,6 +28,7 @@ struct Facts {
     addr: SocketAddr,
     laddr: SocketAddr,
     kind: ClientKind,
+    listens: bool,
     connected_at: i64,
 }
 
@@ -115,6 +116,7 @@ impl Filter {
             addr: connection.addr,
             laddr: connection.laddr,
             kind: ClientKind::Master,
+            listens: false,
             connected_at: connection.connected_at,
         };
         !self.user && self.holds(&facts, now)
@@ -127,6 +129,7 @@ impl Filter {
             addr: entry.addr,
             laddr: entry.laddr,
             kind: entry.kind.get(),
+            listens: entry.listens(),
             connected_at: entry.connected_at,
         };
         self.holds(&facts, now)
@@ -142,7 +145,10 @@ impl Filter {
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&facts.id))
             && is(&self.address, facts.addr)
             && is(&self.own_address, facts.laddr)
-            && self.kind.is_none_or(|kind| kind == Some(facts.kind))
+            && self.kind.is_none_or(|kind| match kind {
+                Some(kind) => kind == facts.kind && !facts.listens,
+                None => facts.listens,
+            })
             && self
                 .max_age_s
                 .is_none_or(|age| (now - facts.connected_at) / 1000 >= age)

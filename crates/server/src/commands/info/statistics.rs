@@ -2,6 +2,7 @@
 
 use super::report::Report;
 use super::text::Text;
+use damselfly_engine::pubsub::Kind;
 use damselfly_engine::stats::RowStats;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,16 +14,14 @@ pub(super) fn stats(report: &Report, text: &mut Text) {
     traffic(report, text);
     text.fields(&["sync_full", "sync_partial_ok", "sync_partial_err"], 0);
     keys(report, text);
-    text.fields(
-        &[
-            "pubsub_channels",
-            "pubsub_patterns",
-            "pubsubshard_channels",
-            "latest_fork_usec",
-            "total_forks",
-        ],
-        0,
-    );
+    for (name, kind) in [
+        ("pubsub_channels", Kind::Channel),
+        ("pubsub_patterns", Kind::Pattern),
+        ("pubsubshard_channels", Kind::Shard),
+    ] {
+        text.field(name, report.engine.subscriptions.len(kind));
+    }
+    text.fields(&["latest_fork_usec", "total_forks"], 0);
     text.fields(
         &[
             "migrate_cached_sockets",

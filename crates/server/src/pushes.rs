@@ -1,0 +1,63 @@
+//! Sending what a client gets without asking, from where it waits to the socket: the bytes are shared by all who get them,
+//! and are not copied here.
+
+use damselfly_engine::pubsub::PushQueue;
+use smallvec::SmallVec;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// Pieces that one write takes.
+const PIECES: usize = 64;
+
+/// Until a push waits for a client; for ever, if it never asked for any.
+pub(crate) async fn ready(queue: Option<&PushQueue>) {
+    match queue {
+        Some(queue) => poll_fn(|cx| queue.poll_ready(cx)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends replies, and all pushes that wait behind them. How many bytes they were. Dropped in the middle, the connection can't go on.
+pub(crate) async fn send_all(
+    stream: &mut TcpStream,
+    replies: &[u8],
+    queue: Option<&PushQueue>,
+) -> io::Result<usize> {
+    if let Some(queue) = queue {
+        queue.note_replies(replies.len());
+    }
+    if !replies.is_empty() {
+        stream.write_all(replies).await?;
+    }
+    let Some(queue) = queue else {
+        return Ok(replies.len());
+    };
+    queue.note_replies(0);
+    Ok(replies.len() + send(stream, queue).await?)
+}
+
+async fn send(stream: &mut TcpStream, queue: &PushQueue) -> io::Result<usize> {
+    let mut sent = 0;
+    while !queue.is_empty() {
+        let mut chunk = queue.take_chunk();
+        while !chunk.pushes.is_empty() {
+            let pieces: SmallVec<[IoSlice<'_>; PIECES]> = chunk
+                .pushes
+                .iter()
+                .take(PIECES)
+                .map(|push| IoSlice::new(push))
+                .collect();
+            let written = stream.write_vectored(&pieces).await?;
+            drop(pieces);
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            chunk.advance(written);
+        }
+        queue.sent(&chunk);
+        sent += chunk.bytes;
+    }
+    Ok(sent)
+}

@@ -1,0 +1,5 @@
+//! Publish/subscribe: beside redis-server, over threads, and down chains of replicas.
+
+mod beside_redis;
+mod delivery;
+mod replicas;
