@@ -8,7 +8,7 @@ use damselfly_engine::store::DbIndex;
 use damselfly_engine::{CommandTable, families};
 use damselfly_journal::JournalOptions;
 use damselfly_resp::{Proto, Reply, ReplyWriter};
-use damselfly_tests::{Client, Redis, words};
+use damselfly_tests::{Client, Redis, Server, words};
 
 /// The classes, each chosen alone, so that an event under another class is seen.
 const CLASSES: &str = "g$lshzxetnm";
@@ -165,4 +165,53 @@ fn events_are_those_of_redis() {
         differences.len(),
         differences.join("\n")
     );
+}
+
+/// A message of a pattern, as its channel and its text.
+fn told(subscriber: &mut Client) -> Option<String> {
+    let reply = subscriber.receive().expect("a message");
+    let texts: Vec<String> = reply
+        .as_items()
+        .into_iter()
+        .flatten()
+        .filter_map(Reply::as_text)
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect();
+    match &texts[..] {
+        [kind, _, channel, text] if kind == "pmessage" => Some(format!("{channel} {text}")),
+        _ => None,
+    }
+}
+
+/// Through subscriptions, both kinds of channels, whichever threads the keys, the client and the subscriber live on.
+#[test]
+fn subscribers_hear_what_those_of_redis_hear() {
+    for shards in [1, 3] {
+        let (redis, server) = (Redis::start(), Server::with_shards(shards));
+        let clients = |mut client: Client, mut subscriber: Client| {
+            client.ok("CONFIG SET notify-keyspace-events AKEn");
+            subscriber.ok("PSUBSCRIBE __key*");
+            (client, subscriber)
+        };
+        let (mut left, mut left_hears) = clients(redis.client(), redis.client());
+        let (mut right, mut right_hears) = clients(server.client(), server.client());
+        for line in LINES {
+            left.call(line);
+            right.call(line);
+            left_hears.send(&["PING"]).expect("sent");
+            let mut theirs: Vec<String> = std::iter::from_fn(|| told(&mut left_hears)).collect();
+            // What other threads send has no place among what this one answers.
+            let mut ours: Vec<String> = theirs
+                .iter()
+                .map(|_| told(&mut right_hears).expect("a message"))
+                .collect();
+            if shards > 1 {
+                theirs.sort();
+                ours.sort();
+            }
+            assert_eq!(theirs, ours, "{shards} shards: {line}");
+        }
+        right_hears.send(&["PING"]).expect("sent");
+        assert_eq!(told(&mut right_hears), None);
+    }
 }

@@ -5,7 +5,7 @@ use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
-use crate::pubsub::{Index, OutputLimits};
+use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::thread::Thread;
 use crate::world;
@@ -143,12 +143,14 @@ impl Engine {
         let memory = Arc::new(MemoryLedger::new(options.shards));
         let skipped = Arc::new(Skipped::default());
         skipped.enable(options.skip_unknown_types);
+        let events = EventHub::default();
+        events.deliver_to(Box::new(PublishedEvents));
         Arc::new(Engine {
             mesh: Mesh::new(options.threads, options.shards),
             table: CommandTable::new(&families),
             options,
             memory,
-            events: Arc::default(),
+            events: Arc::new(events),
             subscriptions: Index::default(),
             output_limits: Arc::default(),
             records_publishing: Arc::default(),

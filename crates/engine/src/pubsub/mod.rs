@@ -5,6 +5,7 @@
 //! each thread ([`Subscribers`]); what they get waits in their [`PushQueue`]. A message is encoded once for each
 //! version of the protocol, and those bytes are shared by all who get it.
 
+mod events;
 mod index;
 mod limits;
 mod message;
@@ -12,6 +13,7 @@ mod queue;
 mod record;
 mod subscriptions;
 
+pub(crate) use events::PublishedEvents;
 pub use index::{Index, Kind, Name, Space};
 pub use limits::{OutputLimit, OutputLimits};
 pub use message::publish;
