@@ -1,6 +1,6 @@
 //! The connected clients, as CLIENT LIST and CLIENT KILL see them.
 
-use damselfly_engine::pubsub::{Kind, PushQueue};
+use damselfly_engine::pubsub::{Kind, OutputLimits, PushQueue};
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
 use damselfly_engine::waiter::{Outcome, Waiter};
@@ -57,6 +57,9 @@ pub enum Replies {
     Skip,
 }
 
+/// Bytes of replies that no limit is for (Redis: the fixed part of its output buffers).
+const FREE_OUTPUT_BYTES: usize = 16 * 1024;
+
 /// Bytes that a connection's buffers hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Buffers {
@@ -98,6 +101,7 @@ pub struct ClientEntry {
     /// Its buffers, as they were after its last requests.
     pub buffers: Cell<Buffers>,
     active_at: Cell<i64>,
+    over_since: Cell<Option<i64>>,
     state: RefCell<SessionState>,
     waiter: RefCell<Option<Arc<Waiter>>>,
     kill: CancellationToken,
@@ -140,6 +144,7 @@ impl ClientEntry {
             replies: Cell::new(Replies::On),
             buffers: Cell::default(),
             active_at: Cell::new(now),
+            over_since: Cell::new(None),
             state: RefCell::new(SessionState {
                 resp: 2,
                 fd,
@@ -285,11 +290,35 @@ impl ClientEntry {
         state.pushes.as_ref().map_or(0, |queue| queue.bytes())
     }
 
-    /// Looks whether more waits for it than it may.
-    pub fn check_limits(&self) {
+    /// Looks whether more waits for it than it may, and drops it then. Replication has limits of its own.
+    pub fn check_limits(&self, limits: &OutputLimits) {
         if let Some(queue) = &self.state.borrow().pushes {
-            queue.check();
+            return queue.check();
         }
+        let (limit, bytes) = (limits.normal(), self.buffers.get().output);
+        if bytes <= FREE_OUTPUT_BYTES || self.kind.get() != ClientKind::Normal {
+            return self.over_since.set(None);
+        }
+        let mut since = self.over_since.get();
+        let now = damselfly_engine::thread::unix_ms();
+        let exceeded = limit.is_exceeded(bytes, &mut since, now);
+        self.over_since.set(since);
+        if exceeded && !self.kill.is_cancelled() {
+            limits.count_dropped();
+            tracing::warn!(
+                id = self.id, addr = %self.addr, bytes,
+                "client dropped: it does not read, and more waits for it than client-output-buffer-limit allows"
+            );
+            self.kill.cancel();
+        }
+    }
+
+    /// Notes how many bytes of replies wait to be sent.
+    pub(crate) fn note_output(&self, output: usize) {
+        self.buffers.set(Buffers {
+            output,
+            ..self.buffers.get()
+        });
     }
 
     /// The letters of `flags=`, in Redis's order.

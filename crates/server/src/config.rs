@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::flags::FlagError;
+use crate::output_limits::ClassLimits;
 use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::{EvictionOptions, EvictionPolicy};
 use damselfly_engine::usage::Counting;
@@ -48,6 +49,8 @@ pub struct Config {
     pub lfu_decay_time: u32,
     /// Which keyspace events are told.
     pub notify_keyspace_events: EventFlags,
+    /// How much may wait for clients that do not read.
+    pub client_output_buffer_limit: ClassLimits,
     /// The primary to follow from the start.
     pub replicaof: Option<Endpoint>,
     /// How long a link may move no byte before it counts as broken, in ms.
@@ -123,6 +126,7 @@ impl Default for Config {
             lfu_log_factor: 10,
             lfu_decay_time: 1,
             notify_keyspace_events: EventFlags::default(),
+            client_output_buffer_limit: ClassLimits::default(),
             replicaof: None,
             replication_timeout_ms: 30_000,
             replication_acks_interval_ms: 1_000,

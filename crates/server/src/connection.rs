@@ -230,10 +230,11 @@ impl Connection {
 
     /// Sends the replies, and what is pushed behind them. An end is where the client was killed while it did not read them.
     async fn send(&mut self, killed: Killed<'_, '_>) -> io::Result<Option<End>> {
-        let out = &mut self.pipeline.out;
+        let (out, queue) = (&self.pipeline.out, self.session.pushes.as_deref());
+        let entry = &self.host.entry;
         let killed = tokio::select! {
             biased;
-            written = pushes::send_all(&mut self.stream, out, self.session.pushes.as_deref()) => {
+            written = pushes::send_all(&mut self.stream, out, queue, entry) => {
                 self.host.server.counters.wrote(written?);
                 false
             }

@@ -191,7 +191,8 @@ pub async fn watch_thread(thread: Rc<Thread>, server: Rc<ServerThread>) {
             .note_memory(thread.index, used_memory(&thread, &server));
         if tick % IDLE_SEARCH_TICKS == 0 {
             let clients = server.clients.entries();
-            clients.iter().for_each(|entry| entry.check_limits());
+            let limits = &thread.engine.output_limits;
+            clients.iter().for_each(|entry| entry.check_limits(limits));
             end_idle_clients(&server);
         }
     }

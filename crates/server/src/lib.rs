@@ -35,6 +35,7 @@ mod flags;
 mod limits;
 mod logging;
 mod net;
+mod output_limits;
 mod process;
 mod pushes;
 mod service;

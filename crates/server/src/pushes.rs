@@ -1,13 +1,17 @@
 //! Sending what a client gets without asking, from where it waits to the socket: the bytes are shared by all who get them,
 //! and are not copied here.
 
+use crate::clients::ClientEntry;
 use damselfly_engine::pubsub::PushQueue;
+use damselfly_engine::thread::Thread;
 use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+/// Bytes of replies from which on limits are looked at.
+const LARGE_BYTES: usize = 16 * 1024;
 /// Pieces that one write takes.
 const PIECES: usize = 64;
 
@@ -24,12 +28,22 @@ pub(crate) async fn send_all(
     stream: &mut TcpStream,
     replies: &[u8],
     queue: Option<&PushQueue>,
+    entry: &ClientEntry,
 ) -> io::Result<usize> {
-    if let Some(queue) = queue {
-        queue.note_replies(replies.len());
-    }
-    if !replies.is_empty() {
-        stream.write_all(replies).await?;
+    let mut rest = replies;
+    while !rest.is_empty() {
+        if rest.len() > LARGE_BYTES {
+            entry.note_output(rest.len());
+            if let Some(queue) = queue {
+                queue.note_replies(rest.len());
+            }
+            entry.check_limits(&Thread::current().engine.output_limits);
+        }
+        let written = stream.write(rest).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        rest = &rest[written..];
     }
     let Some(queue) = queue else {
         return Ok(replies.len());

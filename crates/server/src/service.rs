@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
-use crate::commands::{COMMANDS, apply_changes};
+use crate::commands::{COMMANDS, apply_changes, apply_output_limits};
 use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
@@ -90,6 +90,7 @@ impl EngineService {
                 .engine()
                 .begin_as_replica(&primary.host, primary.port);
         }
+        apply_output_limits(&config, running.engine());
         apply_changes(&shared.settings, running.engine());
         for thread in 0..running.engine().mesh.threads() {
             let shared = shared.clone();

@@ -68,7 +68,7 @@ impl Link<'_> {
     ) -> io::Result<()> {
         let bytes = tokio::select! {
             biased;
-            written = pushes::send_all(self.stream, replies, queue) => written?,
+            written = pushes::send_all(self.stream, replies, queue, &self.host.entry) => written?,
             () = killed => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         self.host.server.counters.wrote(bytes);

@@ -419,6 +419,12 @@ static WORDS: &[Difference] = &[
         "),
     ),
     row(
+        "`client-output-buffer-limit`",
+        "the class `replica` is shown, and has no effect; what is pushed to a client of the class `normal` is bounded as for `pubsub` where `normal` has no limit",
+        "a flow of replication is bounded by flags of its own, without ending it; what nobody has just asked for is always bounded",
+        Test("tests/tests/pubsub/limits.rs", "a_subscriber_that_does_not_read_is_dropped_and_others_get_everything"),
+    ),
+    row(
         "`notify-keyspace-events`",
         "events are Redis's, but `keymiss` is told by commands that only read",
         "Redis tells it of some writes' sources too",

@@ -2,4 +2,5 @@
 
 mod beside_redis;
 mod delivery;
+mod limits;
 mod replicas;

@@ -1,7 +1,7 @@
 //! What a client gets without having asked for it just now, until it is sent.
 
+use super::Kind;
 use super::limits::{OutputLimit, OutputLimits};
-use super::{Kind, OutputLimit as Limit};
 use crate::thread::unix_ms;
 use bytes::Bytes;
 use damselfly_resp::Proto;
@@ -76,8 +76,11 @@ impl PushQueue {
 
     /// Drops the client if more waits for it than its limits allow.
     pub fn check(&self) {
-        let (limit, mut since) = (self.limit(), self.over_since.get());
-        let bytes = self.bytes();
+        let (limit, counts_replies) = self.limit();
+        let (mut bytes, mut since) = (self.waiting_bytes.get(), self.over_since.get());
+        if counts_replies {
+            bytes += self.reply_bytes.get();
+        }
         // The clock is looked at only where it matters.
         let now = if limit.soft > 0 && bytes as u64 > limit.soft {
             unix_ms()
@@ -100,13 +103,16 @@ impl PushQueue {
         }
     }
 
-    /// That of subscribers, and of others that get pushes where theirs is none: what nobody asked for is always bounded.
-    fn limit(&self) -> OutputLimit {
+    /// The limit, and whether replies count. It is that of subscribers for others, too, where theirs is none: what nobody has
+    /// just asked for is always bounded.
+    fn limit(&self) -> (OutputLimit, bool) {
         let normal = self.limits.normal();
-        if self.is_subscriber() || normal == Limit::default() {
-            self.limits.pubsub()
+        if self.is_subscriber() {
+            (self.limits.pubsub(), true)
+        } else if normal == OutputLimit::default() {
+            (self.limits.pubsub(), false)
         } else {
-            normal
+            (normal, true)
         }
     }
 

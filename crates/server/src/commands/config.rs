@@ -149,6 +149,7 @@ fn reset_statistics<'a>(
         if let Some(host) = session.host.downcast_ref::<SessionHost>() {
             host.server.shared.clients.reset();
             host.server.shared.facts.reset_peak();
+            session.thread.engine.output_limits.reset();
         }
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
@@ -166,6 +167,12 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
+/// Says how much may wait for clients.
+pub fn apply_output_limits(config: &Config, engine: &Engine) {
+    let limits = config.client_output_buffer_limit;
+    engine.output_limits.set(limits.normal, limits.pubsub);
+}
+
 /// Lets shards and replication follow the settings that they have a part of, whoever changes them.
 pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
     let engine = Arc::downgrade(engine);
@@ -174,6 +181,7 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
             return;
         };
         let limits = limits_of(config);
+        apply_output_limits(config, &engine);
         let (replication, options) = (engine.replication(), replication_options(config));
         // Links that stand keep what they began with.
         replication.hub.set_config(options.primary);

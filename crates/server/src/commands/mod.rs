@@ -8,7 +8,7 @@ mod shutdown;
 use damselfly_engine::Command;
 use damselfly_engine::resp::ReplyWriter;
 
-pub use config::apply_changes;
+pub use config::{apply_changes, apply_output_limits};
 
 /// The rows that the engine's table is extended with.
 pub static COMMANDS: &[&[Command]] = &[

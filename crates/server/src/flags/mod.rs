@@ -12,6 +12,7 @@ mod value;
 
 pub use argv::ReadFile;
 pub use table::{Change, FLAGS, Flag, find};
+pub(crate) use value::config_bytes;
 pub use value::{Kind, Value};
 
 use crate::config::Config;

@@ -204,6 +204,14 @@ const NOTIFY_KEYSPACE_EVENTS: Access = (
     },
 );
 
+const CLIENT_OUTPUT_BUFFER_LIMIT: Access = (
+    |config| Value::Text(config.client_output_buffer_limit.to_string()),
+    |config, value| {
+        config.client_output_buffer_limit = config.client_output_buffer_limit.with(value.text())?;
+        Ok(())
+    },
+);
+
 const DBFILENAME: Access = (
     |config| Value::Text(config.dbfilename.clone()),
     |config, value| {
@@ -242,6 +250,8 @@ pub static FLAGS: &[Flag] = &[
         "With an LFU policy, the time in which the counters of uses lose one; 0 = never"),
     flag!("notify_keyspace_events", "LETTERS", Kind::Text, Runtime, [("notify-keyspace-events", 1)], NOTIFY_KEYSPACE_EVENTS,
         "Which keyspace events are told, as Redis's parameter of this name says"),
+    flag!("client_output_buffer_limit", "CLASS HARD SOFT SECONDS", Kind::Text, Runtime, [("client-output-buffer-limit", 1)], CLIENT_OUTPUT_BUFFER_LIMIT,
+        "Bytes that may wait for a client that does not read, for the classes normal, replica and pubsub; 0 = no limit"),
     flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
         "Most client connections at a time"),
     flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),
@@ -383,6 +393,9 @@ mod tests {
                 Value::Text(_) if flag.name == "rdb_unknown_types" => Value::Text("skip".into()),
                 Value::Text(_) if flag.name == "maxmemory_policy" => {
                     Value::Text("allkeys-lru".into())
+                }
+                Value::Text(text) if flag.name == "client_output_buffer_limit" => {
+                    Value::Text(text.replace("normal 0", "normal 1"))
                 }
                 Value::Text(text) => Value::Text(text + "x"),
             };

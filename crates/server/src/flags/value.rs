@@ -204,7 +204,7 @@ fn config_int(text: &str, min: i64, max: i64) -> Result<i64, String> {
 }
 
 /// Redis's memory values: `k`, `m`, `g` are powers of 1000, `kb`, `mb`, `gb` of 1024; empty is 0.
-fn config_bytes(text: &str) -> Option<u64> {
+pub(crate) fn config_bytes(text: &str) -> Option<u64> {
     let digits = text
         .find(|byte: char| !byte.is_ascii_digit())
         .unwrap_or(text.len());

@@ -65,6 +65,11 @@ pub(super) fn stats(report: &Report, text: &mut Text) {
         ],
         0,
     );
+    text.field("client_query_buffer_limit_disconnections", 0);
+    text.field(
+        "client_output_buffer_limit_disconnections",
+        report.engine.output_limits.dropped(),
+    );
     text.fields(&["reply_buffer_shrinks", "reply_buffer_expands"], 0);
     text.field("parked_commands", report.sums.shards.parked);
 }
