@@ -1,6 +1,7 @@
 //! Commands of hashes.
 
 mod expiry;
+mod extended;
 mod fields;
 mod numbers;
 mod whole;
@@ -57,6 +58,8 @@ pub static COMMANDS: &[Command] = &[
     row("hexpireat", -6, "7.4.0", Rewrite(expiry::hexpireat), "Lets fields of a hash expire at a time in seconds.").with(GROWS).access("RW update"),
     row("hpexpireat", -6, "7.4.0", Rewrite(expiry::hpexpireat), "Lets fields of a hash expire at a time in milliseconds.").with(GROWS).access("RW update"),
     row("hpersist", -5, "7.4.0", Write(expiry::hpersist), "Takes the expiry of fields of a hash away.").with(FAST).access("RW update"),
+    row("hsetex", -5, "8.0.0", Rewrite(extended::hsetex), "Sets fields of a hash, made if need be, and when they expire.").with(GROWS).access("RW update"),
+    row("hgetex", -5, "8.0.0", Rewrite(extended::hgetex), "Returns the values of fields of a hash, and sets when they expire.").with(FAST).access("RW access update"),
     row("httl", -5, "7.4.0", Read(expiry::httl), "Returns how many seconds fields of a hash have left.").with(FAST),
     row("hpttl", -5, "7.4.0", Read(expiry::hpttl), "Returns how many milliseconds fields of a hash have left.").with(FAST),
     row("hexpiretime", -5, "7.4.0", Read(expiry::hexpiretime), "Returns when fields of a hash expire, in seconds.").with(FAST),
