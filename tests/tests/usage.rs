@@ -1,6 +1,8 @@
 //! When keys were last used: what counts as a use, and who is told.
 
-use damselfly_tests::{Client, Server};
+use std::time::Duration;
+
+use damselfly_tests::{Client, Server, eventually, is_synced, replicaof};
 
 fn idle(client: &mut Client, key: &str) -> i64 {
     client.integer(&format!("OBJECT IDLETIME {key}"))
@@ -89,7 +91,47 @@ fn restore_says_when_a_key_was_used() {
     let payload = client.call("DUMP k").as_text().expect("a payload").to_vec();
     restore(&mut client, &payload, b"1000");
     assert!((1000..=1001).contains(&idle(&mut client, "r")));
-    let most = i64::from(u32::MAX >> 8);
+    // A day less than the clock has.
+    let most = i64::from(u32::MAX >> 8) - 86_400;
     restore(&mut client, &payload, b"99999999999");
     assert!(idle(&mut client, "r") >= most - 1);
+}
+
+/// With an LRU or LFU policy a full sync tells a replica of uses, and RESTORE's own words about them are passed on.
+#[test]
+fn replicas_are_told_what_the_policy_looks_at() {
+    for (policy, option, object) in [
+        ("allkeys-lru", "IDLETIME", "OBJECT IDLETIME"),
+        ("volatile-lfu", "FREQ", "OBJECT FREQ"),
+    ] {
+        let policy = format!("--maxmemory-policy={policy}");
+        let servers = [(); 2].map(|()| Server::start(&["--proactor_threads=2", &policy]));
+        let [mut primary, mut replica] = [0, 1].map(|index| servers[index].client());
+        primary.ok("SET k 1");
+        let payload = primary
+            .call("DUMP k")
+            .as_text()
+            .expect("a payload")
+            .to_vec();
+        let mut restore = |key: &str| {
+            let key = key.as_bytes();
+            let words: [&[u8]; 6] = [b"RESTORE", key, b"0", &payload, option.as_bytes(), b"100"];
+            primary.try_call(&words).expect("an answer");
+        };
+        KEYS.iter()
+            .for_each(|key| restore(&format!("before:{key}")));
+        replicaof(&mut replica, servers[0].address());
+        let synced = |replica: &mut Client| is_synced(replica);
+        eventually(Duration::from_secs(20), "a sync", || synced(&mut replica));
+        KEYS.iter().for_each(|key| restore(&format!("after:{key}")));
+        eventually(Duration::from_secs(20), "all keys", || {
+            replica.integer("DBSIZE") == 1 + 2 * KEYS.len() as i64
+        });
+        for key in KEYS {
+            for when in ["before", "after"] {
+                let told = replica.integer(&format!("{object} {when}:{key}"));
+                assert!((95..=110).contains(&told), "{option} {when}:{key}: {told}");
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! others out.
 
 use crate::usage::{Counting, Tracking};
+use damselfly_snapshot::Uses;
 use damselfly_store::Among;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -138,6 +139,18 @@ impl EvictionOptions {
         match self.policy.choice() {
             Some((_, Rank::Seldom)) => Tracking::Frequency(self.counting),
             _ => Tracking::Time,
+        }
+    }
+
+    /// What snapshots tell of uses: what the policy looks at, as in Redis.
+    pub fn told(&self, now_s: u32) -> Uses {
+        match self.policy.choice() {
+            Some((_, Rank::Idle)) => Uses::Idle { now_s },
+            Some((_, Rank::Seldom)) => Uses::Frequency {
+                now_s,
+                decay_minutes: self.counting.decay_minutes,
+            },
+            _ => Uses::Untold,
         }
     }
 

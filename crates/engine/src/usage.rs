@@ -32,13 +32,7 @@ pub struct Counting {
 impl Counting {
     /// The counter as it is now.
     pub fn decayed(self, access: Access, now_s: u32) -> u8 {
-        if self.decay_minutes == 0 {
-            return access.count();
-        }
-        // Minutes of the clock, not of the time between.
-        let minutes = now_s / 60 - now_s.wrapping_sub(access.idle_s(now_s)) / 60;
-        let lost = u8::try_from(minutes / self.decay_minutes).unwrap_or(u8::MAX);
-        access.count().saturating_sub(lost)
+        access.count_at(now_s, self.decay_minutes)
     }
 
     /// After one more use. `chance` is any random number.

@@ -48,6 +48,15 @@ struct Item {
     expire_ms: Option<i64>,
     sticky: bool,
     mc_flags: Option<u32>,
+    used: LastUse,
+}
+
+fn last_use() -> impl Strategy<Value = LastUse> {
+    prop_oneof![
+        Just(LastUse::Untold),
+        any::<u64>().prop_map(LastUse::Idle),
+        any::<u8>().prop_map(LastUse::Frequency),
+    ]
 }
 
 fn item() -> impl Strategy<Value = Item> {
@@ -56,17 +65,20 @@ fn item() -> impl Strategy<Value = Item> {
         any::<Option<i64>>(),
         any::<bool>(),
         any::<Option<u32>>(),
+        last_use(),
     )
-        .prop_map(|(value, expire_ms, sticky, mc_flags)| Item {
+        .prop_map(|(value, expire_ms, sticky, mc_flags, used)| Item {
             value,
             expire_ms,
             sticky,
             mc_flags,
+            used,
         })
 }
 
 fn encode(encoder: &mut Encoder, out: &mut Bytes, key: &[u8], item: &Item) {
     let meta = EntryMeta {
+        used: item.used,
         key,
         expire_ms: item.expire_ms,
         sticky: item.sticky,
@@ -163,6 +175,7 @@ proptest! {
             let entry = &collected.entries[&(3, format!("key:{index}").into_bytes())];
             prop_assert_eq!(&entry.value, &item.value);
             prop_assert_eq!((entry.expire_ms, entry.sticky, entry.mc_flags), (item.expire_ms, item.sticky, item.mc_flags));
+            prop_assert_eq!(entry.used, item.used);
             prop_assert!(flow || entry.type_byte <= type_byte::LIST_QUICKLIST);
         }
     }
@@ -319,6 +332,7 @@ fn long_strings_come_in_parts_and_elements_whole() {
         expire_ms: None,
         sticky: false,
         mc_flags: None,
+        used: LastUse::Untold,
     };
     let set = Model::Set(BTreeSet::from([text.clone()]));
     let hash = Model::Hash(BTreeMap::from([(b"field".to_vec(), text.clone())]));
@@ -367,6 +381,7 @@ fn encodings_that_are_no_longer_written() {
     assert_eq!(lzf.value, Model::Str(text("abababa")));
     let plain_list = one(b"\xf8\x05\xf9\x07\x01\x01l\x02\xc0\xff\x01x");
     assert_eq!(plain_list.value, Model::List(vec![text("-1"), text("x")]));
+    assert_eq!(plain_list.used, LastUse::Frequency(7));
     let set = one(b"\x14\x01s\x0c\x0c\0\0\0\x02\0\x81a\x02\x05\x01\xff");
     assert_eq!(set.value, Model::Set([text("a"), text("5")].into()));
 }

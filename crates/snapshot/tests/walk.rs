@@ -245,6 +245,7 @@ impl World {
             chunks,
             chunk_bytes: CHUNK,
             lz4: self.random(2) == 0,
+            uses: Uses::Untold,
         };
         let out = Out::default();
         out.borrow_mut().header(&[]);

@@ -15,8 +15,8 @@ pub struct Access(u32);
 impl Access {
     /// The count that new entries begin with (Redis's `LFU_INIT_VAL`): room to be found less used than they are.
     pub const FIRST_COUNT: u8 = 5;
-    /// The longest time that can be told.
-    pub const MAX_IDLE_S: u32 = TIME_MASK;
+    /// The longest time that can be told: the clock has wrapped after it, and a day.
+    pub const MAX_IDLE_S: u32 = TIME_MASK - 86_400;
 
     /// Of an entry that comes in at this time.
     #[inline]
@@ -24,16 +24,29 @@ impl Access {
         Access(now_s & TIME_MASK | u32::from(Access::FIRST_COUNT) << TIME_BITS)
     }
 
-    /// Seconds since the last use.
+    /// Seconds since the last use; 0 at a time that lies up to a day before it (a snapshot's).
     #[inline]
     pub fn idle_s(self, now_s: u32) -> u32 {
-        now_s.wrapping_sub(self.0) & TIME_MASK
+        match now_s.wrapping_sub(self.0) & TIME_MASK {
+            idle_s if idle_s > Access::MAX_IDLE_S => 0,
+            idle_s => idle_s,
+        }
     }
 
     /// The count.
     #[inline]
     pub fn count(self) -> u8 {
         (self.0 >> TIME_BITS) as u8
+    }
+
+    /// The count, less one for each so many minutes of the clock (not of the time between) since the last use; 0 is never.
+    pub fn count_at(self, now_s: u32, decay_minutes: u32) -> u8 {
+        if decay_minutes == 0 {
+            return self.count();
+        }
+        let minutes = now_s / 60 - now_s.wrapping_sub(self.idle_s(now_s)) / 60;
+        let lost = u8::try_from(minutes / decay_minutes).unwrap_or(u8::MAX);
+        self.count().saturating_sub(lost)
     }
 
     /// The same count at another time.
@@ -87,6 +100,8 @@ mod tests {
     fn the_clock_wraps() {
         let access = Access::new(TIME_MASK - 1);
         assert_eq!(access.idle_s(TIME_MASK + 2), 3);
-        assert_eq!(access.idle_s(TIME_MASK - 2), Access::MAX_IDLE_S);
+        assert_eq!(access.idle_s(TIME_MASK - 2), 0);
+        let longest = TIME_MASK - 1 + Access::MAX_IDLE_S;
+        assert_eq!(access.idle_s(longest), Access::MAX_IDLE_S);
     }
 }

@@ -4,6 +4,7 @@ use super::{Freeze, LockMode, ShardCore, key_hash};
 use crate::context::Effects;
 use crate::eviction::{EvictionOptions, Rank};
 use crate::keyspace::{EventClass, Keyspace};
+use damselfly_snapshot::Uses;
 use damselfly_store::{Among, DbIndex, EntryRef};
 
 /// Candidates that are kept from one eviction to the next.
@@ -66,6 +67,11 @@ impl ShardCore {
         if self.space.usage.tracking() != options.tracking() {
             self.space.usage.track(options.tracking());
         }
+    }
+
+    /// What a snapshot that begins now tells of uses.
+    pub(crate) fn told_uses(&self) -> Uses {
+        self.eviction.told(self.space.store.access_clock())
     }
 
     /// Makes room for a command that may take memory. `false`: there is none.

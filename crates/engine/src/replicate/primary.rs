@@ -96,10 +96,6 @@ impl PrimaryShard for EngineShard {
     }
 
     fn begin_snapshot(&self, flow: FlowHandle) -> EngineSnapshot {
-        let options = match flow.level() {
-            StreamLevel::Reference => SnapshotOptions::level0_flow(),
-            StreamLevel::Extended => SnapshotOptions::flow(),
-        };
         if flow.level() == StreamLevel::Extended {
             // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
             let txid = self.thread.engine.mesh.txids_end().to_string();
@@ -108,6 +104,13 @@ impl PrimaryShard for EngineShard {
         let snapshot = self.thread.with_core(|core| {
             // From its first replica on a primary keeps what one that comes back may want.
             core.journal.keep_backlog(true);
+            let options = match flow.level() {
+                StreamLevel::Reference => SnapshotOptions::level0_flow(),
+                StreamLevel::Extended => SnapshotOptions {
+                    uses: core.told_uses(),
+                    ..SnapshotOptions::flow()
+                },
+            };
             let space = &mut core.space;
             space
                 .snapshots

@@ -2,6 +2,7 @@
 
 use super::elements::{HashForm, SetForm};
 use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
+use crate::decode::LastUse;
 use crate::number::{canonical_int, exact_int, score_text};
 use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
 use crate::wire::{KEY_MC_FLAGS, KEY_STICKY, NODE_PACKED, NODE_PLAIN, opcode, type_byte};
@@ -39,6 +40,8 @@ pub struct EntryMeta<'a> {
     pub sticky: bool,
     /// Memcache flags.
     pub mc_flags: Option<u32>,
+    /// Its last use.
+    pub used: LastUse,
 }
 
 impl<'a> EntryMeta<'a> {
@@ -54,12 +57,17 @@ impl<'a> EntryMeta<'a> {
     pub fn expiring(self, expire_ms: Option<i64>) -> EntryMeta<'a> {
         EntryMeta { expire_ms, ..self }
     }
+
+    /// The same with its last use.
+    pub fn used(self, used: LastUse) -> EntryMeta<'a> {
+        EntryMeta { used, ..self }
+    }
 }
 
 /// What a value is written behind.
 #[derive(Debug, Clone, Copy)]
 pub enum Head<'a> {
-    /// Expiry, properties, type, key: an entry of a stream.
+    /// Expiry, last use, properties, type, key: an entry of a stream.
     Entry(&'a EntryMeta<'a>),
     /// The type byte only: a DUMP payload.
     Bare,
@@ -76,6 +84,14 @@ impl Head<'_> {
         if let Some(expire_ms) = meta.expire_ms {
             out.push(opcode::EXPIRE_MS);
             out.extend_from_slice(&expire_ms.to_le_bytes());
+        }
+        match meta.used {
+            LastUse::Untold => {}
+            LastUse::Idle(idle_s) => {
+                out.push(opcode::IDLE);
+                put_len(out, idle_s);
+            }
+            LastUse::Frequency(count) => out.extend([opcode::FREQ, count]),
         }
         if meta.sticky || meta.mc_flags.is_some() {
             put_properties(out, meta);

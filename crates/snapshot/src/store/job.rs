@@ -4,7 +4,7 @@ use super::output::Output;
 use super::state::{Chunks, SnapshotOptions};
 use super::stream::StreamWriter;
 use crate::encode::{
-    EntryMeta, HashForm, Head, SetForm, put_chunk, put_f64, put_len, put_list_node, put_string,
+    HashForm, Head, SetForm, put_chunk, put_f64, put_len, put_list_node, put_string,
 };
 use crate::wire::type_byte;
 use damselfly_store::values::{Expiring, Hash, List, Set, Stream};
@@ -86,7 +86,7 @@ impl Job {
         options: &SnapshotOptions,
     ) -> Option<u64> {
         let writer = self.writer.get_or_insert_with(|| {
-            let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+            let meta = options.meta(entry);
             StreamWriter::begin(out, Head::Entry(&meta), options.profile, stream)
         });
         let whole_tail = options.chunks == Chunks::BetweenElements;
@@ -104,7 +104,7 @@ fn take_id(next: &mut u32) -> u32 {
 /// Head, key and number of elements.
 fn put_beginning(out: &mut Vec<u8>, entry: &EntryRef<'_>, options: &SnapshotOptions) {
     let nodes = options.chunks == Chunks::BetweenElements;
-    let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+    let meta = options.meta(entry);
     let head = Head::Entry(&meta);
     let (kind, count) = match entry.value() {
         Value::Hash(hash) => return hash_form(hash, options).put_beginning(out, head, hash.len()),

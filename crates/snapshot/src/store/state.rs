@@ -3,9 +3,10 @@
 use super::job::Job;
 use super::output::{Output, Sink};
 use super::value::encode_value;
+use crate::decode::LastUse;
 use crate::encode::{EntryMeta, Head, Profile};
 use damselfly_store::{
-    BucketView, CutVersion, DbIndex, EntryRef, Observer, ObserverId, TableId, Value,
+    Access, BucketView, CutVersion, DbIndex, EntryRef, Observer, ObserverId, TableId, Value,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -33,6 +34,41 @@ pub struct SnapshotOptions {
     pub chunk_bytes: usize,
     /// Whether entries are gathered to compressed blobs.
     pub lz4: bool,
+    /// What is told of the entries' last uses.
+    pub uses: Uses,
+}
+
+/// What a snapshot tells of the last use of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Uses {
+    /// Nothing.
+    #[default]
+    Untold,
+    /// How long ago it was, at this time (the store's clock of uses, in seconds).
+    Idle {
+        /// The time.
+        now_s: u32,
+    },
+    /// How often it is used, at this time.
+    Frequency {
+        /// The time.
+        now_s: u32,
+        /// Minutes in which a count loses one; 0 is never.
+        decay_minutes: u32,
+    },
+}
+
+impl Uses {
+    fn of(self, access: Access) -> LastUse {
+        match self {
+            Uses::Untold => LastUse::Untold,
+            Uses::Idle { now_s } => LastUse::Idle(access.idle_s(now_s).into()),
+            Uses::Frequency {
+                now_s,
+                decay_minutes,
+            } => LastUse::Frequency(access.count_at(now_s, decay_minutes)),
+        }
+    }
 }
 
 impl SnapshotOptions {
@@ -43,6 +79,7 @@ impl SnapshotOptions {
             chunks: Chunks::Anywhere,
             chunk_bytes: 64 * 1024,
             lz4: false,
+            uses: Uses::Untold,
         }
     }
 
@@ -61,6 +98,13 @@ impl SnapshotOptions {
             profile: Profile::Redis62,
             ..SnapshotOptions::level0_flow()
         }
+    }
+
+    /// What is said of an entry before its value.
+    pub(super) fn meta<'a>(&self, entry: &EntryRef<'a>) -> EntryMeta<'a> {
+        EntryMeta::new(entry.key())
+            .expiring(entry.expire_at())
+            .used(self.uses.of(entry.access()))
     }
 
     /// Whether `value` is streamed in chunks.
@@ -263,7 +307,7 @@ impl State {
 
     #[inline]
     fn put(&mut self, db: u32, entry: &EntryRef<'_>) {
-        let meta = EntryMeta::new(entry.key()).expiring(entry.expire_at());
+        let meta = self.options.meta(entry);
         self.out.append(db, |encoder, out| {
             encode_value(encoder, out, Head::Entry(&meta), entry.value())
         });

@@ -4,7 +4,7 @@
 pub mod server;
 
 use damselfly_snapshot::{
-    Checksum, ChunkId, Event, KeyMeta, Part, RdbDecoder, RdbError, StreamPart, ValueKind,
+    Checksum, ChunkId, Event, KeyMeta, LastUse, Part, RdbDecoder, RdbError, StreamPart, ValueKind,
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -69,6 +69,7 @@ pub struct Entry {
     pub sticky: bool,
     pub mc_flags: Option<u32>,
     pub has_member_expiry: bool,
+    pub used: LastUse,
     pub chunked: bool,
 }
 
@@ -129,6 +130,7 @@ impl Collected {
             sticky: meta.sticky,
             mc_flags: meta.mc_flags,
             has_member_expiry: false,
+            used: meta.used,
             chunked: meta.stream.is_some(),
         };
         let before = self

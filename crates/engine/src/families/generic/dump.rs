@@ -90,14 +90,21 @@ impl<'a> RestoreCommand<'a> {
         cx.modified(EventClass::Generic, "restore", self.key);
         let mut buffer = itoa::Buffer::new();
         let time = buffer.format(expire_at.unwrap_or(0)).as_bytes();
-        cx.effect(&[
+        let mut number = itoa::Buffer::new();
+        let used: &[&[u8]] = match self.used {
+            LastUse::Idle(idle_s) => &[b"IDLETIME", number.format(idle_s).as_bytes()],
+            LastUse::Frequency(count) => &[b"FREQ", number.format(count).as_bytes()],
+            LastUse::Untold => &[],
+        };
+        let line: [&[u8]; 6] = [
             b"RESTORE",
             self.key,
             time,
             self.payload,
             b"REPLACE",
             b"ABSTTL",
-        ]);
+        ];
+        cx.effect(&[&line, used].concat());
         Ok(())
     }
 }

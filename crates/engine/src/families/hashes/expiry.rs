@@ -90,7 +90,12 @@ const NO_FIELDS: CommandError =
 pub(super) const BAD_NUMBER: &str = "ERR Number of fields must be a positive integer";
 
 /// The time that an argument means.
-pub(super) fn time(arg: &[u8], form: TimeForm, now: UnixMs, command: &str) -> Result<UnixMs, CommandError> {
+pub(super) fn time(
+    arg: &[u8],
+    form: TimeForm,
+    now: UnixMs,
+    command: &str,
+) -> Result<UnixMs, CommandError> {
     let number = integer(arg)?;
     if number < 0 {
         return Err(CommandError::text("ERR invalid expire time, must be >= 0"));

@@ -152,11 +152,7 @@ impl<'a> SetCommand<'a> {
     }
 
     /// Whether it was done, and how many fields are new. The effects are HSET and HPEXPIREAT, or HDEL.
-    fn run(
-        &self,
-        cx: &mut RewriteContext<'_>,
-        key: &[u8],
-    ) -> Result<Option<usize>, CommandError> {
+    fn run(&self, cx: &mut RewriteContext<'_>, key: &[u8]) -> Result<Option<usize>, CommandError> {
         if !self.holds(cx.typed::<Hash>(key)?) {
             return Ok(None);
         }
