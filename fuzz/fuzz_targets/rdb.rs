@@ -1,8 +1,8 @@
-//! Any bytes as an RDB stream with the full-sync extensions: a named error at worst, and no memory that the input does
-//! not account for (libFuzzer's limit).
+//! Any bytes as an RDB stream with the full-sync extensions, and the values that they make: a named error at worst, and no memory
+//! that the input does not account for (libFuzzer's limit).
 #![no_main]
 
-use damselfly_snapshot::{Limits, RdbDecoder};
+use damselfly_snapshot::{Assembler, Limits, RdbDecoder};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u8, Vec<u8>)| {
@@ -10,8 +10,13 @@ fuzz_target!(|input: (u8, Vec<u8>)| {
     let mut decoder = RdbDecoder::new(Limits::default());
     // Most inputs should come past the header.
     decoder.feed(b"REDIS0009");
+    let mut assembler = Assembler::new(false);
     for piece in bytes.chunks(1 + piece as usize) {
         decoder.feed(piece);
-        while let Ok(Some(_)) = decoder.next() {}
+        while let Ok(Some(event)) = decoder.next() {
+            if assembler.take(&event).is_err() {
+                return;
+            }
+        }
     }
 });

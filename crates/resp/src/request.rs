@@ -255,6 +255,7 @@ impl RequestDecoder {
         let count = match short_header(buf, b'*') {
             Some((count, used)) => {
                 at.pos = used;
+                at.scanned = 0;
                 count
             }
             None => match self.long_count(buf, at)? {

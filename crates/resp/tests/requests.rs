@@ -250,6 +250,22 @@ fn nothing_is_read_twice() {
 }
 
 /// A request as bytes: arrays, inline lines with and without quotes, blanks, and sometimes damage.
+/// Found by fuzzing: what was looked at of a count was taken for looked at of the line behind it.
+#[test]
+fn a_broken_header_is_seen_wherever_the_pieces_end() {
+    const BYTES: [u8; 5] = *b"\r\n$1x";
+    for number in 0..BYTES.len().pow(5) as u32 {
+        let tail = (0..5).map(|at| BYTES[number as usize / BYTES.len().pow(at) % BYTES.len()]);
+        let input: Vec<u8> = b"*1\r\n".iter().copied().chain(tail).collect();
+        let whole = decode(&input);
+        for cut in 1..input.len() {
+            let (first, second) = input.split_at(cut);
+            let got = run(&mut RequestDecoder::default(), [first, second]);
+            assert_eq!(got, whole, "{} cut at {cut}", input.escape_ascii());
+        }
+    }
+}
+
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let arg = prop_oneof![
         4 => proptest::collection::vec(any::<u8>(), 0..12),
