@@ -226,6 +226,32 @@ pub(super) fn choices_are_bounded(both: &mut Both<'_>) -> Seen {
     seen(ours.as_error().is_some(), &shown(&ours))
 }
 
+pub(super) fn a_deleted_entry_wakes_nobody(both: &mut Both<'_>) -> Seen {
+    let heard = |admin: &mut Client, mut client: Client| {
+        let _ = client.send(&words("XREAD BLOCK 0 STREAMS stream $"));
+        let waits = within(DEADLINE, || {
+            let blocked = &admin.info("clients")["blocked_clients"];
+            (blocked == "1").then_some(())
+        });
+        seen(waits.is_some(), "nobody waits")?;
+        for line in [
+            "MULTI",
+            "XADD stream 1-1 f v",
+            "XDEL stream 1-1",
+            "EXEC",
+            "XADD stream 2-1 f v",
+        ] {
+            admin.ok(line);
+        }
+        let reply = client.receive().map_err(|error| error.to_string())?;
+        Ok::<_, String>(shown(&reply))
+    };
+    let theirs = heard(&mut both.theirs, both.redis.client())?;
+    let ours = heard(&mut both.ours, both.server.client())?;
+    seen(theirs == "[[stream, []]]", &theirs)?;
+    seen(ours == "[[stream, [[2-1, [f, v]]]]]", &ours)
+}
+
 /// What a server answers to bytes at first.
 fn answer(client: &mut Client, bytes: &[u8]) -> Result<String, String> {
     let received = client.send_raw(bytes).and_then(|()| client.receive());

@@ -227,6 +227,12 @@ static TRANSACTIONS: &[Difference] = &[
         Unchecked("which shard is first is a matter of timing"),
     ),
     row(
+        "`XREAD` and `XREADGROUP` that wait, and `MULTI` that adds an entry and deletes it",
+        "wait on",
+        "Redis answers with a stream that has no entries",
+        Seen(seen::a_deleted_entry_wakes_nobody),
+    ),
+    row(
         "`BLMOVE` and `BRPOPLPUSH` that wait for a list on another shard than the destination's",
         "a transaction may take the element before they are served, a single command may not",
         "serving them is a transaction itself; they wait on then",

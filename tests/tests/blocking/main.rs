@@ -3,3 +3,4 @@
 mod load;
 mod scenes;
 mod stage;
+mod streams;

@@ -107,6 +107,53 @@ const SCENES: &[(&str, &str)] = &[
         d: ZRANGESTORE k one 0 0
         a<
     "),
+    ("more ways to put one there", "
+        d: RPUSH src 3 1 2 | ZADD one 1 x 2 y | ZADD two 5 y | GEOADD places 13 38 here
+        a! BLPOP k 0
+        d: SORT src STORE k
+        a<
+        d: DEL k
+        a! BLMPOP 0 1 k LEFT COUNT 5
+        d: LPUSHX k 1 | LMOVE src k LEFT RIGHT
+        a<
+        a! BZPOPMIN k 0
+        d: ZINCRBY k 2 x
+        a<
+        a! BZPOPMAX k 0
+        d: ZINTERSTORE k 2 one two
+        a<
+        a! BZMPOP 0 1 k MAX
+        d: ZDIFFSTORE k 2 one two
+        a<
+        a! BZPOPMIN k 0
+        d: GEOADD k 1 1 there
+        a<
+        a! BZPOPMIN k 0
+        d: GEOSEARCHSTORE k places FROMLONLAT 13 38 BYRADIUS 1 km
+        a<
+        a! BZPOPMIN k 0
+        d: GEORADIUS places 13 38 1 km STORE k
+        a<
+        a! BZMPOP 0 2 none k MIN COUNT 9
+        d: ZADD k XX 1 x | ZADD k INCR 1 x
+        a<
+    "),
+    ("BLMPOP and BZMPOP run out of time, and are let go, in RESP3, too", "
+        a: BLMPOP 0.01 2 k l LEFT | BZMPOP 0.01 2 k l MAX COUNT 3
+        b: HELLO 3
+        b: BLPOP k 0.01 | BLMOVE k l LEFT LEFT 0.01 | BRPOPLPUSH k l 0.01 | BLMPOP 0.01 1 k LEFT | BZPOPMIN k 0.01 | BZMPOP 0.01 1 k MIN
+        a! BLMPOP 0 2 k l LEFT
+        b! BZMPOP 0 2 k l MIN
+        d: CLIENT UNBLOCK {a} TIMEOUT | CLIENT UNBLOCK {b} ERROR
+        a<
+        b<
+        b! BLMOVE k l LEFT RIGHT 0
+        d: CLIENT UNBLOCK {b}
+        b<
+        b! BLMPOP 0 2 k l RIGHT COUNT 2
+        d: MULTI | RPUSH l 1 2 3 | EXEC
+        b<
+    "),
     ("time runs out, and CLIENT UNBLOCK", "
         a: BLPOP k 0.01 | BLMOVE x y LEFT RIGHT 0.01 | BZPOPMIN k l m 0.01 | MULTI | BLPOP k 0 | BLMOVE x y LEFT RIGHT 0 | EXEC
         a! BLPOP k l m 0
@@ -144,18 +191,32 @@ const SCENES: &[(&str, &str)] = &[
 
 #[test]
 fn scenes_are_heard_as_on_redis() {
+    played_alike(SCENES);
+}
+
+/// Plays scenes on `redis-server`, on one shard and on three, and compares what is heard.
+pub fn played_alike(scenes: &[(&str, &str)]) {
     let redis = Redis::start();
     let servers = [1, 3].map(Server::with_shards);
-    for (name, script) in SCENES {
+    let mut wrong = Vec::new();
+    for (name, script) in scenes {
         let expected = Stage::new(redis.address()).play(script);
         for server in &servers {
             let heard = Stage::new(server.address()).play(script);
             for (expected, heard) in expected.iter().zip(&heard) {
-                assert_eq!(ids_hidden(heard), ids_hidden(expected), "{name}");
+                if ids_hidden(heard) != ids_hidden(expected) {
+                    wrong.push(format!("{name}\n  redis {expected}\n  here  {heard}"));
+                }
             }
             assert_eq!(heard.len(), expected.len(), "{name}");
         }
     }
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 /// Ids of clients, and what HELLO says of the server, are its own.

@@ -1,5 +1,6 @@
 //! Several clients of one server, and a script of what they say and hear.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -63,6 +64,12 @@ impl Stage {
             "<" => {
                 let heard = self.client(who).receive();
                 let heard = heard.map_err(|error| error.kind());
+                assert_ne!(
+                    heard,
+                    Err(ErrorKind::WouldBlock),
+                    "{who} hears nothing after {:?}",
+                    self.heard
+                );
                 self.heard.push(format!("{who}: {heard:?}"));
                 self.waiting.retain(|other| *other != who);
             }
@@ -97,6 +104,7 @@ impl Stage {
     fn client(&mut self, who: char) -> &mut Client {
         if !self.clients.iter().any(|(name, ..)| *name == who) {
             let mut client = Client::connect(self.address).unwrap();
+            client.set_timeout(Some(DEADLINE)).unwrap();
             let id = client.integer("CLIENT ID");
             self.clients.push((who, client, id));
         }
