@@ -1,5 +1,6 @@
 //! What all threads of an engine share, and starting and stopping the threads.
 
+use crate::acl::Acl;
 use crate::command::{Command, CommandTable};
 use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
@@ -105,6 +106,8 @@ pub struct Engine {
     pub mesh: Mesh,
     /// The commands.
     pub table: CommandTable,
+    /// Who may do what.
+    pub acl: Acl,
     /// The settings it was started with.
     pub options: EngineOptions,
     /// What a replica passed over, because it does not know it.
@@ -145,9 +148,11 @@ impl Engine {
         skipped.enable(options.skip_unknown_types);
         let events = EventHub::default();
         events.deliver_to(Box::new(PublishedEvents));
+        let table = CommandTable::new(&families);
         Arc::new(Engine {
             mesh: Mesh::new(options.threads, options.shards),
-            table: CommandTable::new(&families),
+            acl: Acl::new(&table),
+            table,
             options,
             memory,
             events: Arc::new(events),

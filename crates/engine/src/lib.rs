@@ -9,6 +9,7 @@
 //! [`mesh`] put it on a thread and let threads talk; [`coordinator`] runs transactions over several shards;
 //! [`session`] is a client.
 
+pub mod acl;
 pub mod command;
 pub mod context;
 pub mod coordinator;

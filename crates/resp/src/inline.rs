@@ -24,6 +24,13 @@ pub(crate) fn split<'b>(
     Ok(())
 }
 
+/// The words of a line, with the quoting rules of inline commands; `None` where a quote is not closed.
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    split(line, &mut |word| words.push(word.into_owned())).ok()?;
+    Some(words)
+}
+
 fn next_word(line: &[u8]) -> Result<Word<'_>, ProtocolError> {
     let Some(start) = line.iter().position(|&byte| !is_space(byte)) else {
         return Ok(None);

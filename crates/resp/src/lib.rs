@@ -41,6 +41,7 @@ mod request;
 
 pub use command::encode_command;
 pub use error::ProtocolError;
+pub use inline::split_words;
 pub use long_double::{LongDouble, format_long_double};
 pub use number::{format_double, parse_f64, parse_f64_lenient, parse_i64};
 pub use reply::Reply;

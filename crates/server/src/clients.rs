@@ -1,5 +1,6 @@
 //! The connected clients, as CLIENT LIST and CLIENT KILL see them.
 
+use damselfly_engine::acl::User;
 use damselfly_engine::pubsub::{Kind, OutputLimits, PushQueue};
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
@@ -119,6 +120,7 @@ struct SessionState {
     watches: bool,
     dirty: bool,
     command: Option<&'static Command>,
+    user: Option<Arc<User>>,
     fd: i32,
     pushes: Option<Rc<PushQueue>>,
 }
@@ -202,6 +204,13 @@ impl ClientEntry {
         if state.pushes.is_none() {
             state.pushes.clone_from(&session.pushes);
         }
+        if !state
+            .user
+            .as_ref()
+            .is_some_and(|user| Arc::ptr_eq(user, session.user()))
+        {
+            state.user = Some(session.user().clone());
+        }
         if session.replica.is_some() {
             self.kind.set(ClientKind::Replica);
         }
@@ -216,6 +225,11 @@ impl ClientEntry {
         if let Some(version) = version {
             state.lib_ver = version.to_vec();
         }
+    }
+
+    /// Its user, as it was at its last requests; `None`: it has sent none.
+    pub fn user(&self) -> Option<Arc<User>> {
+        self.state.borrow().user.clone()
     }
 
     /// Closes the connection as soon as it is not running a command.
@@ -247,7 +261,7 @@ impl ClientEntry {
         line.extend_from_slice(&state.name);
         let rest = format!(
             " age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem=0 \
-             rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events=r cmd={} user=default redir=-1 resp={}",
+             rbs={} rbp={} obl={} oll={} omem={} tot-mem={} events=r cmd={} user=",
             (now - self.connected_at) / 1000,
             self.idle_ms(now) / 1000,
             self.flags(&state),
@@ -267,9 +281,10 @@ impl ClientEntry {
             state
                 .command
                 .map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),
-            state.resp,
         );
         line.extend_from_slice(rest.as_bytes());
+        line.extend_from_slice(state.user.as_ref().map_or(b"default", |user| &user.name));
+        line.extend_from_slice(format!(" redir=-1 resp={}", state.resp).as_bytes());
         push_library(&mut line, &state);
         line
     }

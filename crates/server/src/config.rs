@@ -81,6 +81,14 @@ pub struct Config {
     pub masteruser: String,
     /// Password that authenticates to the primary; empty = none.
     pub masterauth: String,
+    /// The default user's password: `#` and the hexadecimal digits of its SHA-256; empty = none.
+    pub requirepass: String,
+    /// The file of users; empty = none.
+    pub aclfile: PathBuf,
+    /// Kinds of denials that ACL LOG keeps.
+    pub acllog_max_len: usize,
+    /// Whether new users may use all channels.
+    pub acl_pubsub_default: bool,
     /// Most client connections at a time.
     pub maxclients: u32,
     /// Idle time in seconds after which a client is disconnected; 0 = never.
@@ -142,6 +150,10 @@ impl Default for Config {
             info_replication_valkey_compatible: false,
             masteruser: String::new(),
             masterauth: String::new(),
+            requirepass: String::new(),
+            aclfile: PathBuf::new(),
+            acllog_max_len: 128,
+            acl_pubsub_default: false,
             maxclients: 64_000,
             timeout: 0,
             tcp_keepalive: 300,

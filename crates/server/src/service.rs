@@ -2,7 +2,7 @@
 
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
-use crate::commands::{COMMANDS, apply_changes, apply_output_limits};
+use crate::commands::{COMMANDS, apply_changes, apply_output_limits, load_at_start};
 use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
@@ -10,7 +10,7 @@ use crate::net::Accepted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
 use damselfly_engine::resp::RequestLimits;
-use damselfly_engine::thread::Thread;
+use damselfly_engine::thread::{Thread, unix_ms};
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -85,6 +85,7 @@ impl EngineService {
             ..EngineOptions::default()
         };
         let running = Engine::start(options, COMMANDS)?;
+        load_at_start(&running.engine().acl, &config)?;
         if let Some(primary) = &config.replicaof {
             running
                 .engine()
@@ -181,6 +182,7 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let host = Rc::new(SessionHost { server, entry });
     session.host = host.clone();
     session.kill = host.entry.kill_token();
+    session.describe = describe;
     session.peer_ip = peer.ip().to_canonical().to_string();
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,
@@ -189,6 +191,15 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     };
     serve(stream, session, host, limits).await;
     drop(slot);
+}
+
+/// The client of a session, as CLIENT LIST shows it.
+fn describe(session: &Session) -> Vec<u8> {
+    let Some(host) = session.host.downcast_ref::<SessionHost>() else {
+        return Vec::new();
+    };
+    host.entry.note(session);
+    host.entry.line(unix_ms(), &session.thread.engine.table)
 }
 
 impl Builder {

@@ -417,6 +417,29 @@ static WORDS: &[Difference] = &[
         Seen(seen::info_lacks_four_fields),
     ),
     row(
+        "`PFMERGE dst` without sources",
+        "a user needs the right to write `dst`",
+        "Redis looks at no key of a line whose sources are missing, and yet makes `dst`",
+        Script(
+            "
+            ~ ACL SETUSER u reset on nopass +@all ~a
+            ACL DRYRUN u PFMERGE b => OK || This user has no permissions to access the 'b' key
+            ~ ACL DELUSER u
+            ",
+        ),
+    ),
+    row(
+        "`CONFIG GET requirepass`, `masterauth`",
+        "`(hidden)` where there is one",
+        "only a hash is kept of the first, and the second is nobody's business",
+        Script(
+            "
+            ~ CONFIG SET masterauth secret
+            CONFIG GET masterauth => [masterauth, secret] || [masterauth, (hidden)]
+            ",
+        ),
+    ),
+    row(
         "`CONFIG GET`",
         "flags under Dragonfly's names and, where there is one, Redis's",
         "files of flags of either server are taken",

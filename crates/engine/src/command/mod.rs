@@ -7,6 +7,7 @@ mod describe;
 mod error;
 mod keys;
 mod table;
+mod uses;
 
 pub use blocks::{Blocks, Found, Nil, OnlyKey, Wait, WaitKeys};
 pub use channels::{ChannelUse, Channels};
@@ -15,6 +16,7 @@ pub use error::CommandError;
 pub(crate) use error::echoed;
 pub use keys::{KeyPositions, Keys};
 pub use table::CommandTable;
+pub use uses::{Hidden, KeyUse, REDACTED};
 
 use crate::context::{ReadContext, RewriteContext, WriteContext};
 use crate::pubsub::Space;
@@ -70,6 +72,9 @@ pub enum Spread {
     All(Merge),
 }
 
+/// Says what a command line does to its first key, in the words of [`Command::access`].
+pub type LineAccess = fn(&[&[u8]]) -> &'static str;
+
 /// How a command looks at keys that it doesn't name. Where it does, it is a transaction over all shards, ordered against
 /// everything: nobody knows what to lock before the values are seen.
 #[derive(Clone, Copy)]
@@ -78,6 +83,8 @@ pub struct Follow {
     pub looks_further: fn(&[&[u8]]) -> bool,
     /// Which keys these are; each round may look at the values of those before.
     pub rounds: &'static [FollowRound],
+    /// What a user is told who may not read every key, where this command line asks for other keys.
+    pub refuses: fn(&[&[u8]]) -> Option<CommandError>,
 }
 
 /// Tells keys that a command line looks at, given the values that are known so far.
@@ -224,6 +231,8 @@ impl Flags {
     pub const PUBSUB: Flags = Flags(1 << 21);
     /// Allowed to a client of RESP2 that subscribes to something.
     pub const IN_SUBSCRIPTION: Flags = Flags(1 << 22);
+    /// Dragonfly's, whose versions its `since` counts; Redis 7.0 has none of this name.
+    pub const DRAGONFLY: Flags = Flags(1 << 23);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
@@ -258,6 +267,10 @@ pub struct Command {
     pub spread: Spread,
     /// What it does to its keys, where that is not what its kind says; see [`Command::access`].
     pub access: &'static str,
+    /// What it does to its keys, where that depends on its arguments; see [`Command::uses`].
+    pub line_access: Option<LineAccess>,
+    /// Arguments that nobody but the server may see.
+    pub hidden: Hidden,
     /// Hints for clients, where they are not what the spread says; see [`Command::hints`].
     pub hints: &'static str,
     /// How it waits when it finds nothing, if it can.
@@ -290,6 +303,8 @@ impl Command {
             handler,
             spread: Spread::Gather,
             access: "",
+            line_access: None,
+            hidden: Hidden::Nothing,
             hints: "",
             blocks: None,
             channels: None,
@@ -313,6 +328,18 @@ impl Command {
     /// between them; where the first key differs from the others, a semicolon parts the two.
     pub const fn access(mut self, access: &'static str) -> Command {
         self.access = access;
+        self
+    }
+
+    /// With what a command line of it does to its keys, in the same words.
+    pub const fn line_access(mut self, access: LineAccess) -> Command {
+        self.line_access = Some(access);
+        self
+    }
+
+    /// With secrets among its arguments.
+    pub const fn hides(mut self, hidden: Hidden) -> Command {
+        self.hidden = hidden;
         self
     }
 
@@ -363,6 +390,14 @@ impl Command {
         match self.spread {
             Spread::Follow(follow) => (follow.looks_further)(args),
             _ => false,
+        }
+    }
+
+    /// What a user who may not read every key is told of this line of it.
+    pub fn refuses(&self, args: &[&[u8]]) -> Option<CommandError> {
+        match self.spread {
+            Spread::Follow(follow) => (follow.refuses)(args),
+            _ => None,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Commands about the connection itself.
 
 use super::options::{db_index, is_word};
-use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::acl::DEFAULT_NAME;
+use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Hidden, Keys};
 use crate::engine::Role;
 use crate::session::{AsyncResult, Session, arity_error};
 use damselfly_resp::{Proto, ReplyWriter};
@@ -9,9 +10,6 @@ use damselfly_store::DbIndex;
 
 /// The version of Redis that clients are told: its commands and replies are those of this server.
 pub const REDIS_VERSION: &str = "7.0.15";
-
-/// The only user there is.
-const DEFAULT_USER: &[u8] = b"default";
 
 fn ping(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     match args {
@@ -60,8 +58,8 @@ fn hello_options(session: &mut Session, args: &[&[u8]]) -> Result<Option<Proto>,
     let mut rest = &args[2..];
     while let Some((option, after)) = rest.split_first() {
         rest = match after {
-            [user, _password, after @ ..] if is_word(option, "AUTH") => {
-                check_user(user)?;
+            [user, password, after @ ..] if is_word(option, "AUTH") => {
+                session.authenticate(args[0], user, password)?;
                 after
             }
             [name, after @ ..] if is_word(option, "SETNAME") => {
@@ -97,8 +95,14 @@ fn hello<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        let proto = hello_options(session, args)?.unwrap_or(session.proto);
-        session.set_proto(proto);
+        let proto = hello_options(session, args)?;
+        if session.needs_auth() {
+            return Err(CommandError::text(
+                "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> \
+                 <pass> option can be used to authenticate the client and select the RESP protocol version at the same time",
+            ));
+        }
+        session.set_proto(proto.unwrap_or(session.proto));
         greet(session, &mut ReplyWriter::new(out, session.proto));
         Ok(())
     })
@@ -126,27 +130,26 @@ fn greet(session: &Session, out: &mut ReplyWriter<'_>) {
     out.array(0);
 }
 
-/// The default user has no password: any will do, as in Redis.
-fn check_user(user: &[u8]) -> CommandResult {
-    if user == DEFAULT_USER {
-        return Ok(());
-    }
-    Err(CommandError::text(
-        "WRONGPASS invalid username-password pair or user is disabled.",
-    ))
+/// Whether HELLO's argument at this place is a name or a password.
+fn hello_hides(args: &[&[u8]], at: usize) -> bool {
+    let is_auth = |back: usize| at >= back + 2 && is_word(args[at - back], "AUTH");
+    is_auth(1) || is_auth(2)
 }
 
-fn auth(_: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    match args {
-        [_, _] => {
-            return Err(CommandError::text(
-                "ERR AUTH <password> called without any password configured for the default user. \
-                 Are you sure your configuration is correct?",
-            ));
-        }
-        [_, user, _] => check_user(user)?,
+fn auth(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    let (name, password) = match *args {
+        [_, password] => (DEFAULT_NAME, password),
+        [_, name, password] => (name, password),
         _ => return Err(CommandError::Syntax),
+    };
+    let default = session.thread.engine.acl.user(DEFAULT_NAME);
+    if args.len() == 2 && default.is_some_and(|user| user.needs_no_password) {
+        return Err(CommandError::text(
+            "ERR AUTH <password> called without any password configured for the default user. \
+             Are you sure your configuration is correct?",
+        ));
     }
+    session.authenticate(args[0], name, password)?;
     out.ok();
     Ok(())
 }
@@ -159,6 +162,7 @@ fn reset<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) 
         session.unsubscribe_all();
         session.set_proto(Proto::Resp2);
         session.name.clear();
+        session.forget_user();
         ReplyWriter::new(out, session.proto).simple("RESET");
         Ok(())
     })
@@ -184,8 +188,8 @@ pub static COMMANDS: &[Command] = &[
     row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::IN_SUBSCRIPTION).with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded"),
     row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
     row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
-    row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST),
-    row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST),
+    row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST).hides(Hidden::Some(hello_hides)),
+    row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST).hides(Hidden::From(1)),
     row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
     row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
 ];

@@ -33,6 +33,18 @@ impl Subscribers {
         }
     }
 
+    /// The ids of the clients that have subscribed to something that is not allowed.
+    pub fn with_other_than(&self, is_allowed: impl Fn(Kind, &[u8]) -> bool) -> Vec<u64> {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            let names = self.names[kind as usize].iter();
+            for (_, clients) in names.filter(|(name, _)| !is_allowed(kind, name)) {
+                found.extend(clients.keys());
+            }
+        }
+        found
+    }
+
     fn add(&mut self, kind: Kind, name: &Name, since: u64, queue: &Rc<PushQueue>) {
         let subscriber = Subscriber {
             since,

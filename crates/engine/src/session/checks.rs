@@ -9,16 +9,40 @@ pub(crate) const UNKNOWN_ECHO_BYTES: usize = 128;
 
 impl Session {
     /// The row that these arguments mean, if the command may run now.
-    pub(super) fn admit(&self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
+    pub(super) fn admit(&mut self, args: &[&[u8]]) -> Result<&'static Command, CommandError> {
         let row = self.find(args)?;
+        self.last_command = row.name;
+        self.last_row = Some(row);
+        // What ends a transaction is asked for when it has to end it, too.
+        let ends_multi = row.flags.has(Flags::ENDS_MULTI);
+        if !ends_multi {
+            self.check_authenticated(row)?;
+        }
         if row.flags.has(Flags::NO_MULTI) && self.multi.is_some() {
             return Err(CommandError::text(
                 "ERR Command not allowed inside a transaction",
             ));
         }
+        if !ends_multi {
+            self.check_access(row, args)?;
+        }
         self.check_role(row)?;
         self.check_subscription(row)?;
         self.check_loading(row)?;
+        Ok(row)
+    }
+
+    /// The row of a request that [`Session::admit`] has admitted before.
+    pub(super) fn admit_waiting(
+        &mut self,
+        args: &[&[u8]],
+    ) -> Result<&'static Command, CommandError> {
+        let row = self.find(args)?;
+        if row.flags.has(Flags::ENDS_MULTI) {
+            self.check_authenticated(row)?;
+            self.check_access(row, args)?;
+        }
+        self.check_subscription(row)?;
         Ok(row)
     }
 
@@ -105,6 +129,9 @@ impl Session {
                 "a client speaks HTTP, perhaps to attack; it is disconnected"
             );
             self.close = true;
+            return Begun::Done;
+        }
+        if self.close {
             return Begun::Done;
         }
         let row = self.named(args);

@@ -5,6 +5,7 @@
 //! same arguments; and [`Session::finish`] before it sends what the [`Pipeline`] holds. After `run_waiting`
 //! the session may be blocked ([`Session::waiter`]): then nothing begins until [`Session::try_unblock`] says that the command has ended.
 
+mod access;
 mod blocking;
 mod chain;
 mod checks;
@@ -21,6 +22,7 @@ pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 pub(crate) use spread::push_restore;
 
+use crate::acl::Permit;
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};
 use crate::pubsub::{PushQueue, Subscriptions};
@@ -94,6 +96,10 @@ pub struct Session {
     pub last_row: Option<&'static Command>,
     /// The peer's address, without its port.
     pub peer_ip: String,
+    /// Its user, and what that may do.
+    pub(crate) permit: Permit,
+    /// Says who it is, as CLIENT LIST does.
+    pub describe: fn(&Session) -> Vec<u8>,
     /// The command that waits for others.
     blocked: Option<Blocked>,
     /// What waits to be pushed to the client, if it has ever asked for anything that is pushed.
@@ -127,6 +133,7 @@ impl Session {
     pub fn new(thread: Rc<Thread>, host: Rc<dyn Any>) -> Session {
         let id = thread.engine.next_client_id();
         let words = thread.engine.mesh.shards().div_ceil(64);
+        let permit = Permit::new(&thread.engine.acl);
         Session {
             thread,
             id,
@@ -146,6 +153,8 @@ impl Session {
             last_command: "NULL",
             last_row: None,
             peer_ip: String::new(),
+            permit,
+            describe: |session| format!("id={}", session.id).into_bytes(),
             blocked: None,
             pushes: None,
             subscriptions: Subscriptions::default(),
@@ -183,8 +192,6 @@ impl Session {
                 return self.refuse(args, &error, pipeline);
             }
         };
-        self.last_command = row.name;
-        self.last_row = Some(row);
         if self.queues(row) {
             return self.enqueue(row, args, pipeline);
         }
@@ -226,21 +233,29 @@ impl Session {
         if matches!(row.spread, Spread::All(_)) && self.thread.engine.mesh.shards() > 1 {
             return Begun::Wait;
         }
+        if matches!(row.spread, Spread::Follow(_))
+            && let Err(error) = self.check_other_keys(row, args)
+        {
+            return self.fail(row, &error, pipeline);
+        }
         if row.looks_further(args) {
             return Begun::Wait;
         }
         let keys = match row.keys.positions(args) {
             Ok(keys) => keys,
-            Err(error) => {
-                self.thread.stats.borrow_mut().rejected(Some(row), &error);
-                pipeline.reply(self.proto, |out| out.error(error.reply()));
-                return Begun::Done;
-            }
+            Err(error) => return self.fail(row, &error, pipeline),
         };
         match self.only_shard(args, &keys) {
             Some(shard) => self.begin_on_shard(shard, row, args, keys, pipeline),
             None => return Begun::Wait,
         }
+        Begun::Done
+    }
+
+    /// Answers a command that fails before it reaches a shard.
+    fn fail(&self, row: &'static Command, error: &CommandError, pipeline: &mut Pipeline) -> Begun {
+        self.thread.stats.borrow_mut().rejected(Some(row), error);
+        pipeline.reply(self.proto, |out| out.error(error.reply()));
         Begun::Done
     }
 
@@ -296,11 +311,7 @@ impl Session {
     /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
     /// There is no reply yet if the session is blocked afterwards ([`Session::waiter`]): see [`Session::unblocked`].
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
-        let found = self.find(args).and_then(|row| {
-            self.check_subscription(row)?;
-            Ok(row)
-        });
-        let result = match found {
+        let result = match self.admit_waiting(args) {
             Ok(row) => self.run_counted(row, args, out).await,
             Err(error) => Err(self.abort_exec(args, error).await),
         };

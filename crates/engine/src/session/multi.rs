@@ -231,7 +231,7 @@ impl Session {
             return None;
         }
         let args = queued.args();
-        if queued.row.looks_further(&args) {
+        if queued.row.looks_further(&args) || self.is_denied(queued.row, &args) {
             return None;
         }
         let keys = queued.row.keys.positions(&args).ok()?;
@@ -282,6 +282,7 @@ impl Session {
     ) {
         let (args, before, others) = (queued.args(), out.len(), self.pushes_len());
         let result = match queued.row.handler {
+            _ if self.is_denied(queued.row, &args) => self.check_queued(queued.row, &args),
             Handler::Session(handler) => {
                 handler(self, &args, &mut ReplyWriter::new(out, self.proto))
             }

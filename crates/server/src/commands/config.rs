@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use damselfly_engine::command::Hidden;
 use damselfly_engine::families::glob::Glob;
 use damselfly_engine::replication::replica::Role;
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
@@ -74,6 +75,11 @@ fn follow_role(session: &Session, settings: &Settings) {
     }
 }
 
+/// Whether CONFIG SET's argument at this place is a password.
+fn hides(args: &[&[u8]], at: usize) -> bool {
+    at > 2 && at % 2 == 1 && crate::settings::is_secret(args[at - 1])
+}
+
 /// What the shards have of the settings follows before the reply.
 fn set<'a>(
     session: &'a mut Session,
@@ -85,7 +91,11 @@ fn set<'a>(
         let refused = |error: crate::SettingError| CommandError::owned(format!("ERR {error}"));
         check_clients(&args[2..]).map_err(refused)?;
         settings.set(&args[2..]).map_err(refused)?;
-        let limits = limits_of(&settings.load());
+        let config = settings.load();
+        if names(&args[2..], "requirepass") {
+            super::acl::set_password(&session.thread.engine.acl, &config);
+        }
+        let limits = limits_of(&config);
         let engine = session.thread.engine.clone();
         session
             .thread
@@ -94,6 +104,12 @@ fn set<'a>(
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
+}
+
+/// Whether one of the pairs is about this parameter.
+fn names(pairs: &[&[u8]], parameter: &str) -> bool {
+    let mut names = pairs.iter().step_by(2);
+    names.any(|name| name.eq_ignore_ascii_case(parameter.as_bytes()))
 }
 
 /// Whether the system lets this process have as many clients as `maxclients` asks for.
@@ -182,6 +198,9 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
         };
         let limits = limits_of(config);
         apply_output_limits(config, &engine);
+        engine
+            .acl
+            .configure(config.acl_pubsub_default, config.acllog_max_len);
         let (replication, options) = (engine.replication(), replication_options(config));
         // Links that stand keep what they began with.
         replication.hub.set_config(options.primary);
@@ -237,6 +256,7 @@ static SUBCOMMANDS: &[Command] = &[
         "Sets configuration parameters in-flight.",
     )
     .with(ANYTIME)
+    .hides(Hidden::Some(hides))
     .hints("request_policy:all_nodes response_policy:all_succeeded"),
     row(
         "resetstat",

@@ -1,5 +1,6 @@
 //! The commands that belong to the server rather than to the engine.
 
+mod acl;
 mod client;
 mod config;
 mod info;
@@ -8,10 +9,12 @@ mod shutdown;
 use damselfly_engine::Command;
 use damselfly_engine::resp::ReplyWriter;
 
+pub use acl::load_at_start;
 pub use config::{apply_changes, apply_output_limits};
 
 /// The rows that the engine's table is extended with.
 pub static COMMANDS: &[&[Command]] = &[
+    acl::COMMANDS,
     client::COMMANDS,
     config::COMMANDS,
     info::COMMANDS,

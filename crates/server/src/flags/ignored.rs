@@ -16,8 +16,6 @@ pub struct Refused {
 /// server open that its operator believes closed, so a value other than the harmless one is an error.
 #[rustfmt::skip]
 pub static REFUSED: &[Refused] = &[
-    Refused { name: "requirepass", harmless: "" },
-    Refused { name: "aclfile", harmless: "" },
     Refused { name: "tls", harmless: "false" },
     Refused { name: "tls_replication", harmless: "false" },
     Refused { name: "jwt_validate", harmless: "false" },
@@ -56,7 +54,7 @@ pub static BOOLEANS: &[&str] = &[
 /// Flags with a value that are taken with a warning.
 #[rustfmt::skip]
 pub static VALUES: &[&str] = &[
-    "acllog_max_len", "admin_bind", "admin_port", "allocation_tracker", "async_dispatch_quota", "availability_zone",
+    "admin_bind", "admin_port", "allocation_tracker", "async_dispatch_quota", "availability_zone",
     "cluster_announce_ip", "cluster_coordinator_connect_timeout_ms", "cluster_coordinator_response_timeout_ms",
     "cluster_node_id", "command_alias", "compression_level", "compression_mode", "conn_io_thread_start", "conn_io_threads",
     "container_iteration_yield_interval_usec", "default_lua_flags", "epoll_file_threads", "eviction_memory_budget_threshold",

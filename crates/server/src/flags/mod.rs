@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn protection_that_is_not_there_is_refused() {
         assert!(matches!(
-            run(&["--requirepass=x"], &[]),
+            run(&["--restricted_commands=x"], &[]),
             Err(FlagError::Unsupported { .. })
         ));
         assert!(matches!(
@@ -349,7 +349,11 @@ mod tests {
         ));
         assert!(
             run(
-                &["--requirepass=", "--tls=false", "--memcached_port=0"],
+                &[
+                    "--restricted_commands=",
+                    "--tls=false",
+                    "--memcached_port=0"
+                ],
                 &[]
             )
             .unwrap()

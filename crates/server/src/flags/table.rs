@@ -6,6 +6,7 @@
 
 use super::value::{Kind, Value};
 use crate::config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+use damselfly_engine::acl::PasswordHash;
 use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::EvictionPolicy;
 
@@ -223,6 +224,35 @@ const DBFILENAME: Access = (
     },
 );
 
+/// Only a hash is kept. (A value that is `#` and 64 digits is one.)
+const REQUIREPASS: Access = (
+    |config| Value::Text(config.requirepass.clone()),
+    |config, value| {
+        let hash = match value.text().as_bytes() {
+            [] => None,
+            [b'#', digits @ ..] if PasswordHash::from_hex(digits).is_some() => {
+                PasswordHash::from_hex(digits)
+            }
+            password => Some(PasswordHash::of(password)),
+        };
+        config.requirepass = hash
+            .map(|hash| format!("#{}", hash.to_hex()))
+            .unwrap_or_default();
+        Ok(())
+    },
+);
+
+const ACL_PUBSUB_DEFAULT: Access = (
+    |config| Value::Text(ACL_CHANNELS[usize::from(!config.acl_pubsub_default)].to_owned()),
+    |config, value| {
+        config.acl_pubsub_default = value.text() == ACL_CHANNELS[0];
+        Ok(())
+    },
+);
+
+/// What new users may hear.
+const ACL_CHANNELS: &[&str] = &["allchannels", "resetchannels"];
+
 /// All flags, in the order of the help.
 #[rustfmt::skip]
 pub static FLAGS: &[Flag] = &[
@@ -286,7 +316,15 @@ pub static FLAGS: &[Flag] = &[
         "INFO replication gives the values of Valkey where Dragonfly's differ"),
     flag!("masteruser", "NAME", Kind::Text, Runtime, [("masteruser", 1)], text!(masteruser),
         "User for authenticating to the primary"),
-    flag!("masterauth", "PASSWORD", Kind::Text, Runtime, [("masterauth", 1)], text!(masterauth),
+    flag!("requirepass", "PASSWORD", Kind::Secret, Runtime, [("requirepass", 1)], REQUIREPASS,
+        "Password of the default user; a hash of it is kept"),
+    flag!("aclfile", "PATH", Kind::Text, Startup, [("aclfile", 1)], text!(aclfile),
+        "File of users, which ACL LOAD reads and ACL SAVE writes"),
+    flag!("acllog_max_len", "N", int(0, i64::MAX), Runtime, [("acllog-max-len", 1)], number!(acllog_max_len: usize),
+        "Kinds of denials that ACL LOG keeps"),
+    flag!("acl_pubsub_default", "WORD", Kind::Choice(ACL_CHANNELS), Runtime, [("acl-pubsub-default", 1)], ACL_PUBSUB_DEFAULT,
+        "Whether new users may use all channels, or none until they are given some"),
+    flag!("masterauth", "PASSWORD", Kind::Secret, Runtime, [("masterauth", 1)], text!(masterauth),
         "Password for authenticating to the primary"),
     flag!("tcp_keepalive", "SECONDS", int(0, INT_MAX), Runtime, [("tcp-keepalive", 1)], number!(tcp_keepalive: u32),
         "Idle time after which keepalive probes start; 0 = never"),
@@ -382,7 +420,7 @@ mod tests {
     fn every_flag_but_the_fixed_one_changes_the_configuration() {
         for flag in FLAGS
             .iter()
-            .filter(|flag| flag.name != "experimental_replicaof_v2")
+            .filter(|flag| !["experimental_replicaof_v2", "requirepass"].contains(&flag.name))
         {
             let mut config = Config::default();
             let other = match (flag.get)(&config) {
@@ -391,6 +429,9 @@ mod tests {
                 Value::Bytes(bytes) => Value::Bytes(bytes + 1),
                 Value::Text(_) if flag.name == "replicaof" => Value::Text("h 1".into()),
                 Value::Text(_) if flag.name == "rdb_unknown_types" => Value::Text("skip".into()),
+                Value::Text(_) if flag.name == "acl_pubsub_default" => {
+                    Value::Text("allchannels".into())
+                }
                 Value::Text(_) if flag.name == "maxmemory_policy" => {
                     Value::Text("allkeys-lru".into())
                 }

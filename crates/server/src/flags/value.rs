@@ -18,6 +18,8 @@ pub enum Kind {
     Bytes,
     /// Any text.
     Text,
+    /// A text that nobody is shown.
+    Secret,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -89,7 +91,7 @@ impl Kind {
             Kind::Bool => flag_bool(text).map(Value::Bool),
             Kind::Int { min, max } => flag_int(text, min, max).map(Value::Int),
             Kind::Bytes => flag_bytes(text).map(Value::Bytes),
-            Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::Text | Kind::Secret => Ok(Value::Text(text.to_owned())),
             Kind::Choice(words) => {
                 match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                     Some(word) => Ok(Value::Text((*word).to_owned())),
@@ -110,7 +112,7 @@ impl Kind {
             Kind::Bytes => config_bytes(text)
                 .map(Value::Bytes)
                 .ok_or("argument must be a memory value".to_owned()),
-            Kind::Text => Ok(Value::Text(text.to_owned())),
+            Kind::Text | Kind::Secret => Ok(Value::Text(text.to_owned())),
             Kind::Choice(words) => {
                 match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
                     Some(word) => Ok(Value::Text((*word).to_owned())),

@@ -13,6 +13,9 @@ use crate::config::Config;
 use crate::flags::{Change, Kind};
 use names::{Entry, Target};
 
+/// What stands for a password.
+const HIDDEN: &str = "(hidden)";
+
 /// Whether a text matches a glob-style pattern, letters of either case alike: (pattern, text).
 pub type GlobMatch<'a> = &'a dyn Fn(&[u8], &[u8]) -> bool;
 
@@ -150,6 +153,14 @@ impl Settings {
     }
 }
 
+/// Whether a parameter is a password.
+pub fn is_secret(name: &[u8]) -> bool {
+    names::find(name).is_some_and(|entry| match entry.target {
+        Target::Flag { flag, .. } => flag.kind == Kind::Secret,
+        Target::Constant(_) => false,
+    })
+}
+
 fn refused(name: &[u8], reason: impl Into<String>) -> SettingError {
     SettingError::Refused {
         name: String::from_utf8_lossy(name).into_owned(),
@@ -197,6 +208,10 @@ impl Entry {
     fn show(&self, config: &Config) -> String {
         match self.target {
             Target::Constant(value) => value.to_owned(),
+            Target::Flag { flag, .. } if flag.kind == Kind::Secret => {
+                let is_empty = (flag.get)(config).to_string().is_empty();
+                if is_empty { "" } else { HIDDEN }.to_owned()
+            }
             Target::Flag { flag, scale, redis } => match (flag.get)(config) {
                 crate::flags::Value::Bool(truth) if redis => {
                     if truth { "yes" } else { "no" }.to_owned()

@@ -32,7 +32,7 @@ pub enum Target {
 /// there is no other behaviour to choose.
 #[rustfmt::skip]
 static CONSTANTS: &[(&str, &str)] = &[
-    ("activedefrag", "no"), ("activerehashing", "yes"), ("aclfile", ""), ("acllog-max-len", "128"),
+    ("activedefrag", "no"), ("activerehashing", "yes"),
     ("always-show-logo", "no"), ("appendfilename", "appendonly.aof"), ("appendfsync", "everysec"), ("appendonly", "no"),
     ("busy-reply-threshold", "5000"), ("client-query-buffer-limit", "1073741824"), ("cluster-enabled", "no"),
     ("daemonize", "no"), ("enable-debug-command", "yes"), ("hash-max-listpack-entries", "512"),
@@ -44,7 +44,7 @@ static CONSTANTS: &[(&str, &str)] = &[
     ("min-replicas-max-lag", "10"), ("min-replicas-to-write", "0"), ("min-slaves-max-lag", "10"),
     ("min-slaves-to-write", "0"), ("protected-mode", "no"), ("rdbchecksum", "yes"),
     ("rdbcompression", "yes"), ("repl-backlog-ttl", "0"), ("repl-diskless-sync", "yes"), ("repl-diskless-sync-delay", "0"),
-    ("replica-lazy-flush", "yes"), ("replica-read-only", "yes"), ("replica-serve-stale-data", "yes"), ("requirepass", ""),
+    ("replica-lazy-flush", "yes"), ("replica-read-only", "yes"), ("replica-serve-stale-data", "yes"),
     ("save", ""), ("set-max-intset-entries", "512"), ("slave-lazy-flush", "yes"), ("slave-read-only", "yes"),
     ("slave-serve-stale-data", "yes"), ("slowlog-log-slower-than", "-1"), ("slowlog-max-len", "0"),
     ("stop-writes-on-bgsave-error", "no"), ("supervised", "no"), ("tls-port", "0"), ("unixsocket", ""),

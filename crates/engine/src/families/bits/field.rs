@@ -3,6 +3,7 @@
 use super::field_args::{Action, Operation};
 use crate::command::{CommandError, CommandResult};
 use crate::context::{ReadContext, WriteContext};
+use crate::families::options::is_word;
 use crate::keyspace::EventClass;
 use damselfly_resp::ReplyWriter;
 use damselfly_store::{INT_TEXT_MAX, StrValue};
@@ -60,6 +61,21 @@ fn run(operation: &Operation, string: &mut StrValue) -> (Option<i64>, bool) {
         window.write(operation, new, string);
     }
     (Some(if answers_new { new } else { old }), new != old)
+}
+
+/// What a command line of BITFIELD does to its key, as Redis guesses it: what can't be read may write.
+pub(super) fn access(args: &[&[u8]]) -> &'static str {
+    const WRITES: &str = "RW access update";
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        let left = args.len() - at - 1;
+        at += match word {
+            _ if is_word(word, "GET") && left >= 2 => 3,
+            _ if is_word(word, "OVERFLOW") && left >= 1 => 2,
+            _ => return WRITES,
+        };
+    }
+    "RO access"
 }
 
 pub(super) fn bitfield(

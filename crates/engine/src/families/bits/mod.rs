@@ -39,7 +39,7 @@ pub static COMMANDS: &[Command] = &[
     row("bitcount", -2, Keys::ONE, "2.6.0", Read(count::bitcount), "Counts the bits that are set in a string, or in a part of it."),
     row("bitpos", -3, Keys::ONE, "2.8.7", Read(count::bitpos), "Finds the first bit of a string that is set, or clear."),
     row("bitop", -4, FROM_SECOND, "2.6.0", Write(combine::bitop), "Stores the AND, OR, XOR or NOT of strings, bit by bit.").with(GROWS).access("OW update;RO access"),
-    row("bitfield", -2, Keys::ONE, "3.2.0", Write(field::bitfield), "Reads and changes integers of any width within a string.").with(GROWS).access("RW access update variable_flags"),
+    row("bitfield", -2, Keys::ONE, "3.2.0", Write(field::bitfield), "Reads and changes integers of any width within a string.").with(GROWS).access("RW access update variable_flags").line_access(field::access),
     row("bitfield_ro", -2, Keys::ONE, "6.0.0", Read(field::bitfield_ro), "Reads integers of any width within a string.").with(FAST),
 ];
 

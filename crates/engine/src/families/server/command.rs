@@ -289,14 +289,10 @@ fn getkeysandflags(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let (row, keys) = keys_of(session, &args[2..])?;
-    let (first, others) = row.access_parts();
+    let (first, others) = row.access_of(&args[2..]);
     out.array(keys.len());
     for (order, at) in keys.iter().enumerate() {
-        let access = if order == 0 {
-            first
-        } else {
-            others.unwrap_or(first)
-        };
+        let access = if order == 0 { first } else { others };
         out.array(2);
         out.bulk(args[2 + *at as usize]);
         write_words(&access.split(' ').collect::<Vec<_>>(), out);

@@ -51,7 +51,7 @@ const COUNTED: Keys = Keys::Counted {
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     row("sadd", -3, "1.0.0", Write(members::sadd), "Adds members to a set, made if need be.").with(GROWS.or(FAST)).access("RW insert"),
-    row("saddex", -4, "1.0.0", Rewrite(expiry::saddex), "Adds members to a set, made if need be, that expire after some seconds.").with(GROWS.or(FAST)).access("RW insert"),
+    row("saddex", -4, "1.0.0", Rewrite(expiry::saddex), "Adds members to a set, made if need be, that expire after some seconds.").with(GROWS.or(FAST).or(Flags::DRAGONFLY)).access("RW insert"),
     row("srem", -3, "1.0.0", Write(members::srem), "Removes members of a set.").with(FAST).access("RW delete"),
     row("scard", 2, "1.0.0", Read(members::scard), "Returns the number of members of a set.").with(FAST).access("RO"),
     row("sismember", 3, "1.0.0", Read(members::sismember), "Tells whether a set has a member.").with(FAST).access("RO"),

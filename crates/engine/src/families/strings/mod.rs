@@ -31,7 +31,7 @@ pub static COMMANDS: &[Command] = &[
     row("mset", -3, Keys::PAIRS, "1.0.1", Handler::Write(many::mset), "Sets several keys at once.").with(WRITES).spread(Spread::Split(Merge::Same)).access("OW update"),
     row("msetnx", -3, Keys::PAIRS, "1.0.1", Handler::Write(many::msetnx), "Sets several keys at once, if none of them exists.").with(WRITES).access("OW insert").hints("request_policy:multi_shard response_policy:agg_min"),
     one("psetex", 4, "2.6.0", Handler::Rewrite(set::psetex), "Sets a string that lives for some milliseconds.").with(WRITES).access("OW update"),
-    one("set", -3, "1.0.0", Handler::Rewrite(set::set), "Sets the string of a key, whatever it held before.").with(WRITES).access("RW access update variable_flags"),
+    one("set", -3, "1.0.0", Handler::Rewrite(set::set), "Sets the string of a key, whatever it held before.").with(WRITES).access("RW access update variable_flags").line_access(set::access),
     one("setex", 4, "2.0.0", Handler::Rewrite(set::setex), "Sets a string that lives for some seconds.").with(WRITES).access("OW update"),
     one("setnx", 3, "1.0.0", Handler::Write(set::setnx), "Sets the string of a key that does not exist.").with(FAST_WRITES).access("OW insert"),
     one("setrange", 4, "2.2.0", Handler::Write(ranges::setrange), "Overwrites a part of a string.").with(WRITES).access("RW update"),

@@ -134,6 +134,14 @@ pub(super) fn put(cx: &mut WriteContext<'_>, key: &[u8], value: &[u8]) {
     cx.modified(EventClass::String, "set", key);
 }
 
+/// What a command line of SET does to its key: with GET it reads it, too.
+pub(super) fn access(args: &[&[u8]]) -> &'static str {
+    match args.iter().skip(3).any(|word| is_word(word, "GET")) {
+        true => "RW access update",
+        false => "OW update",
+    }
+}
+
 pub(super) fn set(
     cx: &mut RewriteContext<'_>,
     args: &[&[u8]],

@@ -2,6 +2,7 @@
 
 use crate::clients::{ClientEntry, ClientKind};
 use damselfly_engine::CommandError;
+use damselfly_engine::acl::{Acl, DEFAULT_NAME};
 use damselfly_engine::families::options::is_word;
 use damselfly_engine::replicate::UpstreamConnection;
 use damselfly_engine::resp::parse_i64;
@@ -16,8 +17,8 @@ pub(super) struct Filter {
     own_address: Option<String>,
     /// `Some(None)`: subscribers.
     kind: Option<Option<ClientKind>>,
-    /// Any: there is one user, and the link to the primary is nobody's.
-    user: bool,
+    /// A user's name. (The link to the primary is nobody's.)
+    user: Option<Vec<u8>>,
     max_age_s: Option<i64>,
     skipped: Option<u64>,
 }
@@ -67,14 +68,14 @@ impl Filter {
     }
 
     /// Of the options of CLIENT KILL, sent by the client `me`.
-    pub(super) fn of_kill(options: &[&[u8]], me: u64) -> Result<Filter, CommandError> {
+    pub(super) fn of_kill(options: &[&[u8]], me: u64, acl: &Acl) -> Result<Filter, CommandError> {
         let mut filter = Filter {
             skipped: Some(me),
             ..Filter::default()
         };
         let (pairs, rest) = options.as_chunks::<2>();
         for [option, value] in pairs {
-            filter.add(option, value, me)?;
+            filter.add(option, value, me, acl)?;
         }
         if rest.is_empty() {
             Ok(filter)
@@ -83,7 +84,7 @@ impl Filter {
         }
     }
 
-    fn add(&mut self, option: &[u8], value: &[u8], me: u64) -> Result<(), CommandError> {
+    fn add(&mut self, option: &[u8], value: &[u8], me: u64, acl: &Acl) -> Result<(), CommandError> {
         match option {
             _ if is_word(option, "id") => {
                 self.ids = Some(vec![positive(value, "client-id")? as u64])
@@ -91,7 +92,9 @@ impl Filter {
             _ if is_word(option, "type") => self.kind = Some(kind(value)?),
             _ if is_word(option, "addr") => self.address = Some(text(value)),
             _ if is_word(option, "laddr") => self.own_address = Some(text(value)),
-            _ if is_word(option, "user") && value == b"default" => self.user = true,
+            _ if is_word(option, "user") && acl.user(value).is_some() => {
+                self.user = Some(value.to_vec());
+            }
             _ if is_word(option, "user") => {
                 return Err(CommandError::owned(format!(
                     "ERR No such user '{}'",
@@ -119,7 +122,7 @@ impl Filter {
             listens: false,
             connected_at: connection.connected_at,
         };
-        !self.user && self.holds(&facts, now)
+        self.user.is_none() && self.holds(&facts, now)
     }
 
     /// Whether all conditions hold for a client.
@@ -132,7 +135,15 @@ impl Filter {
             listens: entry.listens(),
             connected_at: entry.connected_at,
         };
-        self.holds(&facts, now)
+        self.is_of_user(entry) && self.holds(&facts, now)
+    }
+
+    fn is_of_user(&self, entry: &ClientEntry) -> bool {
+        let is = |name: &Vec<u8>| match entry.user() {
+            Some(user) => user.name == *name,
+            None => name == DEFAULT_NAME,
+        };
+        self.user.as_ref().is_none_or(is)
     }
 
     fn holds(&self, facts: &Facts, now: i64) -> bool {
@@ -201,7 +212,9 @@ mod tests {
     fn killed(options: &str, me: u64) -> Result<Vec<u64>, String> {
         let clients = [client(1, 1001), client(2, 1002), client(3, 1003)];
         clients[2].kind.set(ClientKind::Replica);
-        let filter = Filter::of_kill(&args(options), me).map_err(|error| error.to_string())?;
+        let acl = Acl::new(&damselfly_engine::CommandTable::new(&[]));
+        let filter =
+            Filter::of_kill(&args(options), me, &acl).map_err(|error| error.to_string())?;
         let now = clients[0].connected_at + 5_000;
         Ok(clients
             .iter()

@@ -137,7 +137,7 @@ fn kill<'a>(
         let filter = if by_address {
             Filter::of_address(args[2])
         } else {
-            Filter::of_kill(&args[2..], session.id)?
+            Filter::of_kill(&args[2..], session.id, &session.thread.engine.acl)?
         };
         let me = session.id;
         let upstream = link::kill(session, &filter);

@@ -119,3 +119,34 @@ impl<'a> SortArgs<'a> {
         start as usize..end as usize
     }
 }
+
+/// What a user who may not read every key is told of the first option that asks for other keys; as Redis, which reads no further.
+pub(super) fn refused(args: &[&[u8]]) -> Option<CommandError> {
+    let mut words = Words::from(args, 2);
+    while let Some(word) = words.next() {
+        match word {
+            _ if ["ASC", "DESC", "ALPHA"]
+                .iter()
+                .any(|plain| is_word(word, plain)) => {}
+            _ if is_word(word, "LIMIT") => {
+                integer(words.value().ok()?).ok()?;
+                integer(words.value().ok()?).ok()?;
+            }
+            _ if is_word(word, "STORE") => _ = words.value().ok()?,
+            _ if is_word(word, "BY") => {
+                if words.value().ok()?.contains(&b'*') {
+                    return Some(CommandError::text(
+                        "ERR BY option of SORT denied due to insufficient ACL permissions.",
+                    ));
+                }
+            }
+            _ if is_word(word, "GET") && words.left() > 0 => {
+                return Some(CommandError::text(
+                    "ERR GET option of SORT denied due to insufficient ACL permissions.",
+                ));
+            }
+            _ => return None,
+        }
+    }
+    None
+}

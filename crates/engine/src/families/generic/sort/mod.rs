@@ -34,6 +34,7 @@ pub(super) const FOLLOW: Follow = Follow {
         SortArgs::parse(args, false).is_ok_and(|args| args.patterns().next().is_some())
     },
     rounds: &[weight_keys, result_keys],
+    refuses: args::refused,
 };
 
 /// What the elements are weighed by.
