@@ -241,10 +241,11 @@ impl Engine {
         self.events.set_flags(limits.events);
         core.set_eviction(limits.eviction);
         core.publish_memory();
+        let backlog_max_bytes = (limits.backlog_max_bytes / shards) as usize;
         core.journal.set_options(JournalOptions {
-            backlog_max_bytes: (limits.backlog_max_bytes / shards) as usize,
+            backlog_max_bytes,
             backlog_max_ms: (limits.backlog_time_ms > 0).then_some(limits.backlog_time_ms),
-            ..JournalOptions::default()
+            pinned_max_bytes: 2 * backlog_max_bytes,
         });
     }
 
