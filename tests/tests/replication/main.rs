@@ -3,6 +3,7 @@
 
 mod chain;
 mod crashes;
+mod effects;
 mod failover;
 mod flushes;
 mod full_sync;
