@@ -16,7 +16,9 @@ use damselfly_engine::{Command, CommandTable, families};
 use damselfly_journal::{
     Consumer, JournalOptions, Record, RecordDecoder, RecordLimits, RecordWriter, Run, StreamLevel,
 };
-use damselfly_tests::commands::{Compare, Family, Generator, RANDOM_WRITES, ROWS, Row, Words};
+use damselfly_tests::commands::{
+    Compare, Family, Generator, NEWER_WRITES, RANDOM_WRITES, ROWS, Row, Words,
+};
 use damselfly_tests::{Args, Rng, words};
 
 const DATABASES: u16 = 4;
@@ -48,16 +50,6 @@ static MORE_ROWS: &[Row] = &[
     write("FLUSHDB"),
     seldom("FLUSHALL"),
     write("SPOP <set> <count>"),
-    often("(HEXPIRE|HEXPIREAT) <hash> (0|2|100|4000000000) (NX|XX|GT|LT)? FIELDS 2 <member> <member>"),
-    often("(HPEXPIRE|HPEXPIREAT) <hash> (300|9000|60000|4000000000000) FIELDS 1 <member>"),
-    write("HGETDEL <hash> FIELDS 2 <member> <member>"),
-    often("HEXPIRE <hash> 4000000000 FIELDS 6 <member> <member> <member> <member> <member> <member>"),
-    write("HSETEX <hash> (FNX|FXX)? (EX (0|3|100)|PX 900|EXAT 1|PXAT 4000000000000|KEEPTTL)? FIELDS 2 <member> <value> <member> <value>"),
-    write("HSETEX <hash> NX? KEEPTTL? (1|100) <member> <value> <member> <value>"),
-    write("HGETEX <hash> (EX (0|3|100)|PX 900|EXAT 1|PXAT 4000000000000|PERSIST)? FIELDS 3 <member> <member> <member>"),
-    often("HPERSIST <hash> FIELDS 6 <member> <member> <member> <member> <member> <member>"),
-    often("SADDEX <set> KEEPTTL? (1|2|100|60000000) <member> <member>"),
-    often("(FIELDEXPIRE|FIELDEXPIREAT) (<set>|<hash>) (0|1|100|60000000|1795000100|3000000000) <member> <member> <member>"),
     often("XADD <stream> <newid> <member> <value>"),
     often("XGROUP CREATE <stream> <group> 0"),
     often("XREADGROUP GROUP <group> <consumer> STREAMS <stream> >"),
@@ -312,12 +304,13 @@ fn run_seed(seed: u64) -> BTreeSet<String> {
     let of_streams = seed.is_multiple_of(6);
     let drawn = |row: &&Row| is_drawn(seed, row.family);
     let rows = ROWS.iter().chain(RANDOM_WRITES).filter(drawn);
-    let all = ROWS.iter().chain(MORE_ROWS);
+    let more = || MORE_ROWS.iter().chain(NEWER_WRITES);
+    let all = ROWS.iter().chain(more());
     let rows: Vec<&'static Row> = match of_streams {
         true => all
             .filter(|row| row.template.contains("<stream>"))
             .collect(),
-        false => rows.chain(MORE_ROWS).collect(),
+        false => rows.chain(more()).collect(),
     };
     let mut generator = Generator::new(rows, words);
     for index in 0..COMMANDS {

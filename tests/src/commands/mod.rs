@@ -7,7 +7,7 @@ mod vocabulary;
 mod workload;
 
 pub use grammar::{Template, Vocabulary};
-pub use table::{Compare, Family, RANDOM_WRITES, ROWS, Row};
+pub use table::{Compare, Family, NEWER_WRITES, RANDOM_WRITES, ROWS, Row};
 pub use vocabulary::{Mood, Words};
 pub use workload::{Workload, run_workload};
 

@@ -384,6 +384,21 @@ pub static RANDOM_WRITES: &[Row] = &[
     row(Sets, 2, true, Shape, "SPOP <set> <count>?"),
 ];
 
+/// Writes that Redis 7.0 does not know.
+#[rustfmt::skip]
+pub static NEWER_WRITES: &[Row] = &[
+    row(Hashes, 10, true, Exact, "(HEXPIRE|HEXPIREAT) <hash> (0|2|100|4000000000) (NX|XX|GT|LT)? FIELDS 2 <member> <member>"),
+    row(Hashes, 10, true, Exact, "(HPEXPIRE|HPEXPIREAT) <hash> (300|9000|60000|4000000000000) FIELDS 1 <member>"),
+    row(Hashes, 2, true, Exact, "HGETDEL <hash> FIELDS 2 <member> <member>"),
+    row(Hashes, 10, true, Exact, "HEXPIRE <hash> 4000000000 FIELDS 6 <member> <member> <member> <member> <member> <member>"),
+    row(Hashes, 2, true, Exact, "HSETEX <hash> (FNX|FXX)? (EX (0|3|100)|PX 900|EXAT 1|PXAT 4000000000000|KEEPTTL)? FIELDS 2 <member> <value> <member> <value>"),
+    row(Hashes, 2, true, Exact, "HSETEX <hash> NX? KEEPTTL? (1|100) <member> <value> <member> <value>"),
+    row(Hashes, 2, true, Exact, "HGETEX <hash> (EX (0|3|100)|PX 900|EXAT 1|PXAT 4000000000000|PERSIST)? FIELDS 3 <member> <member> <member>"),
+    row(Hashes, 10, true, Exact, "HPERSIST <hash> FIELDS 6 <member> <member> <member> <member> <member> <member>"),
+    row(Sets, 10, true, Exact, "SADDEX <set> KEEPTTL? (1|2|100|60000000) <member> <member>"),
+    row(Hashes, 10, true, Exact, "(FIELDEXPIRE|FIELDEXPIREAT) (<set>|<hash>) (0|1|100|60000000|1795000100|3000000000) <member> <member> <member>"),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -391,7 +406,7 @@ mod tests {
 
     #[test]
     fn every_line_is_of_the_language() {
-        for row in ROWS.iter().chain(RANDOM_WRITES) {
+        for row in ROWS.iter().chain(RANDOM_WRITES).chain(NEWER_WRITES) {
             Template::parse(row.template);
             assert!(row.weight > 0);
         }

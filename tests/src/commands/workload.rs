@@ -4,7 +4,7 @@ use std::io;
 
 use damselfly_resp::Reply;
 
-use super::{Family, Generator, RANDOM_WRITES, ROWS, Words};
+use super::{Family, Generator, NEWER_WRITES, RANDOM_WRITES, ROWS, Row, Words};
 use crate::client::{Args, Client};
 use crate::rng::Rng;
 
@@ -29,12 +29,19 @@ impl Workload {
     /// # Panics
     /// When no family is chosen.
     pub fn of(seed: u64, words: Words, choose: impl Fn(Family) -> bool) -> Workload {
-        let rows = ROWS
-            .iter()
-            .chain(RANDOM_WRITES)
-            .filter(|row| row.write && choose(row.family));
+        let rows = ROWS.iter().chain(RANDOM_WRITES);
+        Workload::drawn(seed, words, rows.filter(|row| choose(row.family)))
+    }
+
+    /// All writes with these values, also those that Redis 7.0 does not know.
+    pub fn newer(seed: u64, words: Words) -> Workload {
+        let rows = ROWS.iter().chain(RANDOM_WRITES).chain(NEWER_WRITES);
+        Workload::drawn(seed, words, rows)
+    }
+
+    fn drawn(seed: u64, words: Words, rows: impl Iterator<Item = &'static Row>) -> Workload {
         Workload {
-            generator: Generator::new(rows, words),
+            generator: Generator::new(rows.filter(|row| row.write), words),
             rng: Rng::new(seed),
         }
     }

@@ -16,6 +16,8 @@ use crate::rng::Rng;
 
 /// Fields that a big value is filled with at a time.
 const BIG_STEP: usize = 64;
+/// Steps in which it is given up.
+const MOST_BIG_STEPS: usize = 1_000;
 
 /// Starts the clients of a server that has just started.
 pub fn start(node: &Rc<Node>, running: &Rc<Running>) {
@@ -89,7 +91,7 @@ impl Writer {
         let load = world().plan.load.clone();
         let mut words = Words::tame("", load.keys);
         words.value_bytes = load.value_bytes;
-        let workload = Workload::of(seed, words, |_| true);
+        let workload = Workload::newer(seed, words);
         Writer {
             node,
             client: Client::new(thread),
@@ -126,7 +128,13 @@ impl Writer {
             self.client.send(&[vec![b"SET".to_vec(), key, value]]).await;
         }
         for index in 0..self.load.big_values {
-            while !self.is_big(index).await && !world().is_quiet() && self.node.is_primary() {
+            // Where memory is short it may never become so.
+            let mut steps = 0..MOST_BIG_STEPS;
+            while steps.next().is_some()
+                && !self.is_big(index).await
+                && !world().is_quiet()
+                && self.node.is_primary()
+            {
                 let request = self.big_write(index, BIG_STEP);
                 self.client.send(&[request]).await;
             }
@@ -210,7 +218,11 @@ impl Writer {
 
     fn expiring(&mut self) -> Args {
         let (key, ms) = (self.rng.below(self.load.keys), self.rng.between(1, 1_500));
-        match self.rng.below(3) {
+        let member = format!("m{}", 2 + 4 * self.rng.below(50));
+        match self.rng.below(6) {
+            3 => words(&format!("HPEXPIRE hash:{key} {ms} FIELDS 1 {member}")),
+            4 => words(&format!("HSETEX hash:{key} PX {ms} FIELDS 1 {member} soon")),
+            5 => words(&format!("SADDEX set:{key} {} {member}", 1 + ms / 700)),
             0 => words(&format!("PEXPIRE hash:{key} {ms}")),
             1 => words(&format!("PEXPIRE list:{key} {ms}")),
             _ => words(&format!("SET string:{key} soon PX {ms}")),
@@ -337,7 +349,9 @@ async fn read_forever(node: Rc<Node>, thread: Rc<Thread>) {
             continue;
         };
         let world = world();
-        let torn = before.is_none_or(|replid| world.watch.borrow().is_torn(replid));
+        let torn = before.is_none_or(|replid| world.watch.borrow().is_torn(replid))
+            // Whatever gives way to memory breaks sums.
+            || world.plan.memory.evicts_any();
         if !torn && before == node.replid() {
             world
                 .watch

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use damselfly_engine::engine::start_tasks;
+use damselfly_engine::eviction::EvictionOptions;
 use damselfly_engine::thread::Thread;
 use damselfly_engine::{Engine, EngineOptions, Role};
 use damselfly_journal::Lsn;
@@ -73,6 +74,11 @@ impl Node {
             shards: shape.shards,
             dbnum: DBNUM,
             backlog_max_bytes: plan.backlog_bytes,
+            max_memory: plan.memory.max_bytes,
+            eviction: EvictionOptions {
+                policy: plan.memory.policy,
+                ..EvictionOptions::default()
+            },
             seed: world.draw(Rng::next_u64),
             ..EngineOptions::default()
         };

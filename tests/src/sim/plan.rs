@@ -1,5 +1,6 @@
 //! What a seed means: servers, network, load, and what goes wrong when.
 
+use damselfly_engine::eviction::EvictionPolicy;
 use damselfly_replication::{PrimaryConfig, ReplicaConfig};
 
 use crate::rng::Rng;
@@ -19,6 +20,8 @@ pub struct Plan {
     pub primary: PrimaryConfig,
     /// Backlog of a server, in bytes.
     pub backlog_bytes: u64,
+    /// Limits of memory.
+    pub memory: MemoryPlan,
     /// The network.
     pub net: NetPlan,
     /// The load.
@@ -55,6 +58,28 @@ pub struct NodePlan {
     pub shards: usize,
     /// Its threads.
     pub threads: usize,
+}
+
+/// How much memory every server may use, and what gives way.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryPlan {
+    /// Bytes over all shards; 0 is no limit.
+    pub max_bytes: u64,
+    /// Which keys are evicted.
+    pub policy: EvictionPolicy,
+}
+
+impl MemoryPlan {
+    /// Whether keys may be evicted that nobody gave an expiry time.
+    pub fn evicts_any(&self) -> bool {
+        self.max_bytes > 0
+            && !matches!(
+                self.policy,
+                EvictionPolicy::VolatileLru
+                    | EvictionPolicy::VolatileTtl
+                    | EvictionPolicy::NoEviction
+            )
+    }
 }
 
 /// How bytes travel.
@@ -132,6 +157,7 @@ impl Plan {
             } else {
                 *rng.pick(&[64 << 10, 256 << 10, 4 << 20, 4 << 20])
             },
+            memory: memory(rng),
             net: net(rng),
             load: load(rng),
             chaos_ms: rng.between(2_000, 12_000) as u64,
@@ -197,6 +223,20 @@ fn primary(replica: &ReplicaConfig, rng: &mut Rng) -> PrimaryConfig {
         gather_ms: *rng.pick(&[1, 10]),
         preparation_timeout_ms: rng.between(4_000, 10_000) as u64,
         ..PrimaryConfig::default()
+    }
+}
+
+fn memory(rng: &mut Rng) -> MemoryPlan {
+    MemoryPlan {
+        max_bytes: *rng.pick(&[0, 0, 0, 0, 0, 200 << 10, 1 << 20]),
+        policy: *rng.pick(&[
+            EvictionPolicy::AllKeysLru,
+            EvictionPolicy::AllKeysLfu,
+            EvictionPolicy::AllKeysRandom,
+            EvictionPolicy::VolatileLru,
+            EvictionPolicy::VolatileTtl,
+            EvictionPolicy::NoEviction,
+        ]),
     }
 }
 
