@@ -73,6 +73,33 @@ impl Transaction {
         }
     }
 
+    /// Makes a transaction of what has been running in place on this thread's shard, with the effects that it has so far.
+    /// Without locks it is on all keys of the shard.
+    pub(crate) fn adopt(
+        thread: &Rc<Thread>,
+        shard: usize,
+        locks: Vec<KeyLock>,
+        writes: bool,
+        effects: Effects,
+    ) -> Transaction {
+        let shared = Arc::new(TxShared::new(TxId(thread.engine.mesh.next_txid())));
+        shared.commit();
+        let with_effects = effects.has_records().then_some(shard).into_iter().collect();
+        let inner = shared.clone();
+        thread.with_core_now(|core| core.adopt_script(inner, locks, writes, effects));
+        Transaction {
+            thread: thread.clone(),
+            shared,
+            shards: vec![shard],
+            with_effects: RefCell::new(with_effects),
+        }
+    }
+
+    /// The shards that it is on.
+    pub(crate) fn shards(&self) -> &[usize] {
+        &self.shards
+    }
+
     /// A transaction over all keys of all shards that replays a primary's.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
 use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
+use crate::script::{ScriptOptions, Scripts};
 use crate::thread::Thread;
 use crate::world;
 use damselfly_journal::JournalOptions;
@@ -48,6 +49,8 @@ pub struct EngineOptions {
     /// Whether a replica passes over values of types and records of commands that are not known, instead of ending the
     /// link with an error; [`Skipped::enable`] changes it later.
     pub skip_unknown_types: bool,
+    /// How scripts are run.
+    pub scripts: ScriptOptions,
     /// How replication goes.
     pub replication: ReplicationOptions,
     /// Seed of hashing and random choices.
@@ -66,6 +69,7 @@ impl Default for EngineOptions {
             backlog_max_bytes: 64 << 20,
             backlog_time_ms: 0,
             skip_unknown_types: false,
+            scripts: ScriptOptions::default(),
             replication: ReplicationOptions::default(),
             seed: 0x9E37_79B9_7F4A_7C15,
         }
@@ -114,6 +118,8 @@ pub struct Engine {
     pub skipped: Arc<Skipped>,
     /// What all shards use, against the limit.
     pub memory: Arc<MemoryLedger>,
+    /// What is known of scripts.
+    pub scripts: Scripts,
     /// Who is told what happens to keys.
     pub events: Arc<EventHub>,
     /// Who subscribes to what.
@@ -144,6 +150,7 @@ impl Engine {
             .chain(commands.iter().copied())
             .collect();
         let memory = Arc::new(MemoryLedger::new(options.shards));
+        let scripts = Scripts::new(options.scripts);
         let skipped = Arc::new(Skipped::default());
         skipped.enable(options.skip_unknown_types);
         let events = EventHub::default();
@@ -159,6 +166,7 @@ impl Engine {
             subscriptions: Index::default(),
             output_limits: Arc::default(),
             records_publishing: Arc::default(),
+            scripts,
             skipped,
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),

@@ -23,6 +23,7 @@ pub mod keyspace;
 pub mod mesh;
 pub mod pubsub;
 pub mod replicate;
+pub mod script;
 pub mod session;
 pub mod stats;
 pub mod thread;

@@ -5,6 +5,7 @@ use crate::core::{BatchReply, CommandBatch, Job, ShardCore, Step};
 use crate::engine::Engine;
 use crate::mesh::{Message, ReplyTo};
 use crate::replicate::EngineSnapshot;
+use crate::script::InterpreterPool;
 pub use crate::world::unix_ms;
 use damselfly_replication::primary::{FlowSignal, FlowTable};
 use std::any::Any;
@@ -35,6 +36,8 @@ pub struct Thread {
     pub stats: RefCell<crate::stats::CommandStats>,
     /// Who subscribes to what, of the clients on this thread.
     pub subscribers: RefCell<crate::pubsub::Subscribers>,
+    /// The Lua states of this thread.
+    pub(crate) scripts: InterpreterPool,
     core: Option<RefCell<ShardCore>>,
     waking: Cell<bool>,
     next_ack: RefCell<Vec<Answer<()>>>,
@@ -70,6 +73,7 @@ impl Thread {
             host: RefCell::default(),
             flows: FlowTable::new(),
             subscribers: RefCell::default(),
+            scripts: InterpreterPool::default(),
             core,
             waking: Cell::new(false),
             next_ack: RefCell::default(),

@@ -51,6 +51,12 @@ pub struct Config {
     pub notify_keyspace_events: EventFlags,
     /// How much may wait for clients that do not read.
     pub client_output_buffer_limit: ClassLimits,
+    /// Whether scripts may use keys that they have not declared; each is a transaction over all keys then.
+    pub undeclared_keys: bool,
+    /// Bytes that one Lua state may use.
+    pub lua_mem_limit: u64,
+    /// Milliseconds after which a running script makes others hear that the server is busy; 0 = never.
+    pub busy_reply_threshold: u64,
     /// The primary to follow from the start.
     pub replicaof: Option<Endpoint>,
     /// How long a link may move no byte before it counts as broken, in ms.
@@ -135,6 +141,9 @@ impl Default for Config {
             lfu_decay_time: 1,
             notify_keyspace_events: EventFlags::default(),
             client_output_buffer_limit: ClassLimits::default(),
+            undeclared_keys: false,
+            lua_mem_limit: 256 << 20,
+            busy_reply_threshold: 5_000,
             replicaof: None,
             replication_timeout_ms: 30_000,
             replication_acks_interval_ms: 1_000,

@@ -10,6 +10,7 @@ use crate::net::Accepted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
 use damselfly_engine::resp::RequestLimits;
+use damselfly_engine::script::ScriptOptions;
 use damselfly_engine::thread::{Thread, unix_ms};
 use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
 use std::io;
@@ -81,6 +82,11 @@ impl EngineService {
             backlog_max_bytes: config.backlog_bytes(),
             backlog_time_ms: config.shard_repl_backlog_time_ms,
             skip_unknown_types: config.rdb_unknown_types == UnknownTypes::Skip,
+            scripts: ScriptOptions {
+                undeclared_keys: config.undeclared_keys,
+                memory_limit: config.lua_mem_limit as usize,
+                busy_ms: config.busy_reply_threshold,
+            },
             replication: replication_options(&config),
             ..EngineOptions::default()
         };

@@ -5,6 +5,7 @@ use super::{Finding, metadata::Package};
 /// A crate of ours, and the crates of ours that it may depend on. `examples` and `tests` may know all.
 const EDGES: &[(&str, &[&str])] = &[
     ("damselfly-resp", &[]),
+    ("damselfly-lua", &["damselfly-resp"]),
     ("damselfly-store", &[]),
     ("damselfly-journal", &[]),
     ("damselfly-snapshot", &["damselfly-store"]),
@@ -15,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "damselfly-engine",
         &[
+            "damselfly-lua",
             "damselfly-resp",
             "damselfly-store",
             "damselfly-journal",

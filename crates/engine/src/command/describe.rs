@@ -63,11 +63,19 @@ impl Command {
             (self.blocks.is_some(), "blocking"),
             (says(Flags::LOADING), "loading"),
             (says(Flags::STALE), "stale"),
-            (says(Flags::SKIP_MONITOR), "skip_slowlog"),
+            (
+                says(Flags::SKIP_MONITOR) && self.is_script(),
+                "skip_monitor",
+            ),
+            (
+                says(Flags::SKIP_MONITOR) && !self.is_script(),
+                "skip_slowlog",
+            ),
             (says(Flags::FAST), "fast"),
             (says(Flags::NO_AUTH), "no_auth"),
             (says(Flags::NO_ASYNC_LOADING), "no_async_loading"),
             (says(Flags::NO_MULTI), "no_multi"),
+            (self.is_script(), "no_mandatory_keys"),
             (self.has_movable_keys(), "movablekeys"),
             (says(Flags::ALLOW_BUSY), "allow_busy"),
         ]
@@ -92,7 +100,7 @@ impl Command {
                 (of_family("@keyspace") && !collections) || says(Flags::ACL_KEYSPACE),
                 "@keyspace",
             ),
-            (self.is_read(), "@read"),
+            (self.is_read() && !self.is_script(), "@read"),
             (self.is_write(), "@write"),
             (of_family("@set") || collections, "@set"),
             (of_family("@sortedset") || collections, "@sortedset"),
@@ -114,6 +122,7 @@ impl Command {
                 "@connection",
             ),
             (of_family("@transaction"), "@transaction"),
+            (of_family("@scripting"), "@scripting"),
         ]
         .into_iter()
         .filter_map(|(set, word)| set.then_some(word))
@@ -267,7 +276,7 @@ mod tests {
                     row.name
                 );
                 assert!(
-                    row.is_write() || *mode == "RO",
+                    row.is_write() || row.is_script() || *mode == "RO",
                     "{} reads, and yet {mode}",
                     row.name
                 );

@@ -19,6 +19,7 @@ pub use table::CommandTable;
 pub use uses::{Hidden, KeyUse, REDACTED};
 
 use crate::context::{ReadContext, RewriteContext, WriteContext};
+use crate::families::scripting::ScriptKind;
 use crate::pubsub::Space;
 use crate::session::{AsyncHandler, Chain, SessionHandler};
 use damselfly_resp::ReplyWriter;
@@ -51,6 +52,8 @@ pub enum Handler {
     Async(AsyncHandler),
     /// Sends its second argument to the subscribers of its first. Journalled on shard 0 as it came, though it changes nothing.
     Publish(Space),
+    /// Runs a script, whose own commands are journalled.
+    Script(ScriptKind),
 }
 
 /// How a command runs when its keys live on several shards.
@@ -124,6 +127,8 @@ pub enum Group {
     Geo,
     /// Streams.
     Stream,
+    /// Scripts and functions.
+    Scripting,
     /// Keys of any type.
     Generic,
     /// Connections.
@@ -151,6 +156,7 @@ impl Group {
             Group::HyperLogLog => "hyperloglog",
             Group::Geo => "geo",
             Group::Stream => "stream",
+            Group::Scripting => "scripting",
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::PubSub => "pubsub",
@@ -171,6 +177,7 @@ impl Group {
             Group::HyperLogLog => Some("@hyperloglog"),
             Group::Geo => Some("@geo"),
             Group::Stream => Some("@stream"),
+            Group::Scripting => Some("@scripting"),
             Group::Generic => Some("@keyspace"),
             Group::Connection => Some("@connection"),
             Group::Transactions => Some("@transaction"),
@@ -405,7 +412,7 @@ impl Command {
     pub fn is_data(&self) -> bool {
         !matches!(
             self.handler,
-            Handler::Session(_) | Handler::Async(_) | Handler::Publish(_)
+            Handler::Session(_) | Handler::Async(_) | Handler::Publish(_) | Handler::Script(_)
         )
     }
 
@@ -415,6 +422,11 @@ impl Command {
             Handler::Publish(space) => Some(space),
             _ => None,
         }
+    }
+
+    /// Whether it runs a script.
+    pub fn is_script(&self) -> bool {
+        matches!(self.handler, Handler::Script(_))
     }
 
     /// Whether `count` arguments (with the command itself) fit the arity.

@@ -52,7 +52,7 @@ impl ShardCore {
     }
 
     /// [`ShardCore::is_blocked`], in every database that the command may reach.
-    fn is_blocked_for(&self, row: &Command, db: DbIndex, key: &[u8]) -> bool {
+    pub(super) fn is_blocked_for(&self, row: &Command, db: DbIndex, key: &[u8]) -> bool {
         if row.reaches_other_databases() {
             (0..self.space.store.dbnum()).any(|db| self.is_blocked(DbIndex(db), key))
         } else {

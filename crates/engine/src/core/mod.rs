@@ -12,6 +12,7 @@ pub(crate) mod execute;
 mod freeze;
 mod jobs;
 mod locks;
+mod scripts;
 mod slices;
 mod transactions;
 
@@ -22,6 +23,7 @@ pub(crate) use execute::{read, write};
 pub use freeze::CutAction;
 pub use jobs::{BatchCommand, BatchReply, CommandBatch, Job};
 pub use locks::{KeyLock, LockMode, key_hash};
+pub(crate) use scripts::ScriptPart;
 pub use transactions::{Hop, HopReply, HopWrites, Scheduled, TxId, TxShared, TxSpec, TxState};
 
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};

@@ -193,6 +193,24 @@ impl ShardCore {
         Scheduled::Accepted
     }
 
+    /// Takes what has been running on this shard alone into the queue, which is empty: it has begun, and goes on as a transaction.
+    pub(super) fn adopt(&mut self, spec: TxSpec, effects: Effects) {
+        let id = spec.shared.id;
+        self.locks.add(id, &spec.locks, spec.global);
+        self.last_ready = self.last_ready.max(id);
+        let touched = self.space.waits.take_ready();
+        self.transactions.insert(
+            id,
+            ShardTransaction {
+                spec,
+                effects: Some(effects),
+                ready: None,
+                hops: VecDeque::new(),
+                touched,
+            },
+        );
+    }
+
     /// Takes a transaction back of which nothing has been applied.
     pub fn cancel(&mut self, id: TxId) {
         self.leave_queue(id);

@@ -14,6 +14,7 @@ pub mod lists;
 pub mod options;
 mod partial_sort;
 pub mod pubsub;
+pub mod scripting;
 pub mod server;
 pub mod sets;
 pub mod sorted_sets;
@@ -38,6 +39,7 @@ pub static ALL: &[&[Command]] = &[
     sorted_sets::COMMANDS,
     geo::COMMANDS,
     streams::COMMANDS,
+    scripting::COMMANDS,
     crate::replicate::COMMANDS,
     crate::session::TRANSACTION_COMMANDS,
 ];

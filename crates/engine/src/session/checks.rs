@@ -77,6 +77,10 @@ impl Session {
                 "LOADING Redis is loading the dataset in memory",
             ));
         }
+        let running = &self.thread.engine.scripts.running;
+        if running.is_busy() && !row.flags.has(Flags::ALLOW_BUSY) && !self.is_internal {
+            return Err(running.busy_error());
+        }
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub use chain::{Chain, ChainResult, ChainRun};
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
-pub(crate) use spread::push_restore;
+pub(crate) use spread::{is_everywhere, push_restore};
 
 use crate::acl::Permit;
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
@@ -132,6 +132,11 @@ impl Session {
     /// A session on this thread.
     pub fn new(thread: Rc<Thread>, host: Rc<dyn Any>) -> Session {
         let id = thread.engine.next_client_id();
+        Session::with_id(thread, host, id)
+    }
+
+    /// A session that stands for the connection of this id.
+    pub(crate) fn with_id(thread: Rc<Thread>, host: Rc<dyn Any>, id: u64) -> Session {
         let words = thread.engine.mesh.shards().div_ceil(64);
         let permit = Permit::new(&thread.engine.acl);
         Session {
@@ -198,7 +203,9 @@ impl Session {
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             _ if row.blocks.is_some() => Begun::Wait,
-            Handler::Async(_) | Handler::Global(_) | Handler::Publish(_) => Begun::Wait,
+            Handler::Async(_) | Handler::Global(_) | Handler::Publish(_) | Handler::Script(_) => {
+                Begun::Wait
+            }
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
                 self.begin_data(row, args, pipeline)
             }
@@ -348,6 +355,10 @@ impl Session {
     ) -> CommandResult {
         match row.handler {
             Handler::Async(handler) => handler(self, args, out).await,
+            Handler::Script(kind) => {
+                let call = kind.read(self, args)?;
+                self.run_script(&call, None, out).await
+            }
             Handler::Session(handler) => {
                 handler(self, args, &mut ReplyWriter::new(out, self.proto))
             }

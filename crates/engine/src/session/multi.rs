@@ -142,10 +142,11 @@ impl Session {
     }
 
     async fn exec_queue(&mut self, queue: &[QueuedCommand], out: &mut Vec<u8>) -> CommandResult {
-        let plans = self.exec_plan(queue)?;
+        let (plans, is_global) = self.exec_plan(queue)?;
         let global = queue
             .iter()
-            .any(|queued| is_everywhere(queued.row) || queued.row.looks_further(&queued.args()));
+            .any(|queued| is_everywhere(queued.row) || queued.row.looks_further(&queued.args()))
+            || is_global;
         for plan in plans.iter().filter(|plan| plan.writes) {
             self.note_written(plan.shard);
         }
@@ -167,9 +168,12 @@ impl Session {
         result
     }
 
-    /// The shards and locks of all queued commands, and of the watched keys.
-    fn exec_plan(&self, queue: &[QueuedCommand]) -> Result<Vec<ShardPlan>, CommandError> {
-        let mut plans = BTreeMap::new();
+    /// The shards and locks of all queued commands, and of the watched keys; and whether a script is on all keys.
+    fn exec_plan(&self, queue: &[QueuedCommand]) -> Result<(Vec<ShardPlan>, bool), CommandError> {
+        let (mut plans, mut is_global) = (BTreeMap::new(), false);
+        for queued in queue.iter().filter(|queued| queued.row.is_script()) {
+            is_global |= self.add_script_to_plan(queued.row, &queued.args(), &mut plans);
+        }
         for queued in queue.iter().filter(|queued| queued.row.is_data()) {
             // A command whose keys can't be read fails when it runs; it needs no locks.
             let _ = self.add_to_plan(queued.row, &queued.args(), &mut plans);
@@ -185,7 +189,7 @@ impl Session {
                 mode: LockMode::Shared,
             });
         }
-        Ok(plans.into_values().collect())
+        Ok((plans.into_values().collect(), is_global))
     }
 
     async fn exec_in(
@@ -291,6 +295,10 @@ impl Session {
                 self.publish(space, &args, out);
                 Ok(())
             }
+            Handler::Script(kind) => match kind.read(self, &args) {
+                Ok(call) => self.run_script(&call, Some(transaction), out).await,
+                Err(error) => Err(error),
+            },
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
         if let Err(error) = result {

@@ -24,7 +24,7 @@ type Refused<'a> = dyn Fn(DbIndex, &[&[u8]], CommandError) -> Result<(), DataErr
 
 impl Session {
     /// Runs a command of several shards as one transaction.
-    pub(super) async fn run_spread(
+    pub(crate) async fn run_spread(
         &mut self,
         row: &'static Command,
         args: &[&[u8]],
@@ -188,7 +188,7 @@ impl Session {
     }
 
     /// Runs a command of any spread inside a transaction that covers its shards.
-    pub(super) async fn run_in(
+    pub(crate) async fn run_in(
         &self,
         transaction: &Transaction,
         row: &'static Command,
@@ -436,7 +436,7 @@ impl Session {
 }
 
 /// Whether the command runs on every shard.
-pub(super) fn is_everywhere(row: &Command) -> bool {
+pub(crate) fn is_everywhere(row: &Command) -> bool {
     matches!(row.spread, Spread::All(_))
         || matches!(row.handler, crate::command::Handler::Global(_))
 }

@@ -201,6 +201,8 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
         engine
             .acl
             .configure(config.acl_pubsub_default, config.acllog_max_len);
+        let running = &engine.scripts.running;
+        running.set_busy_ms(config.busy_reply_threshold);
         let (replication, options) = (engine.replication(), replication_options(config));
         // Links that stand keep what they began with.
         replication.hub.set_config(options.primary);

@@ -57,7 +57,7 @@ pub static VALUES: &[&str] = &[
     "admin_bind", "admin_port", "allocation_tracker", "async_dispatch_quota", "availability_zone",
     "cluster_announce_ip", "cluster_coordinator_connect_timeout_ms", "cluster_coordinator_response_timeout_ms",
     "cluster_node_id", "command_alias", "compression_level", "compression_mode", "conn_io_thread_start", "conn_io_threads",
-    "container_iteration_yield_interval_usec", "default_lua_flags", "epoll_file_threads", "eviction_memory_budget_threshold",
+    "container_iteration_yield_interval_usec", "epoll_file_threads", "eviction_memory_budget_threshold",
     "fiber_run_warning_threshold_ms", "fiber_safety_margin", "gcs_auth_token", "huffman_table", "hz",
     "interpreter_per_thread", "jwt_validate_url", "keys_output_limit", "list_compress_depth",
     "list_experimental_zstd_dict_threshold", "list_max_listpack_size", "list_tiering_threshold", "listpack_max_bytes",

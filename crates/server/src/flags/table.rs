@@ -195,6 +195,33 @@ const MAXMEMORY_POLICY: Access = (
     },
 );
 
+const LUA_FLAGS: Access = (
+    |config| {
+        let flags = if config.undeclared_keys {
+            UNDECLARED_KEYS
+        } else {
+            ""
+        };
+        Value::Text(flags.to_owned())
+    },
+    |config, value| {
+        let mut flags = value
+            .text()
+            .split([',', ' '])
+            .filter(|flag| !flag.is_empty());
+        config.undeclared_keys = flags.clone().any(|flag| flag == UNDECLARED_KEYS);
+        match flags.find(|flag| *flag != UNDECLARED_KEYS) {
+            Some(flag) => Err(format!(
+                "{flag} is no flag of scripts; {UNDECLARED_KEYS} is"
+            )),
+            None => Ok(()),
+        }
+    },
+);
+
+/// The flag of scripts that use keys which they have not declared.
+const UNDECLARED_KEYS: &str = "allow-undeclared-keys";
+
 const NOTIFY_KEYSPACE_EVENTS: Access = (
     |config| Value::Text(config.notify_keyspace_events.to_string()),
     |config, value| {
@@ -282,6 +309,12 @@ pub static FLAGS: &[Flag] = &[
         "Which keyspace events are told, as Redis's parameter of this name says"),
     flag!("client_output_buffer_limit", "CLASS HARD SOFT SECONDS", Kind::Text, Runtime, [("client-output-buffer-limit", 1)], CLIENT_OUTPUT_BUFFER_LIMIT,
         "Bytes that may wait for a client that does not read, for the classes normal, replica and pubsub; 0 = no limit"),
+    flag!("default_lua_flags", "FLAGS", Kind::Text, Startup, [], LUA_FLAGS,
+        "Flags of scripts that name none: allow-undeclared-keys lets them use keys that they have not declared, and makes each a transaction over all keys"),
+    flag!("lua_mem_limit", "BYTES", Kind::Bytes, Startup, [], memory!(lua_mem_limit),
+        "Bytes that one Lua state may use; a thread has one state for each script that it runs at a time"),
+    flag!("busy_reply_threshold", "MS", int(0, INT_MAX), Runtime, [("busy-reply-threshold", 1), ("lua-time-limit", 1)], number!(busy_reply_threshold: u64),
+        "Time after which a running script makes others hear that the server is busy; 0 = never"),
     flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
         "Most client connections at a time"),
     flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),

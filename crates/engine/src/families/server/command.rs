@@ -265,7 +265,9 @@ fn keys_of(
     }
     let wrong = CommandError::text("ERR Invalid arguments specified for command");
     // A destination is not enough where keys are counted: the count is wrong then.
-    let least = if let Keys::Counted { extra: 1.., .. } = row.keys {
+    let least = if row.is_script() {
+        0
+    } else if let Keys::Counted { extra: 1.., .. } = row.keys {
         2
     } else {
         1

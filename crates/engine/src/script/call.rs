@@ -1,0 +1,502 @@
+//! A session runs a script.
+
+use super::cache::parse;
+use super::host::{Place, ScriptHost};
+use super::{Running, ScriptOptions};
+use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions};
+use crate::coordinator::{Scope, ShardPlan, Transaction};
+use crate::core::{CommandBatch, KeyLock, LockMode, ScriptPart, ShardCore, key_hash};
+use crate::engine::Role;
+use crate::session::{Session, is_everywhere};
+use damselfly_lua::{Interpreter, Job, Progress, Script};
+use damselfly_resp::ReplyWriter;
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// A script that is to be run.
+pub(crate) struct ScriptCall<'a> {
+    /// What runs.
+    pub(crate) script: Arc<Script>,
+    /// The keys that it has declared.
+    pub(crate) keys: &'a [&'a [u8]],
+    /// Its other arguments.
+    pub(crate) args: &'a [&'a [u8]],
+    /// It was called by a command that lets it read only.
+    pub(crate) read_only: bool,
+}
+
+/// What a script wants of the shards.
+struct Plan {
+    shards: Vec<ShardPlan>,
+    /// It may use any key.
+    global: bool,
+    writes: bool,
+}
+
+impl Session {
+    fn script_options(&self) -> ScriptOptions {
+        self.thread.engine.options.scripts
+    }
+
+    /// The script of this text, compiled at least once.
+    pub(crate) fn script_of(&self, body: &[u8]) -> Result<Arc<Script>, CommandError> {
+        let (cache, pool) = (&self.thread.engine.scripts.cache, &self.thread.scripts);
+        let generation = cache.generation();
+        if let Some(script) = pool.with_text(generation, body) {
+            return Ok(script);
+        }
+        let script = Arc::new(parse(body).map_err(CommandError::Echo)?);
+        let script = match cache.get(&script.sha) {
+            Some(known) => known,
+            None => {
+                self.compile(&script)?;
+                cache.insert(script.clone());
+                script
+            }
+        };
+        pool.remember(generation, &script);
+        Ok(script)
+    }
+
+    /// The script of this name.
+    pub(crate) fn script_named(&self, name: &[u8]) -> Option<Arc<Script>> {
+        let (cache, pool) = (&self.thread.engine.scripts.cache, &self.thread.scripts);
+        let generation = cache.generation();
+        let known = pool.with_name(generation, name);
+        known.or_else(|| {
+            let script = cache.get(name)?;
+            pool.remember(generation, &script);
+            Some(script)
+        })
+    }
+
+    fn interpreter(&self) -> Result<Interpreter, CommandError> {
+        let generation = self.thread.engine.scripts.cache.generation();
+        let limit = self.script_options().memory_limit;
+        self.thread
+            .scripts
+            .take(generation, limit)
+            .map_err(|error| {
+                CommandError::owned(format!("ERR no Lua state could be made: {error}"))
+            })
+    }
+
+    fn give_back(&self, interpreter: Interpreter) {
+        let generation = self.thread.engine.scripts.cache.generation();
+        self.thread.scripts.put(generation, interpreter);
+    }
+
+    fn compile(&self, script: &Arc<Script>) -> CommandResult {
+        let mut interpreter = self.interpreter()?;
+        interpreter.start(Job::Compile(script.clone()), None);
+        let failed = interpreter.output(|text| (!text.is_empty()).then(|| text.to_vec()));
+        self.give_back(interpreter);
+        failed.map_or(Ok(()), |text| Err(CommandError::Echo(text)))
+    }
+
+    /// What keeps a script with a first line of its own from running, asked before it begins.
+    fn check_script(&self, call: &ScriptCall<'_>) -> CommandResult {
+        let flags = call.script.flags;
+        if flags.compatible || flags.no_writes {
+            return Ok(());
+        }
+        if self.thread.engine.role() == Role::Replica && !self.is_internal {
+            return Err(CommandError::text(
+                "ERR Can not run script with write flag on readonly replica",
+            ));
+        }
+        if call.read_only {
+            return Err(CommandError::text(
+                "ERR Can not execute a script with write flag using *_ro command.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the script may use keys that it has not declared.
+    fn is_global_script(&self, script: &Script) -> bool {
+        self.script_options().undeclared_keys || script.flags.undeclared_keys
+    }
+
+    fn script_plan(&self, call: &ScriptCall<'_>) -> Plan {
+        let engine = &self.thread.engine;
+        let flags = call.script.flags;
+        let may_write = engine.role() == Role::Primary || self.is_internal;
+        let writes = may_write && !call.read_only && (flags.compatible || !flags.no_writes);
+        let global = self.is_global_script(&call.script);
+        let all = if global || engine.mesh.shards() == 1 {
+            0..engine.mesh.shards()
+        } else {
+            0..0
+        };
+        let empty = |shard| ShardPlan {
+            shard,
+            writes,
+            ..ShardPlan::default()
+        };
+        let mut plans: BTreeMap<usize, ShardPlan> =
+            all.map(|shard| (shard, empty(shard))).collect();
+        let mode = if writes {
+            LockMode::Exclusive
+        } else {
+            LockMode::Shared
+        };
+        for key in call.keys {
+            let shard = engine.mesh.shard_of(key);
+            let plan = plans.entry(shard).or_insert_with(|| empty(shard));
+            plan.locks.push(KeyLock {
+                key: key_hash(key),
+                mode,
+            });
+        }
+        Plan {
+            shards: plans.into_values().collect(),
+            global,
+            writes,
+        }
+    }
+
+    /// Adds what a queued script wants of the shards. Whether it is on all keys.
+    pub(crate) fn add_script_to_plan(
+        &self,
+        row: &'static Command,
+        args: &[&[u8]],
+        plans: &mut BTreeMap<usize, ShardPlan>,
+    ) -> bool {
+        let Handler::Script(kind) = row.handler else {
+            return false;
+        };
+        let Ok(call) = kind.read(self, args) else {
+            return false;
+        };
+        let plan = self.script_plan(&call);
+        for wanted in plan.shards {
+            let shard = wanted.shard;
+            let to = plans.entry(shard).or_insert_with(|| ShardPlan {
+                shard,
+                ..ShardPlan::default()
+            });
+            to.writes |= wanted.writes;
+            to.locks.extend(wanted.locks);
+        }
+        plan.global
+    }
+
+    /// Runs a script to its end, inside of a transaction that covers its shards if there is one.
+    pub(crate) async fn run_script(
+        &mut self,
+        call: &ScriptCall<'_>,
+        within: Option<&Transaction>,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        self.check_script(call)?;
+        let plan = self.script_plan(call);
+        if within.is_some() {
+            return self
+                .run_script_as(call, &plan, Place::Transaction, within, out)
+                .await;
+        }
+        let only = match plan.shards.as_slice() {
+            [only] => Some(only.shard),
+            _ => None,
+        };
+        if let Some(shard) = only.filter(|shard| !self.thread.owns(*shard)) {
+            return self.run_script_away(call, shard, out).await;
+        }
+        let begin = |core: &mut ShardCore| core.begin_script(plan.writes);
+        let result = match only.and_then(|_| self.thread.with_core_now(begin)) {
+            Some(effects) => {
+                let here = Place::Here(effects);
+                self.run_script_as(call, &plan, here, None, out).await
+            }
+            None if plan.shards.is_empty() => {
+                self.run_script_as(call, &plan, Place::Nowhere, None, out)
+                    .await
+            }
+            None => self.run_script_in_transaction(call, &plan, out).await,
+        };
+        self.record_published().await;
+        result
+    }
+
+    async fn run_script_in_transaction(
+        &mut self,
+        call: &ScriptCall<'_>,
+        plan: &Plan,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let scope = Scope {
+            global: plan.global,
+            replays: self.is_internal,
+        };
+        let transaction = Transaction::begin(&self.thread, plan.shards.clone(), scope).await?;
+        self.run_script_as(call, plan, Place::Transaction, Some(&transaction), out)
+            .await
+    }
+
+    /// Runs a script on the thread of the shard that all its keys live on.
+    async fn run_script_away(
+        &mut self,
+        call: &ScriptCall<'_>,
+        shard: usize,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let owned = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
+        let (keys, args) = (owned(call.keys), owned(call.args));
+        let (script, read_only) = (call.script.clone(), call.read_only);
+        let (id, db, proto) = (self.id, self.db, self.proto);
+        let (is_internal, no_touch) = (self.is_internal, self.no_touch);
+        let away = self.thread.call(shard, move |thread, answer| {
+            let thread = thread.clone();
+            tokio::task::spawn_local(async move {
+                let mut session = Session::with_id(thread, Rc::new(()), id);
+                (session.db, session.proto) = (db, proto);
+                (session.is_internal, session.no_touch) = (is_internal, no_touch);
+                let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+                let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+                let call = ScriptCall {
+                    script,
+                    keys: &keys,
+                    args: &args,
+                    read_only,
+                };
+                let mut out = Vec::new();
+                let result = Box::pin(session.run_script(&call, None, &mut out)).await;
+                answer.send((result, out, session.has_written(shard)));
+            });
+        });
+        let (result, reply, wrote) = away.await;
+        if wrote {
+            self.note_written(shard);
+        }
+        out.extend_from_slice(&reply);
+        result
+    }
+
+    async fn run_script_as(
+        &mut self,
+        call: &ScriptCall<'_>,
+        plan: &Plan,
+        place: Place,
+        within: Option<&Transaction>,
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        let mut interpreter = self.interpreter()?;
+        interpreter.input(call.keys.iter().copied(), call.args.iter().copied());
+        let flags = call.script.flags;
+        let declared: Option<SmallVec<[u64; 8]>> =
+            (!plan.global).then(|| call.keys.iter().map(|key| key_hash(key)).collect());
+        let host = Rc::new(ScriptHost {
+            thread: self.thread.clone(),
+            db: Cell::new(self.db),
+            place: RefCell::new(place),
+            running: Arc::new(Running::new(None, Vec::new())),
+            declared,
+            read_only: call.read_only || (!flags.compatible && flags.no_writes),
+            allow_oom: !flags.compatible && flags.allow_oom,
+            is_internal: self.is_internal,
+            no_touch: self.no_touch,
+            since: Cell::new(Instant::now()),
+        });
+        let job = Job::Eval(call.script.clone(), self.proto);
+        let before = (self.db, self.proto, self.executing);
+        let mut run = ScriptRun {
+            host: host.clone(),
+            plan,
+            within,
+            own: None,
+        };
+        self.executing = true;
+        run.drive(self, &mut interpreter, job).await;
+        // What it did is in the journal before it is answered.
+        drop(run);
+        (self.db, self.proto, self.executing) = before;
+        interpreter.output(|reply| out.extend_from_slice(reply));
+        self.give_back(interpreter);
+        if host.running.wrote.load(Ordering::Relaxed) {
+            plan.shards
+                .iter()
+                .for_each(|plan| self.note_written(plan.shard));
+        }
+        Ok(())
+    }
+}
+
+/// A script under way.
+struct ScriptRun<'a> {
+    host: Rc<ScriptHost>,
+    plan: &'a Plan,
+    /// The transaction that it is a part of.
+    within: Option<&'a Transaction>,
+    /// The transaction that it has become.
+    own: Option<Transaction>,
+}
+
+impl ScriptRun<'_> {
+    async fn drive(&mut self, session: &mut Session, interpreter: &mut Interpreter, job: Job) {
+        let mut progress = interpreter.start(job, Some(self.host.clone()));
+        let mut is_noted = false;
+        loop {
+            match progress {
+                Progress::Done => break,
+                Progress::Pause => {
+                    self.promote();
+                    let running = &self.host.thread.engine.scripts.running;
+                    if !is_noted {
+                        running.add(&self.host.running);
+                        is_noted = true;
+                    }
+                    running.check(&self.host.running);
+                    tokio::task::yield_now().await;
+                    self.host.since.set(Instant::now());
+                }
+                Progress::Call => self.call(session, interpreter).await,
+            }
+            progress = interpreter.resume();
+        }
+        if is_noted {
+            self.host
+                .thread
+                .engine
+                .scripts
+                .running
+                .remove(&self.host.running);
+        }
+        if let Place::Here(effects) = self.host.place.replace(Place::Nowhere) {
+            self.host
+                .thread
+                .with_core_now(|core| core.end_script(effects));
+        }
+    }
+
+    /// From here on others may run on the shard: what has been running in place becomes a transaction.
+    fn promote(&mut self) {
+        if !matches!(*self.host.place.borrow(), Place::Here(_)) {
+            return;
+        }
+        if let Place::Here(effects) = self.host.place.replace(Place::Transaction) {
+            let plan = &self.plan.shards[0];
+            let locks = if self.plan.global {
+                Vec::new()
+            } else {
+                plan.locks.clone()
+            };
+            let thread = &self.host.thread;
+            self.own = Some(Transaction::adopt(
+                thread,
+                plan.shard,
+                locks,
+                self.plan.writes,
+                effects,
+            ));
+        }
+    }
+
+    /// Runs a command that the interpreter could not run in place.
+    async fn call(&mut self, session: &mut Session, interpreter: &mut Interpreter) {
+        let (args, proto) = interpreter.command(|words, proto, _| {
+            let args: Vec<Vec<u8>> = words.iter().map(<[u8]>::to_vec).collect();
+            (args, proto)
+        });
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        (session.db, session.proto) = (self.host.db.get(), proto);
+        let mut reply = Vec::new();
+        let result = match self.host.admit(&args) {
+            Ok((row, keys)) => self.run_row(session, row, &args, &keys, &mut reply).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            error.write(&mut ReplyWriter::new(&mut reply, proto));
+        }
+        self.host.db.set(session.db);
+        interpreter.reply(&reply);
+    }
+
+    async fn run_row(
+        &mut self,
+        session: &mut Session,
+        row: &'static Command,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        reply: &mut Vec<u8>,
+    ) -> CommandResult {
+        let proto = session.proto;
+        match row.handler {
+            Handler::Session(handler) => {
+                return handler(session, args, &mut ReplyWriter::new(reply, proto));
+            }
+            Handler::Publish(space) => {
+                let receivers = session.publish_line(space, args);
+                ReplyWriter::new(reply, proto).integer(receivers as i64);
+                return Ok(());
+            }
+            Handler::Async(handler) => {
+                self.promote();
+                return handler(session, args, reply).await;
+            }
+            _ => self.promote(),
+        }
+        let Some(transaction) = self.own.as_ref().or(self.within) else {
+            return session.run_spread(row, args, reply).await;
+        };
+        let only = if is_everywhere(row) || row.looks_further(args) {
+            None
+        } else {
+            session.only_shard(args, keys)
+        };
+        let Some(shard) = only else {
+            return session.run_in(transaction, row, args, reply).await;
+        };
+        let shard = match transaction.shards() {
+            [] => return session.run_spread(row, args, reply).await,
+            [first, ..] if keys.is_empty() => *first,
+            _ => shard,
+        };
+        reply.extend(self.hop(transaction, shard, session, row, args, keys).await);
+        Ok(())
+    }
+
+    /// Runs a command on the only shard that it needs.
+    async fn hop(
+        &self,
+        transaction: &Transaction,
+        shard: usize,
+        session: &Session,
+        row: &'static Command,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+    ) -> Vec<u8> {
+        let (proto, db, no_touch) = (session.proto, session.db, session.no_touch);
+        let (allow_oom, is_internal) = (self.host.allow_oom, self.host.is_internal);
+        let mut batch = CommandBatch::new(proto);
+        batch.push(row, db, args, keys.clone(), no_touch);
+        let (keys, args) = (
+            keys.clone(),
+            args.iter().map(|arg| arg.to_vec()).collect::<Vec<_>>(),
+        );
+        let hop = transaction.hop(shard, batch.writes(), move |core, effects| {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            let part = ScriptPart {
+                row,
+                db,
+                args: &args,
+                keys: &keys,
+                allow_oom,
+                is_internal,
+            };
+            let mut reply = Vec::new();
+            let mut out = ReplyWriter::new(&mut reply, proto);
+            core.quietly(no_touch, |core| match core.refuses(&part, effects) {
+                Some(error) => out.error(error.reply()),
+                None => core.run_in_transaction(row, db, &args, &keys, effects, &mut out),
+            });
+            reply
+        });
+        hop.answer().await
+    }
+}

@@ -1,0 +1,186 @@
+//! What a running script's commands may do, and those of them that run in place.
+
+use super::Running;
+use crate::command::{Command, CommandError, Flags, KeyPositions};
+use crate::context::Effects;
+use crate::core::{ScriptPart, Step, key_hash};
+use crate::engine::Role;
+use crate::session::is_everywhere;
+use crate::thread::Thread;
+use damselfly_lua::{Called, Host, Tick, Words};
+use damselfly_resp::{ArgVec, Proto, ReplyWriter};
+use damselfly_store::DbIndex;
+use smallvec::SmallVec;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Time after which a script gives others their turn.
+const TURN: Duration = Duration::from_millis(5);
+const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
+const UNDECLARED: CommandError = CommandError::text("ERR script tried accessing undeclared key");
+
+/// Where a script's commands run.
+pub(crate) enum Place {
+    /// On this thread's shard, at once; these are the effects so far.
+    Here(Effects),
+    /// In a transaction of the coordinator's.
+    Transaction,
+    /// It has no keys: commands without keys run anywhere.
+    Nowhere,
+}
+
+/// A script that runs, as its interpreter sees it.
+pub(crate) struct ScriptHost {
+    pub(crate) thread: Rc<Thread>,
+    pub(crate) db: Cell<DbIndex>,
+    pub(crate) place: RefCell<Place>,
+    pub(crate) running: Arc<Running>,
+    /// The keys that it may use, by their hashes; `None` is any.
+    pub(crate) declared: Option<SmallVec<[u64; 8]>>,
+    pub(crate) read_only: bool,
+    pub(crate) allow_oom: bool,
+    pub(crate) is_internal: bool,
+    pub(crate) no_touch: bool,
+    /// When it got its turn.
+    pub(crate) since: Cell<Instant>,
+}
+
+impl ScriptHost {
+    /// The row of a command that the script may run.
+    pub(crate) fn admit(
+        &self,
+        args: &[&[u8]],
+    ) -> Result<(&'static Command, KeyPositions), CommandError> {
+        let table = &self.thread.engine.table;
+        let row = table.find(args[0]).and_then(|row| subcommand(row, args));
+        let row =
+            row.ok_or_else(|| CommandError::text("ERR Unknown Redis command called from script"))?;
+        if !row.accepts(args.len()) {
+            return Err(CommandError::text(
+                "ERR Wrong number of args calling Redis command from script",
+            ));
+        }
+        if row.flags.has(Flags::NO_SCRIPT) {
+            return Err(CommandError::text(
+                "ERR This Redis command is not allowed from script",
+            ));
+        }
+        if row.is_write() {
+            self.admit_write()?;
+        }
+        let keys = row.keys.positions(args)?;
+        self.check_declared(row, args, &keys)?;
+        if row.is_write() {
+            self.running.wrote.store(true, Ordering::Relaxed);
+        }
+        Ok((row, keys))
+    }
+
+    fn admit_write(&self) -> Result<(), CommandError> {
+        if self.read_only {
+            return Err(CommandError::text(
+                "ERR Write commands are not allowed from read-only scripts.",
+            ));
+        }
+        if self.thread.engine.role() == Role::Replica && !self.is_internal {
+            return Err(CommandError::ReadOnly);
+        }
+        Ok(())
+    }
+
+    fn check_declared(
+        &self,
+        row: &'static Command,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+    ) -> Result<(), CommandError> {
+        let Some(declared) = &self.declared else {
+            return Ok(());
+        };
+        let shards = self.thread.engine.mesh.shards();
+        let all = keys
+            .iter()
+            .all(|at| declared.contains(&key_hash(args[*at as usize])));
+        if !all || (shards > 1 && (is_everywhere(row) || row.looks_further(args))) {
+            return Err(UNDECLARED);
+        }
+        Ok(())
+    }
+
+    /// Runs a command in place, if it can run there.
+    fn run_here(
+        &self,
+        row: &'static Command,
+        args: &[&[u8]],
+        keys: &KeyPositions,
+        out: &mut ReplyWriter<'_>,
+    ) -> Step {
+        let mut place = self.place.borrow_mut();
+        let Place::Here(effects) = &mut *place else {
+            return Step::Parked;
+        };
+        let part = ScriptPart {
+            row,
+            db: self.db.get(),
+            args,
+            keys,
+            allow_oom: self.allow_oom,
+            is_internal: self.is_internal,
+        };
+        self.thread.with_core_now(|core| {
+            core.quietly(self.no_touch, |core| {
+                core.run_in_script(&part, effects, out)
+            })
+        })
+    }
+}
+
+impl Host for ScriptHost {
+    fn call(&self, words: &Words, proto: Proto, reply: &mut Vec<u8>) -> Called {
+        let args: ArgVec<'_> = words.iter().collect();
+        let mut out = ReplyWriter::new(reply, proto);
+        match self.admit(&args) {
+            Err(error) => {
+                error.write(&mut out);
+                Called::Replied
+            }
+            Ok((row, keys)) if row.is_data() => match self.run_here(row, &args, &keys, &mut out) {
+                Step::Done => Called::Replied,
+                Step::Parked => Called::Later,
+            },
+            Ok(_) => Called::Later,
+        }
+    }
+
+    fn tick(&self) -> Tick {
+        if self.running.kill.load(Ordering::Relaxed) {
+            return Tick::Kill(KILLED);
+        }
+        if self.since.get().elapsed() >= TURN {
+            Tick::Pause
+        } else {
+            Tick::Go
+        }
+    }
+
+    fn may_run(&self, words: &Words) -> Option<bool> {
+        let args: ArgVec<'_> = words.iter().collect();
+        let row = self.thread.engine.table.find(args[0])?;
+        subcommand(row, &args).map(|_| true)
+    }
+}
+
+/// The row that a command line means, subcommands included.
+fn subcommand(row: &'static Command, args: &[&[u8]]) -> Option<&'static Command> {
+    if row.subcommands.is_empty() {
+        return Some(row);
+    }
+    let Some(word) = args.get(1) else {
+        return Some(row);
+    };
+    let loose = row.flags.has(Flags::LOOSE_SUBCOMMANDS).then_some(row);
+    row.subcommand(word).or(loose)
+}
