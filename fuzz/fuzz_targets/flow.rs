@@ -54,6 +54,7 @@ fn flow(level: u8, mode: Mode) -> ReplicaFlow {
     let replid = ReplId::from_random([7; 20]);
     let upstream = Upstream {
         address: "fuzz:1".to_owned(),
+        dialect: damselfly_replication::Dialect::Flows,
         replid,
         history: replid,
         flows: 4,

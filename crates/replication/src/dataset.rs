@@ -93,21 +93,40 @@ pub trait ShardSnapshot: 'static {
     fn step(&mut self) -> impl Future<Output = Result<bool, DataError>>;
 }
 
+/// What a primary speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// A flow for each of its shards (PROTOCOL 2): our own servers, and Dragonfly.
+    Flows,
+    /// Plain Redis or Valkey: one flow, an RDB and then commands as they are sent by clients. Its LSNs are offsets of
+    /// bytes: the LSN is the number of the next byte, as in `PSYNC`.
+    Psync,
+}
+
 /// The other end of a replica link, as its greeting told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Host and port as they were asked for.
     pub address: String,
-    /// The primary's own replication id.
+    /// What it speaks.
+    pub dialect: Dialect,
+    /// The primary's own replication id. From [`Dialect::Psync`] it comes with the grant; [`ReplId::UNKNOWN`] before.
     pub replid: ReplId,
     /// The sequence of records that it writes or relays: what an LSN vector belongs to.
     pub history: ReplId,
-    /// Its number of shards.
+    /// Its number of shards; 1 with [`Dialect::Psync`], whose keys may live on any shard.
     pub flows: usize,
     /// Its protocol version as numbered on the wire.
     pub version: u64,
     /// Its extension level; 0 is Dragonfly.
     pub level: u8,
+}
+
+impl Upstream {
+    /// Whether a data set of `shards` shards takes its records as they come, under its LSNs and history.
+    pub fn is_relayed_by(&self, shards: usize) -> bool {
+        self.dialect == Dialect::Flows && self.flows == shards
+    }
 }
 
 /// A data set that can follow a primary.
@@ -182,6 +201,7 @@ pub trait ReplicaFlowSink: 'static {
     fn settle(&mut self) -> impl Future<Output = Result<(), DataError>>;
 
     /// Executes one part on this flow alone: a record of the full sync, or of stable sync ([`TransactionPart::first_lsn`] is there).
+    /// With [`Dialect::Psync`] that is every part, global commands too, and its keys may live on any shard.
     /// It ignores the clock: what is expired stays until its DEL comes.
     fn apply(&mut self, part: &TransactionPart) -> impl Future<Output = Result<(), DataError>>;
 

@@ -85,9 +85,6 @@ pub enum LinkError {
         /// Its words.
         answer: String,
     },
-    /// The peer is a plain Redis or Valkey.
-    #[error("the peer speaks PSYNC (plain Redis or Valkey), which this release cannot follow")]
-    SpeaksPsync,
     /// What answers is no Redis-compatible server.
     #[error("the peer is not a Redis-compatible server: {why}")]
     NotRedis {
@@ -175,6 +172,14 @@ pub enum LinkError {
         what: &'static str,
         /// The limit.
         limit: usize,
+    },
+    /// A command of a Redis primary is malformed.
+    #[error("flow {flow}: command stream: {error}")]
+    Command {
+        /// The flow.
+        flow: usize,
+        /// What is wrong with it.
+        error: damselfly_resp::ProtocolError,
     },
     /// The flows wait for each other for ever, or disagree on a global command.
     #[error("rendezvous of transaction {txid}: {what}")]

@@ -15,6 +15,9 @@ pub const MAX_FLOWS: usize = 1024;
 pub struct ReplId([u8; ID_LEN]);
 
 impl ReplId {
+    /// Forty zeros, as Redis shows an id that is not known.
+    pub const UNKNOWN: ReplId = ReplId([b'0'; ID_LEN]);
+
     /// The id made of 20 random bytes.
     pub fn from_random(bytes: [u8; ID_LEN / 2]) -> ReplId {
         ReplId(hex(bytes))

@@ -68,8 +68,8 @@ pub mod replica;
 pub use crate::{
     config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, StreamLimits, VERSION},
     dataset::{
-        PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction, ShardSnapshot,
-        ThreadJob, Upstream,
+        Dialect, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction,
+        ShardSnapshot, ThreadJob, Upstream,
     },
     error::{DataError, LinkError, Severity},
     ids::{EofToken, LsnVector, MAX_FLOWS, ReplId, SyncId, parse_lsn, parse_vector, write_vector},

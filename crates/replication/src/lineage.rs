@@ -59,6 +59,8 @@ pub struct Resume {
     pub history: ReplId,
     /// The next LSN of each flow.
     pub lsns: LsnVector,
+    /// The database that is selected there, if the primary speaks [`Psync`](crate::Dialect::Psync): its stream goes on without selecting it again.
+    pub db: u16,
 }
 
 impl Lineage {
@@ -164,6 +166,7 @@ impl Lineage {
             replid: self.replid,
             history: self.history,
             lsns: next,
+            db: 0,
         })
     }
 
@@ -487,6 +490,7 @@ mod tests {
                     replid: upstream.lineage.replid(),
                     history,
                     lsns,
+                    db: 0,
                 });
                 true
             }

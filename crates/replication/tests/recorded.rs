@@ -338,6 +338,7 @@ fn a_partial_sync_is_followed_from_where_the_first_link_broke() {
             replid,
             history: replid,
             lsns: first.vector(),
+            db: 0,
         };
         let mut second = Replay::new(config.clone(), Some(resume));
         second.play(&config, "partial", [3, 4, 5], how);

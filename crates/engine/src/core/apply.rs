@@ -186,19 +186,22 @@ pub(crate) fn no_database(db: u16, dbnum: u16) -> DataError {
     ))
 }
 
-/// A part that waits for its turn.
+/// Parts, one after the other, that wait for their turn.
 pub struct ApplyJob {
     engine: Arc<Engine>,
-    part: TransactionPart,
+    parts: Vec<TransactionPart>,
+    /// How many of them are executed.
+    next: usize,
     done: Option<Applied>,
 }
 
 impl ApplyJob {
     /// A job whose outcome goes to `done`.
-    pub fn new(engine: Arc<Engine>, part: TransactionPart, done: Applied) -> ApplyJob {
+    pub fn new(engine: Arc<Engine>, parts: Vec<TransactionPart>, done: Applied) -> ApplyJob {
         ApplyJob {
             engine,
-            part,
+            parts,
+            next: 0,
             done: Some(done),
         }
     }
@@ -206,9 +209,11 @@ impl ApplyJob {
 
 impl Job for ApplyJob {
     fn step(&mut self, core: &mut ShardCore) -> Step {
-        let Some(result) = core.try_apply(&self.engine.table, &self.part) else {
+        let (done, result) = core.apply_ready(&self.engine.table, &self.parts[self.next..]);
+        self.next += done;
+        if result.is_ok() && self.next < self.parts.len() {
             return Step::Parked;
-        };
+        }
         if let Some(done) = self.done.take() {
             done(result);
         }
@@ -216,7 +221,8 @@ impl Job for ApplyJob {
     }
 
     fn keys(&self, visit: &mut dyn FnMut(u64)) {
-        for effect in self.part.effects() {
+        let waiting = self.parts[self.next..].iter();
+        for effect in waiting.flat_map(TransactionPart::effects) {
             let Effect::Command { args, .. } = effect else {
                 continue;
             };

@@ -6,7 +6,7 @@ use crate::command::CommandError;
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, key_hash, no_database, writer, writer_with_keys};
 use crate::session::Session;
-use crate::thread::Thread;
+use crate::thread::{Pending, Thread};
 use damselfly_replication::{DataError, TransactionPart, is_global_command};
 use damselfly_store::DbIndex;
 use std::collections::BTreeMap;
@@ -109,7 +109,7 @@ pub(super) async fn spread(thread: &Rc<Thread>, part: &TransactionPart) -> Resul
     if part.len() == 1
         && let Some(shard) = only_shard(thread, part)
     {
-        return on_shard(thread, shard, part.clone()).await;
+        return on_shard(thread, shard, vec![part.clone()]).await;
     }
     spread_all(thread, &[(0, part.clone())], None).await
 }
@@ -141,21 +141,21 @@ pub(super) async fn foreign(
     .await
 }
 
-async fn on_shard(
+/// Executes parts one after the other on the shard that has all their keys.
+pub(super) fn on_shard(
     thread: &Rc<Thread>,
     shard: usize,
-    part: TransactionPart,
-) -> Result<(), DataError> {
-    let applied = thread.call(shard, move |thread, answer| {
+    parts: Vec<TransactionPart>,
+) -> Pending<Result<(), DataError>> {
+    thread.call(shard, move |thread, answer| {
         let done = Box::new(move |result| answer.send(result));
-        let job = crate::core::ApplyJob::new(thread.engine.clone(), part, done);
+        let job = crate::core::ApplyJob::new(thread.engine.clone(), parts, done);
         thread.with_core(|core| core.submit(Box::new(job)));
-    });
-    applied.await
+    })
 }
 
 /// Executes the commands of parts in their order, in one transaction over all shards that their keys live on.
-async fn spread_all(
+pub(super) async fn spread_all(
     thread: &Rc<Thread>,
     parts: &[(usize, TransactionPart)],
     relayed: Option<(usize, TransactionPart)>,

@@ -5,6 +5,7 @@ mod commands;
 mod debug;
 mod info;
 mod primary;
+mod psync;
 mod replica;
 mod role;
 mod skipped;

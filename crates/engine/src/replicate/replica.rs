@@ -6,7 +6,7 @@ use crate::thread::Thread;
 use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
-use damselfly_replication::{ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
+use damselfly_replication::{Dialect, ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::wire::type_name;
 use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
@@ -37,13 +37,14 @@ impl ReplicaDataSet for EngineDataSet {
 
     fn open_flow(&self, flow: usize, upstream: &Upstream) -> EngineFlow {
         let thread = Thread::current();
-        let relay = upstream.flows == self.0.mesh.shards();
+        let relay = upstream.is_relayed_by(self.0.mesh.shards());
         let skip = self.0.skipped.is_enabled();
         let others = (0..self.0.mesh.shards()).map(|_| Vec::new()).collect();
         let may_stray = upstream.level == 0;
         EngineFlow {
             flow,
             relay,
+            psync: upstream.dialect == Dialect::Psync,
             may_stray,
             thread,
             assembler: Assembler::new(skip),
@@ -88,7 +89,7 @@ impl ReplicaDataSet for EngineDataSet {
         lsns: &[Lsn],
     ) -> Result<(), DataError> {
         let thread = Thread::current();
-        let relay = upstream.flows == self.0.mesh.shards();
+        let relay = upstream.is_relayed_by(self.0.mesh.shards());
         let change = self
             .0
             .change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
@@ -143,6 +144,8 @@ pub struct EngineFlow {
     flow: usize,
     /// Both ends have as many shards: flow *i* feeds shard *i*, and its records are relayed as they came.
     relay: bool,
+    /// The only flow of a Redis: its commands come as clients sent them.
+    psync: bool,
     /// A record may have keys of other shards than its flow's: Dragonfly writes such.
     may_stray: bool,
     thread: Rc<Thread>,
@@ -259,6 +262,10 @@ impl ReplicaFlowSink for EngineFlow {
     }
 
     async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
+        if self.psync {
+            let parts = std::slice::from_ref(part);
+            return super::psync::apply_all(&self.thread, parts).await.1;
+        }
         if part.txid() > 0 {
             self.thread.engine.mesh.raise_txid(part.txid());
         }
@@ -272,6 +279,9 @@ impl ReplicaFlowSink for EngineFlow {
     }
 
     async fn apply_all(&mut self, parts: &[TransactionPart]) -> (usize, Result<(), DataError>) {
+        if self.psync {
+            return super::psync::apply_all(&self.thread, parts).await;
+        }
         let (mut done, mut result) = (0, Ok(()));
         if self.relay && !self.may_stray && self.thread.owns(self.flow) {
             let latest = parts.iter().map(TransactionPart::txid).max();
@@ -297,7 +307,7 @@ impl EngineFlow {
         let (answer, applied) = self.thread.answer();
         let job = ApplyJob::new(
             self.thread.engine.clone(),
-            part.clone(),
+            vec![part.clone()],
             Box::new(move |result| answer.send(result)),
         );
         self.thread.with_core(|core| core.submit(Box::new(job)));

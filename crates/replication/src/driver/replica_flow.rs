@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{
     config::ReplicaConfig,
-    dataset::ReplicaFlowSink,
+    dataset::{Dialect, ReplicaFlowSink},
     error::{DataError, LinkError},
     part::TransactionPart,
-    replica::{FlowCommand, FlowEvent, FlowOutput, FlowSpec, ReplicaFlow},
+    replica::{FlowCommand, FlowEvent, FlowMachine, FlowOutput, FlowSpec, PsyncFlow, ReplicaFlow},
 };
 
 /// Outputs after which the thread is given to others.
@@ -54,8 +54,8 @@ pub(super) struct FlowJob<C> {
     pub(super) progress: Arc<FlowProgress>,
 }
 
-struct Task<S> {
-    flow: ReplicaFlow,
+struct Task<S, F> {
+    flow: F,
     conn: Conn<S>,
     clock: Clock,
     commands: UnboundedReceiver<FlowCommand>,
@@ -95,10 +95,29 @@ impl<C: Connect> FlowJob<C> {
         }
     }
 
-    async fn stream(self, stream: C::Stream, mut sink: impl ReplicaFlowSink) {
+    async fn stream(self, stream: C::Stream, sink: impl ReplicaFlowSink) {
+        let (now_ms, config, spec) = (self.clock.now_ms(), self.config.clone(), self.spec.clone());
+        match spec.upstream.dialect {
+            Dialect::Flows => {
+                let flow = ReplicaFlow::new(now_ms, config, spec);
+                self.run_machine(stream, flow, sink).await;
+            }
+            Dialect::Psync => {
+                let flow = PsyncFlow::new(now_ms, config, &spec);
+                self.run_machine(stream, flow, sink).await;
+            }
+        }
+    }
+
+    async fn run_machine(
+        self,
+        stream: C::Stream,
+        flow: impl FlowMachine,
+        mut sink: impl ReplicaFlowSink,
+    ) {
         let index = self.spec.flow;
         let mut task = Task {
-            flow: ReplicaFlow::new(self.clock.now_ms(), self.config, self.spec),
+            flow,
             conn: Conn::new(stream),
             clock: self.clock,
             commands: self.commands,
@@ -114,7 +133,7 @@ impl<C: Connect> FlowJob<C> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Task<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin, F: FlowMachine> Task<S, F> {
     /// Does all that the machine wants now; `true` when the flow is over.
     async fn drive(
         &mut self,

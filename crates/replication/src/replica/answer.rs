@@ -8,7 +8,7 @@ use crate::error::LinkError;
 const MAX_WORDS: usize = 200;
 
 /// Beginnings of errors that pass by themselves.
-const PASSING: [&str; 8] = [
+const PASSING: [&str; 9] = [
     "LOADING",
     "BUSY",
     "MASTERDOWN",
@@ -17,6 +17,7 @@ const PASSING: [&str; 8] = [
     "ERR max number of clients",
     "ERR max number of replicas",
     "NOREPLICAS",
+    "NOMASTERLINK",
 ];
 /// Beginnings of errors that other credentials would mend.
 const CREDENTIALS: [&str; 6] = [

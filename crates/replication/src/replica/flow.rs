@@ -581,7 +581,7 @@ fn encode_flow_request(out: &mut Vec<u8>, spec: &FlowSpec) {
         spec.flow.to_string().into_bytes(),
     ];
     match &spec.offer {
-        None => {}
+        None | Some(FlowOffer::Offset { .. }) => {}
         Some(FlowOffer::Lsn(lsn)) => args.push(lsn.to_string().into_bytes()),
         Some(FlowOffer::Vector { history, lsns }) => {
             args.push(history.as_bytes().to_vec());

@@ -21,6 +21,7 @@ fn spec(level: u8) -> FlowSpec {
     let replid = ReplId::from_random([1; 20]);
     let upstream = Upstream {
         address: "host:1".into(),
+        dialect: crate::Dialect::Flows,
         replid,
         history: replid,
         flows: 2,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::{ReplicaConfig, VERSION},
-    dataset::Upstream,
+    dataset::{Dialect, Upstream},
     error::LinkError,
     ids::{MAX_FLOWS, ReplId, SyncId},
 };
@@ -155,7 +155,7 @@ impl Greeting {
             .as_text()
             .is_some_and(|text| text.eq_ignore_ascii_case(b"OK"))
         {
-            return Err(LinkError::SpeaksPsync);
+            return Ok(self.psync_peer());
         }
         let bad = |expected| bad_answer(step, expected, &reply);
         let items = reply
@@ -197,6 +197,7 @@ impl Greeting {
         };
         let upstream = Upstream {
             address: self.address.clone(),
+            dialect: Dialect::Flows,
             replid,
             history,
             flows,
@@ -204,6 +205,27 @@ impl Greeting {
             level,
         };
         Ok(Greeted { upstream, sync_id })
+    }
+
+    /// A plain Redis or Valkey: who it is comes with its answer to `PSYNC`.
+    fn psync_peer(&self) -> Greeted {
+        Greeted {
+            upstream: Upstream {
+                address: self.address.clone(),
+                dialect: Dialect::Psync,
+                replid: ReplId::UNKNOWN,
+                history: ReplId::UNKNOWN,
+                flows: 1,
+                version: 0,
+                level: 0,
+            },
+            sync_id: SyncId(0),
+        }
+    }
+
+    fn speaks_psync(&self) -> bool {
+        let peer = self.peer.as_ref();
+        peer.is_some_and(|peer| peer.upstream.dialect == Dialect::Psync)
     }
 
     /// Goes to the next step that has something to ask.
@@ -242,6 +264,7 @@ impl Greeting {
             Step::CapaDamselfly if config.level == 0 => return false,
             Step::CapaDamselfly => capa(&["capa", "damselfly"]),
             Step::CapaDragonfly => capa(&["capa", "dragonfly"]),
+            Step::ClientId | Step::ClientVersion if self.speaks_psync() => return false,
             Step::ClientId => capa(&["CLIENT-ID", &config.client_id]),
             Step::ClientVersion => capa(&["CLIENT-VERSION", &version]),
             Step::Done => return false,
@@ -405,6 +428,24 @@ mod tests {
     }
 
     #[test]
+    fn a_plain_redis_is_known_by_its_ok() {
+        let (requests, result) = talk(
+            ReplicaConfig::default(),
+            &["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"],
+        );
+        assert_eq!(
+            requests.last().map(String::as_str),
+            Some("REPLCONF capa dragonfly")
+        );
+        let upstream = result.expect("greeted").expect("complete").upstream;
+        assert_eq!(
+            (upstream.dialect, upstream.flows, upstream.history),
+            (Dialect::Psync, 1, ReplId::UNKNOWN)
+        );
+        assert!(!upstream.is_relayed_by(1));
+    }
+
+    #[test]
     fn other_peers_are_named_errors() {
         let own = format!("+{}", own());
         let id = format!("+{REPLID}");
@@ -416,10 +457,6 @@ mod tests {
             (
                 vec!["SSH-2.0-OpenSSH_9.2\r\n"],
                 "not a Redis-compatible server",
-            ),
-            (
-                vec!["+PONG\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n"],
-                "PSYNC",
             ),
             (vec!["-LOADING wait\r\n"], "not ready"),
             (

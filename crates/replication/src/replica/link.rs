@@ -280,6 +280,10 @@ impl ReplicaLink {
             .as_ref()
             .filter(|resume| may_offer && session.can_offer(resume));
         self.stats.psync_attempts += u64::from(resume.is_some());
+        if session.speaks_psync() {
+            // All goes over the flow's connection from here on.
+            self.outputs.push_back(LinkOutput::Disconnect);
+        }
         for flow in 0..session.flows() {
             self.outputs
                 .push_back(LinkOutput::OpenFlow(session.spec(flow, resume)));
@@ -307,12 +311,7 @@ impl ReplicaLink {
             match session.stage {
                 Stage::SyncRequested => {
                     expect_text("DFLY SYNC", reply, "OK")?;
-                    session.stage = Stage::Discarding;
-                    (session.touched, session.calls, session.deadline_ms) = (true, 1, None);
-                    self.resume = None;
-                    self.stats.full_syncs += 1;
-                    self.outputs
-                        .push_back(LinkOutput::BeginFullSync(session.peer.upstream.clone()));
+                    self.begin_full_sync();
                 }
                 Stage::StableRequested { accepted: false } => {
                     expect_text("DFLY STARTSTABLE", reply, "OK")?;
@@ -327,11 +326,28 @@ impl ReplicaLink {
         Ok(())
     }
 
+    /// A full sync was granted: now, and not before, the data set discards what it has.
+    fn begin_full_sync(&mut self) {
+        let Phase::Linked(session) = &mut self.phase else {
+            return;
+        };
+        session.stage = Stage::Discarding;
+        (session.touched, session.calls, session.deadline_ms) = (true, 1, None);
+        self.resume = None;
+        self.stats.full_syncs += 1;
+        self.outputs
+            .push_back(LinkOutput::BeginFullSync(session.peer.upstream.clone()));
+    }
+
     /// A flow says something.
     pub fn handle_flow_event(&mut self, now_ms: u64, flow: usize, event: FlowEvent) {
         let Phase::Linked(session) = &mut self.phase else {
             return;
         };
+        if let FlowEvent::Selected(db) = event {
+            session.db = db;
+            return;
+        }
         if let FlowEvent::Stopped { executed, error } = event {
             session.running[flow] = false;
             if let Some(executed) = executed {
@@ -361,6 +377,13 @@ impl ReplicaLink {
         };
         match (event, &session.stage) {
             (_, Stage::Draining { .. }) => Ok(()),
+            (FlowEvent::Identified(replid), Stage::OpenFlows) if replid == self.own_replid => {
+                Err(LinkError::SelfReplication)
+            }
+            (FlowEvent::Identified(replid), Stage::OpenFlows) => {
+                session.identify(replid);
+                Ok(())
+            }
             (FlowEvent::Granted { partial }, Stage::OpenFlows) => {
                 session.grants[flow] = Some(partial);
                 self.sync_if_granted(now_ms)
@@ -398,8 +421,10 @@ impl ReplicaLink {
             }
             Some(Some(true)) => {
                 self.stats.psync_successes += 1;
+                session.db = self.resume.as_ref().map_or(0, |resume| resume.db);
                 self.request_stable(now_ms);
             }
+            Some(Some(false)) if session.speaks_psync() => self.begin_full_sync(),
             Some(Some(false)) => {
                 session.stage = Stage::SyncRequested;
                 session.deadline_ms = Some(now_ms + self.config.replication_timeout_ms);
@@ -414,6 +439,11 @@ impl ReplicaLink {
         let Phase::Linked(session) = &mut self.phase else {
             return;
         };
+        if session.speaks_psync() {
+            // There is nobody to ask: the stream goes on by itself.
+            session.stage = Stage::StableRequested { accepted: true };
+            return self.enter_if_complete();
+        }
         session.stage = Stage::StableRequested { accepted: false };
         session.deadline_ms = Some(now_ms + self.config.replication_timeout_ms);
         let sync_id = session.peer.sync_id.to_string();

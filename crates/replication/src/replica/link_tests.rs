@@ -20,6 +20,7 @@ fn upstream(level: u8) -> Upstream {
     let (replid, history) = (id(1), if level > 0 { id(2) } else { id(1) });
     Upstream {
         address: "host:1".into(),
+        dialect: crate::Dialect::Flows,
         replid,
         history,
         flows: 2,
@@ -40,6 +41,7 @@ fn resume(history: u8) -> Resume {
         replid: id(1),
         history: id(history),
         lsns: vec![Lsn(10), Lsn(20)],
+        db: 0,
     }
 }
 
@@ -177,6 +179,7 @@ fn offers() {
     );
     let short = Resume {
         lsns: vec![Lsn(10)],
+        db: 0,
         ..resume(2)
     };
     assert_eq!(
@@ -297,6 +300,7 @@ fn a_break_in_stable_sync_keeps_what_was_executed() {
         link.resume(),
         Some(&Resume {
             lsns: vec![Lsn(15), Lsn(20)],
+            db: 0,
             ..resume(2)
         })
     );

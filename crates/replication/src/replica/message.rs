@@ -34,6 +34,15 @@ pub enum FlowOffer {
         /// The LSNs.
         lsns: LsnVector,
     },
+    /// To a Redis: everything before this byte of a history, where this database is selected.
+    Offset {
+        /// Which history.
+        history: ReplId,
+        /// The number of the next byte.
+        next: Lsn,
+        /// The database.
+        db: u16,
+    },
 }
 
 /// From the link to a flow.
@@ -61,6 +70,10 @@ pub enum FlowCommand {
 /// From a flow to the link.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FlowEvent {
+    /// A Redis told whose history it goes on with; its answer to `PSYNC` was no refusal.
+    Identified(ReplId),
+    /// The database that is selected where the next [`Tail`](FlowEvent::Tail) or [`Stopped`](FlowEvent::Stopped) says, in the stream of a Redis.
+    Selected(u16),
     /// `DFLY FLOW` was answered.
     Granted {
         /// `PARTIAL`, not `FULL`.

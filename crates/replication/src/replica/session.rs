@@ -8,7 +8,13 @@ use super::{
     message::{FlowOffer, FlowSpec},
     rendezvous::Rendezvous,
 };
-use crate::{config::ReplicaConfig, error::LinkError, ids::LsnVector, lineage::Resume};
+use crate::{
+    config::ReplicaConfig,
+    dataset::Dialect,
+    error::LinkError,
+    ids::{LsnVector, ReplId},
+    lineage::Resume,
+};
 
 /// Answers on the control connection are short.
 const REPLY_LIMITS: ReplyLimits = ReplyLimits {
@@ -64,6 +70,8 @@ pub(super) struct Session {
     pub(super) touched: bool,
     /// What is executed, once the data set is in stable sync.
     pub(super) executed: Option<LsnVector>,
+    /// The database that is selected there, in the stream of a Redis.
+    pub(super) db: u16,
     /// The data set failed in the middle: what it holds is uncertain.
     pub(super) tainted: bool,
     /// When the present stage must have ended.
@@ -73,6 +81,9 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(now_ms: u64, config: &ReplicaConfig, peer: Greeted) -> Session {
         let flows = peer.upstream.flows;
+        // A Redis may prepare for long, and says every second that it does: its flow has an ear for that.
+        let deadline_ms = (peer.upstream.dialect == Dialect::Flows)
+            .then(|| now_ms + config.connect_timeout_ms + config.handshake_timeout_ms);
         Session {
             peer,
             stage: Stage::OpenFlows,
@@ -85,9 +96,14 @@ impl Session {
             calls: 0,
             touched: false,
             executed: None,
+            db: 0,
             tainted: false,
-            deadline_ms: Some(now_ms + config.connect_timeout_ms + config.handshake_timeout_ms),
+            deadline_ms,
         }
+    }
+
+    pub(super) fn speaks_psync(&self) -> bool {
+        self.peer.upstream.dialect == Dialect::Psync
     }
 
     pub(super) fn flows(&self) -> usize {
@@ -97,9 +113,14 @@ impl Session {
     /// What to tell flow `flow`: the whole vector to our own servers, one LSN to the very same Dragonfly primary.
     pub(super) fn spec(&self, flow: usize, resume: Option<&Resume>) -> FlowSpec {
         let upstream = &self.peer.upstream;
-        let offer = resume.map(|resume| match upstream.level {
-            0 => FlowOffer::Lsn(resume.lsns[flow]),
-            _ => FlowOffer::Vector {
+        let offer = resume.map(|resume| match (upstream.dialect, upstream.level) {
+            (Dialect::Psync, _) => FlowOffer::Offset {
+                history: resume.history,
+                next: resume.lsns[flow],
+                db: resume.db,
+            },
+            (Dialect::Flows, 0) => FlowOffer::Lsn(resume.lsns[flow]),
+            (Dialect::Flows, _) => FlowOffer::Vector {
                 history: resume.history,
                 lsns: resume.lsns.clone(),
             },
@@ -115,7 +136,9 @@ impl Session {
     /// Whether a partial sync may be asked for with `resume`.
     pub(super) fn can_offer(&self, resume: &Resume) -> bool {
         let upstream = &self.peer.upstream;
-        let same = upstream.level > 0 || upstream.replid == resume.replid && upstream.version >= 1;
+        let same = self.speaks_psync()
+            || upstream.level > 0
+            || upstream.replid == resume.replid && upstream.version >= 1;
         same && resume.lsns.len() == upstream.flows
     }
 
@@ -150,6 +173,12 @@ impl Session {
         }
     }
 
+    /// A Redis said whose history it goes on with.
+    pub(super) fn identify(&mut self, replid: ReplId) {
+        let upstream = &mut self.peer.upstream;
+        (upstream.replid, upstream.history) = (replid, replid);
+    }
+
     /// What the next attempt can stand on; `None` if the data set is not whole, or was not touched.
     pub(super) fn resume(&self) -> Option<Resume> {
         let lsns = self.executed.clone().filter(|_| !self.tainted)?;
@@ -158,6 +187,7 @@ impl Session {
             replid: upstream.replid,
             history: upstream.history,
             lsns,
+            db: self.db,
         })
     }
 }
