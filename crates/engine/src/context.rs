@@ -90,7 +90,7 @@ impl<'a> ReadContext<'a> {
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<EntryRef<'a>> {
         let found = self.glance(key);
-        if found.is_none() {
+        if found.is_none() && !self.space.probes {
             let events = &self.space.events;
             events.tell(self.db, EventClass::Miss, "keymiss", key);
         }
@@ -161,6 +161,27 @@ impl WriteContext<'_> {
     /// The value of the key as one type. Absent is `None`, another type an error.
     pub fn typed<T: Typed>(&self, key: &[u8]) -> Result<Option<&T>, CommandError> {
         match self.space.store.get(self.db, key) {
+            None => Ok(None),
+            Some(entry) => T::of(entry.value())
+                .map(Some)
+                .ok_or(CommandError::WrongType),
+        }
+    }
+
+    /// [`WriteContext::entry`] of what the command only reads: counted as a hit or a miss, and told of if it is not there.
+    pub fn source_entry(&self, key: &[u8]) -> Option<EntryRef<'_>> {
+        let found = self.entry(key);
+        self.space.count_lookup(found.is_some());
+        if found.is_none() {
+            let events = &self.space.events;
+            events.tell(self.db, EventClass::Miss, "keymiss", key);
+        }
+        found
+    }
+
+    /// [`WriteContext::typed`] of what the command only reads.
+    pub fn source<T: Typed>(&self, key: &[u8]) -> Result<Option<&T>, CommandError> {
+        match self.source_entry(key) {
             None => Ok(None),
             Some(entry) => T::of(entry.value())
                 .map(Some)

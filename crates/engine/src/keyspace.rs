@@ -45,6 +45,8 @@ pub struct Keyspace {
     pub waits: WaitTable,
     /// Where changed keys are noted, for a run on gathered values.
     pub(crate) noted: Option<Vec<(DbIndex, Vec<u8>)>>,
+    /// Whether a command only looks for another one: nobody is told of keys that are not there.
+    pub(crate) probes: bool,
     /// Changes since the start (`rdb_changes_since_last_save`).
     pub changes: u64,
     hits: Cell<u64>,
@@ -74,6 +76,7 @@ impl Keyspace {
             changes: 0,
             hits: Cell::default(),
             misses: Cell::default(),
+            probes: false,
             expired: Cell::default(),
             evicted: Cell::default(),
             random: Cell::new(seed | 1),

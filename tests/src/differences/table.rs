@@ -454,12 +454,6 @@ static WORDS: &[Difference] = &[
         Test("tests/tests/pubsub/limits.rs", "a_subscriber_that_does_not_read_is_dropped_and_others_get_everything"),
     ),
     row(
-        "`notify-keyspace-events`",
-        "events are Redis's, but `keymiss` is told by commands that only read",
-        "Redis tells it of some writes' sources too",
-        Test("tests/tests/events.rs", "events_are_those_of_redis"),
-    ),
-    row(
         "`HELP` of containers (`OBJECT`, `MEMORY`, `CLIENT`, …)",
         "other words, of what is here",
         "text for people",

@@ -227,9 +227,15 @@ pub(crate) fn delete_expired_elements(
     most: usize,
     effects: &mut Effects,
 ) -> usize {
-    let (remove, due) = match space.store.get(db, key).map(|entry| entry.value()) {
-        Some(Value::Hash(hash)) => (&b"HDEL"[..], due(&**hash, space.now, most)),
-        Some(Value::Set(set)) => (&b"SREM"[..], due(&**set, space.now, most)),
+    let (remove, class, event, due) = match space.store.get(db, key).map(|entry| entry.value()) {
+        Some(Value::Hash(hash)) => {
+            let due = due(&**hash, space.now, most);
+            (&b"HDEL"[..], EventClass::Hash, "hexpired", due)
+        }
+        Some(Value::Set(set)) => {
+            let due = due(&**set, space.now, most);
+            (&b"SREM"[..], EventClass::Set, "sexpired", due)
+        }
         _ => return 0,
     };
     if due.is_empty() {
@@ -244,6 +250,10 @@ pub(crate) fn delete_expired_elements(
         space.discard(value);
     }
     space.note_change(db, key);
+    space.events.tell(db, class, event, key);
+    if is_empty {
+        space.events.tell(db, EventClass::Generic, "del", key);
+    }
     for elements in due.chunks(ELEMENTS_PER_EFFECT) {
         let elements = elements.iter().map(Vec::as_slice);
         let effect: Vec<&[u8]> = [remove, key].into_iter().chain(elements).collect();

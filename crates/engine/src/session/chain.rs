@@ -44,9 +44,11 @@ impl ChainRun<'_> {
                 // What stood there for the primary stands there still, whatever the time is.
                 core.space.now = UnixMs::MIN;
             }
+            core.space.probes = !row.is_write();
             core.quietly(quiet, |core| {
                 core.run_in_transaction(row, db, &args, &keys, effects, &mut out);
             });
+            core.space.probes = false;
             core.space.now = now;
             reply
         });

@@ -78,7 +78,10 @@ fn combined(
 ) -> Result<Vec<u8>, CommandError> {
     let mut len = 0;
     for key in keys {
-        len = cx.typed::<StrValue>(key)?.map_or(0, StrValue::len).max(len);
+        len = cx
+            .source::<StrValue>(key)?
+            .map_or(0, StrValue::len)
+            .max(len);
     }
     let mut result = Vec::with_capacity(len);
     for (index, key) in keys.iter().enumerate() {

@@ -86,7 +86,7 @@ pub(super) fn bitfield(
     let (key, operations) = (args[1], Operation::parse_all(args)?);
     let writes = operations.iter().filter(|operation| operation.writes());
     let Some(len) = writes.map(|operation| operation.bytes().end).max() else {
-        read(cx.typed(key)?, &operations, out);
+        read(cx.source(key)?, &operations, out);
         return Ok(());
     };
     let mut string = cx.typed_or_create::<StrValue>(key)?;

@@ -123,7 +123,7 @@ impl<'a> CopyCommand<'a> {
     }
 
     fn run(&self, cx: &mut RewriteContext<'_>) -> bool {
-        let Some(source) = cx.entry(self.from) else {
+        let Some(source) = cx.source_entry(self.from) else {
             return false;
         };
         let (value, expire_at) = (source.value().clone(), source.expire_at());

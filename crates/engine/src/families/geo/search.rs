@@ -140,7 +140,7 @@ fn store(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    let zset = cx.typed::<ZSet>(args[syntax.source()])?;
+    let zset = cx.source::<ZSet>(args[syntax.source()])?;
     let search = Search::parse(syntax, args, zset)?;
     let found = find(zset, &search);
     let Some(destination) = search.destination else {

@@ -123,7 +123,7 @@ pub(super) fn pfmerge(
     let mut union = [0; REGISTERS];
     let mut any_dense = false;
     for key in &args[1..] {
-        if let Some(string) = cx.typed::<StrValue>(key)? {
+        if let Some(string) = cx.source::<StrValue>(key)? {
             let mut scratch = [0; INT_TEXT_MAX];
             let sketch = of(string, &mut scratch)?;
             any_dense |= sketch.is_dense();
@@ -149,6 +149,7 @@ pub(super) fn pfmerge(
         cx.modified(EventClass::String, "pfadd", key);
     } else {
         cx.touched(key);
+        cx.notify(EventClass::String, "pfadd", key);
     }
     out.ok();
     Ok(())

@@ -20,7 +20,7 @@ fn read_sets<'s>(cx: &ReadContext<'s>, keys: &[&[u8]]) -> Result<Sets<'s>, Comma
 
 fn written_sets<'s>(cx: &'s WriteContext<'_>, keys: &[&[u8]]) -> Result<Sets<'s>, CommandError> {
     let now = cx.alive_at();
-    let set = |key: &&[u8]| Ok(cx.typed::<Set>(key)?.map(|set| set.at(now)));
+    let set = |key: &&[u8]| Ok(cx.source::<Set>(key)?.map(|set| set.at(now)));
     keys.iter().map(set).collect()
 }
 

@@ -265,10 +265,12 @@ fn store_result(
     let form = operation.form(name, Purpose::Store);
     let parsed = AlgebraArgs::parse(&args[2..], form)?;
     let result = {
-        let found = parsed
-            .keys
-            .iter()
-            .map(|key| Source::of(cx.entry(key).map(|entry| entry.value()), cx.alive_at()));
+        let found = parsed.keys.iter().map(|key| {
+            Source::of(
+                cx.source_entry(key).map(|entry| entry.value()),
+                cx.alive_at(),
+            )
+        });
         let sources: Sources<'_> = found.collect::<Result<_, _>>()?;
         operation.run(&sources, &parsed.options(form)?)
     };

@@ -142,7 +142,7 @@ pub(super) fn zrangestore(
         },
     )?;
     let mut result = ZSet::new();
-    if let Some(zset) = cx.typed::<ZSet>(args[2])? {
+    if let Some(zset) = cx.source::<ZSet>(args[2])? {
         select(zset, &range).0.for_each(|(member, score)| {
             result.insert(&member, score);
         });

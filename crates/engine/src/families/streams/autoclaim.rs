@@ -65,7 +65,7 @@ pub(super) fn xautoclaim(
 ) -> CommandResult {
     let (key, name, now) = (args[1], args[2], cx.now());
     let claim = ClaimArgs::parse(args)?;
-    let stream = cx.typed::<Stream>(key)?;
+    let stream = cx.source::<Stream>(key)?;
     if stream.is_none_or(|stream| stream.group(name).is_none()) {
         return Err(no_such_group(key, name, ""));
     }

@@ -94,7 +94,7 @@ pub(super) fn xclaim(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let (key, name, now) = (args[1], args[2], cx.now());
-    let stream = cx.typed::<Stream>(key)?;
+    let stream = cx.source::<Stream>(key)?;
     if stream.is_none_or(|stream| stream.group(name).is_none()) {
         return Err(no_such_group(key, name, ""));
     }

@@ -15,7 +15,7 @@ pub(super) fn xack(
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
     let (key, name) = (args[1], args[2]);
-    let stream = cx.typed::<Stream>(key)?;
+    let stream = cx.source::<Stream>(key)?;
     if stream.is_none_or(|stream| stream.group(name).is_none()) {
         out.integer(0);
         return Ok(());

@@ -47,7 +47,7 @@ pub(super) fn xreadgroup(
     }
     let from = read
         .pairs()
-        .map(|(key, id)| check(cx.typed::<Stream>(key)?, &read, key, id))
+        .map(|(key, id)| check(cx.source::<Stream>(key)?, &read, key, id))
         .collect::<Result<SmallVec<[From; 4]>, CommandError>>()?;
     let served = write_streams(out, |out| {
         let mut served = 0;

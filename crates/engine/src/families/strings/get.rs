@@ -30,7 +30,7 @@ pub(super) fn getdel(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    reply_string(cx.typed(args[1])?, out);
+    reply_string(cx.source(args[1])?, out);
     delete_key(cx, args[1]);
     Ok(())
 }
@@ -73,7 +73,7 @@ pub(super) fn getex(
 ) -> CommandResult {
     let key = args[1];
     let change = Change::parse(args)?;
-    let Some(string) = cx.typed::<StrValue>(key)? else {
+    let Some(string) = cx.source::<StrValue>(key)? else {
         out.null();
         return Ok(());
     };

@@ -80,7 +80,7 @@ impl<'a> SetCommand<'a> {
             None => Expiry::Clear,
         };
         if self.get {
-            reply_string(cx.typed(self.key)?, out);
+            reply_string(cx.source(self.key)?, out);
         }
         let wanted = match self.condition {
             Condition::Always => true,
@@ -203,7 +203,7 @@ pub(super) fn getset(
     args: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    reply_string(cx.typed::<StrValue>(args[1])?, out);
+    reply_string(cx.source::<StrValue>(args[1])?, out);
     store(cx, args[1], args[2], Expiry::Clear);
     Ok(())
 }

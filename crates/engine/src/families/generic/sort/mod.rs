@@ -42,7 +42,7 @@ fn weight_keys(cx: &ReadContext<'_>, args: &[&[u8]]) -> Vec<Vec<u8>> {
     let Ok(args) = SortArgs::parse(args, false) else {
         return Vec::new();
     };
-    let Ok(source) = Source::of(finder(cx)(args.key), cx.now()) else {
+    let Ok(source) = Source::of(scout(cx)(args.key), cx.now()) else {
         return Vec::new();
     };
     match args.weights() {
@@ -60,7 +60,7 @@ fn result_keys(cx: &ReadContext<'_>, args: &[&[u8]]) -> Vec<Vec<u8>> {
         return Vec::new();
     };
     let lookup = Lookup {
-        key: &finder(cx),
+        key: &scout(cx),
         now: cx.now(),
     };
     let Ok(sorted) = Elements::sorted(&args, lookup) else {
@@ -70,6 +70,11 @@ fn result_keys(cx: &ReadContext<'_>, args: &[&[u8]]) -> Vec<Vec<u8>> {
         .wanted()
         .flat_map(|element| args.gets.iter().filter_map(move |get| get.key(element)));
     keys.collect()
+}
+
+/// Finds values before the command runs: that is no use of them, and nobody is told of those that are not there.
+fn scout<'v>(cx: &ReadContext<'v>) -> impl Fn(&[u8]) -> Option<&'v Value> {
+    move |key| cx.space.live(cx.db, key).map(|entry| entry.value())
 }
 
 fn finder<'v>(cx: &ReadContext<'v>) -> impl Fn(&[u8]) -> Option<&'v Value> {
@@ -129,7 +134,7 @@ pub(super) fn sort(
 ) -> CommandResult {
     let args = SortArgs::parse(args, false)?;
     let find = |key: &[u8]| {
-        cx.entry(key)
+        cx.source_entry(key)
             .filter(|entry| !cx.has_passed(entry.expire_at()))
             .map(|entry| entry.value())
     };
