@@ -265,7 +265,8 @@ fn restore(pair: &Pair, db: DbIndex, rng: &mut Rng) -> Option<Args> {
         "any:restored"
     };
     let ttl = rng.pick(&["0", "100", "5000000", "1"]).as_bytes().to_vec();
-    let mut args = vec![b"RESTORE".to_vec(), key.into(), ttl, payload];
+    let name = *rng.pick(&["RESTORE", "RESTORE-ASKING"]);
+    let mut args = vec![name.into(), key.into(), ttl, payload];
     args.extend(rng.percent(80).then(|| b"REPLACE".to_vec()));
     args.extend(rng.percent(20).then(|| b"ABSTTL".to_vec()));
     Some(args)

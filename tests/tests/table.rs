@@ -16,6 +16,8 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("replicaof", "no_multi"),
     ("slaveof", "loading"),
     ("slaveof", "no_multi"),
+    // There is no cluster.
+    ("restore-asking", "asking"),
 ];
 
 fn every_row() -> impl Iterator<Item = &'static Command> {

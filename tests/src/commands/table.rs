@@ -330,7 +330,7 @@ pub static ROWS: &[Row] = &[
     row(Keys, 3, false, Exact, "COPY <any> <any> (REPLACE|DB <db>)*"),
     row(Keys, 1, false, Exact, "SWAPDB <db> <db>"),
     read(Keys, Shape, "DUMP <any>"),
-    row(Keys, 2, false, Exact, "RESTORE <any> <millis> <value> (REPLACE|ABSTTL|IDLETIME <int>|FREQ <int>)*"),
+    row(Keys, 2, false, Exact, "(RESTORE|RESTORE-ASKING) <any> <millis> <value> (REPLACE|ABSTTL|IDLETIME <int>|FREQ <int>)*"),
     row(Keys, 1, false, Exact, "OBJECT FREQ <any>"),
     row(Keys, 4, false, Encoding, "OBJECT ENCODING <any>"),
     row(Keys, 1, false, Exact, "OBJECT REFCOUNT <any>"),

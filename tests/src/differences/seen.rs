@@ -317,8 +317,17 @@ pub(super) fn commands_are_described_alike_but_for_these(both: &mut Both<'_>) ->
             differ.insert(name);
         }
     }
-    let expected =
-        ["pfcount", "ping", "replicaof", "slaveof", "sort", "sort_ro"].map(str::to_owned);
+    let expected = [
+        "migrate",
+        "pfcount",
+        "ping",
+        "replicaof",
+        "restore-asking",
+        "slaveof",
+        "sort",
+        "sort_ro",
+    ];
+    let expected = expected.map(str::to_owned);
     seen(differ == expected.into(), &format!("{differ:?} differ"))
 }
 

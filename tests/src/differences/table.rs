@@ -203,6 +203,16 @@ static MEMORY: &[Difference] = &[
 #[rustfmt::skip]
 static TRANSACTIONS: &[Difference] = &[
     row(
+        "`MIGRATE`",
+        "others go on meanwhile. A key that was written to while it was sent stays, and an error says so; not inside `MULTI`",
+        "Redis does nothing else until the other server has answered",
+        Script("
+            MULTI
+            MIGRATE 127.0.0.1 1 key 0 10 => QUEUED || ERR Command not allowed inside a transaction
+            DISCARD
+        "),
+    ),
+    row(
         "`MULTI`",
         "at most 2²⁰ commands and 1 GiB of arguments",
         "everything is bounded",
@@ -390,7 +400,7 @@ static CONNECTIONS: &[Difference] = &[
 static WORDS: &[Difference] = &[
     row(
         "`COMMAND INFO`",
-        "`DEBUG`'s subcommands are listed; of `SORT` the key behind `STORE` is told, the keys of `BY` and `GET` are not; `PFCOUNT` only reads, `PING` answers while loading, `REPLICAOF` too and not in transactions",
+        "`DEBUG`'s subcommands are listed; of `SORT` the key behind `STORE` is told, the keys of `BY` and `GET` are not; `PFCOUNT` only reads, `PING` answers while loading, `REPLICAOF` too and not in transactions; `MIGRATE` neither, and its keys are told by GETKEYS alone; `RESTORE-ASKING` is not `asking`",
         "what is told is what happens here",
         Seen(seen::commands_are_described_alike_but_for_these),
     ),

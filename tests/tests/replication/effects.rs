@@ -118,9 +118,10 @@ impl Writer {
             .expect("an answer");
         if let Some(payload) = payload.as_text() {
             let name = format!("restored:{}", self.rng.below(8));
+            let restore = *self.rng.pick(&["RESTORE", "RESTORE-ASKING"]);
             let ttl = *self.rng.pick(&["0", "50", "100000"]);
             let line: [&[u8]; 5] = [
-                b"RESTORE",
+                restore.as_bytes(),
                 name.as_bytes(),
                 ttl.as_bytes(),
                 payload,

@@ -227,6 +227,8 @@ impl Flags {
     pub const ACL_KEYSPACE: Flags = Flags(1 << 16);
     /// Reads the data set, though its handler runs on the connection.
     pub const READS: Flags = Flags(1 << 17);
+    /// Changes the data set, though its handler runs on the connection.
+    pub const WRITES: Flags = Flags(1 << 24);
     /// Ends the transaction that is being queued, even when it is refused itself.
     pub const ENDS_MULTI: Flags = Flags(1 << 18);
     /// A container whose own handler gets what fits none of its subcommands.
@@ -379,7 +381,7 @@ impl Command {
         matches!(
             self.handler,
             Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_)
-        )
+        ) || self.flags.has(Flags::WRITES)
     }
 
     /// Whether it may grow memory, and so is refused over `maxmemory`.

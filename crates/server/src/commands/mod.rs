@@ -4,6 +4,7 @@ mod acl;
 mod client;
 mod config;
 mod info;
+mod migrate;
 mod shutdown;
 
 use damselfly_engine::Command;
@@ -19,6 +20,7 @@ pub static COMMANDS: &[&[Command]] = &[
     config::COMMANDS,
     info::COMMANDS,
     info::MEMORY_COMMANDS,
+    migrate::COMMANDS,
     shutdown::COMMANDS,
 ];
 

@@ -22,7 +22,7 @@ pub(super) fn del(
 }
 
 /// Deletes a key, if it is there, with its event and its effect.
-pub(in crate::families) fn delete_key(cx: &mut RewriteContext<'_>, key: &[u8]) {
+pub(crate) fn delete_key(cx: &mut RewriteContext<'_>, key: &[u8]) {
     if cx.remove(key) {
         cx.modified(EventClass::Generic, "del", key);
         cx.effect(&[b"DEL", key]);

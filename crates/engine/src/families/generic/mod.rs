@@ -10,7 +10,7 @@ mod scan;
 mod sort;
 
 pub(super) use expiry::{expire_key, persist_key};
-pub(super) use keys::delete_key;
+pub(crate) use keys::delete_key;
 
 use crate::command::{Command, Flags, Group, Handler, Keys, Merge, Spread};
 use crate::families::element_expiry;
@@ -53,6 +53,7 @@ pub static COMMANDS: &[Command] = &[
     row("rename", 3, Keys::TWO, "1.0.0", Handler::Write(moving::rename), "Gives a key another name, over whatever has it.").access("RW access delete;OW update"),
     row("renamenx", 3, Keys::TWO, "1.0.0", Handler::Write(moving::renamenx), "Gives a key another name, if that is free.").with(FAST).access("RW access delete;OW insert"),
     one("restore", -4, "2.6.0", Handler::Rewrite(dump::restore), "Makes a key of what DUMP gave.").with(Flags::DENY_OOM).with(DANGEROUS).access("OW update"),
+    Command::new("restore-asking", -4, Keys::ONE, Group::Server, "3.0.0", Handler::Rewrite(dump::restore), "RESTORE, as nodes of a cluster say it to each other.").with(Flags::ACL_KEYSPACE).with(Flags::DENY_OOM).with(DANGEROUS).access("OW update"),
     row("scan", -2, Keys::None, "2.8.0", Handler::Async(scan::scan), "Goes over the keys of the database, some at a time.").with(Flags::READS).hints("nondeterministic_output request_policy:special"),
     row("sort", -2, SORTED, "1.0.0", Handler::Rewrite(sort::sort), "The elements of a list, a set or a sorted set in order, to be stored if asked.").with(Flags::DENY_OOM).with(DANGEROUS.or(Flags::ACL_COLLECTIONS)).spread(Spread::Follow(sort::FOLLOW)).access("RO access;OW update"),
     one("sort_ro", -2, "7.0.0", Handler::Read(sort::sort_ro), "The elements of a list, a set or a sorted set in order.").with(DANGEROUS.or(Flags::ACL_COLLECTIONS)).spread(Spread::Follow(sort::FOLLOW)),
