@@ -320,3 +320,29 @@ fn expiry_of_fields_is_told_of() {
         hears(name);
     }
 }
+
+#[test]
+fn events_of_a_transaction_come_before_its_replies() {
+    for shards in [1, 3] {
+        let server = Server::with_shards(shards);
+        let mut client = server.client();
+        client.ok("HELLO 3");
+        client.ok("CONFIG SET notify-keyspace-events Kg$");
+        client.ok("PSUBSCRIBE *");
+        client.ok("MULTI");
+        client.ok("SET key value");
+        client.ok("DEL key");
+        client.send(&["EXEC"]).expect("sent");
+        for event in ["set", "del"] {
+            assert_eq!(
+                told(&mut client),
+                Some(format!("__keyspace@0__:key {event}"))
+            );
+        }
+        let replies = [Reply::Simple(b"OK".to_vec()), Reply::Integer(1)];
+        assert_eq!(
+            client.receive().expect("replies"),
+            Reply::Array(replies.into())
+        );
+    }
+}

@@ -10,6 +10,7 @@ use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::script::{ScriptOptions, Scripts};
 use crate::thread::Thread;
+use crate::tracking::{TrackingIndex, TrackingTable};
 use crate::world;
 use damselfly_journal::JournalOptions;
 use damselfly_replication::{Lineage, ReplId};
@@ -124,6 +125,8 @@ pub struct Engine {
     pub events: Arc<EventHub>,
     /// Who subscribes to what.
     pub subscriptions: Index,
+    /// Who tracks which keys.
+    pub tracking: Arc<TrackingIndex>,
     /// How much may wait for clients that do not read.
     pub output_limits: Arc<OutputLimits>,
     /// Whether anybody needs records of what is published: whether the journal of shard 0 is active.
@@ -157,6 +160,7 @@ impl Engine {
         events.deliver_to(Box::new(PublishedEvents));
         let table = CommandTable::new(&families);
         Arc::new(Engine {
+            tracking: Arc::new(TrackingIndex::new(options.threads)),
             mesh: Mesh::new(options.threads, options.shards),
             acl: Acl::new(&table),
             table,
@@ -220,6 +224,7 @@ impl Engine {
             core.journal.tell_active(self.records_publishing.clone());
         }
         core.space.events = self.events.clone();
+        core.space.tracking = TrackingTable::new(self.tracking.clone(), index);
         core.memory = MemoryShare::new(self.memory.clone(), index);
         let EngineOptions {
             max_memory,

@@ -3,6 +3,7 @@
 
 pub use crate::events::EventClass;
 use crate::events::EventHub;
+use crate::tracking::TrackingTable;
 use crate::usage::Usage;
 use crate::waits::WaitTable;
 use crate::watch::WatchTable;
@@ -43,6 +44,8 @@ pub struct Keyspace {
     pub watch: WatchTable,
     /// Keys that clients wait for.
     pub waits: WaitTable,
+    /// Who has read which keys, to be told when they change.
+    pub tracking: TrackingTable,
     /// Where changed keys are noted, for a run on gathered values.
     pub(crate) noted: Option<Vec<(DbIndex, Vec<u8>)>>,
     /// Whether a command only looks for another one: nobody is told of keys that are not there.
@@ -72,6 +75,7 @@ impl Keyspace {
             snapshots: Snapshots::new(),
             watch: WatchTable::default(),
             waits: WaitTable::default(),
+            tracking: TrackingTable::default(),
             noted: None,
             changes: 0,
             hits: Cell::default(),
@@ -149,6 +153,9 @@ impl Keyspace {
         if !self.waits.is_empty() {
             self.waits.touch(db, key);
         }
+        if !self.tracking.is_idle() {
+            self.tracking.changed(key);
+        }
         self.note_unwatched(db, key);
     }
 
@@ -197,6 +204,7 @@ impl Keyspace {
         } = self;
         watch.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
         waits.touch_where(|of, key| db.is_none_or(|db| db == of) && store.contains(of, key));
+        self.tracking.flushed();
         snapshots.on_flush(store, db);
         let flushed = store.flush(db);
         self.changes += flushed.len() as u64;

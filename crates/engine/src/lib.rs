@@ -27,6 +27,7 @@ pub mod script;
 pub mod session;
 pub mod stats;
 pub mod thread;
+pub mod tracking;
 pub mod usage;
 pub mod waiter;
 pub mod waits;

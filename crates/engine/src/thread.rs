@@ -38,6 +38,10 @@ pub struct Thread {
     pub subscribers: RefCell<crate::pubsub::Subscribers>,
     /// The Lua states of this thread.
     pub(crate) scripts: InterpreterPool,
+    /// Who tracks which keys, of the clients on this thread.
+    pub trackers: RefCell<crate::tracking::Trackers>,
+    /// What waits to be pushed to the clients on this thread, by their ids.
+    pub push_queues: RefCell<hashbrown::HashMap<u64, Rc<crate::pubsub::PushQueue>>>,
     core: Option<RefCell<ShardCore>>,
     waking: Cell<bool>,
     next_ack: RefCell<Vec<Answer<()>>>,
@@ -74,6 +78,8 @@ impl Thread {
             flows: FlowTable::new(),
             subscribers: RefCell::default(),
             scripts: InterpreterPool::default(),
+            trackers: RefCell::default(),
+            push_queues: RefCell::default(),
             core,
             waking: Cell::new(false),
             next_ack: RefCell::default(),
@@ -131,7 +137,13 @@ impl Thread {
         let mut core = cell.borrow_mut();
         let result = work(&mut core);
         let due = core.take_cut();
-        drop(core);
+        if core.space.tracking.has_pending() {
+            let told = core.space.tracking.take_pending();
+            drop(core);
+            crate::tracking::deliver(self, told);
+        } else {
+            drop(core);
+        }
         if let Some(action) = due {
             action();
             self.with_core(ShardCore::thaw);
@@ -366,6 +378,11 @@ impl Job for BatchJob {
     fn step(&mut self, core: &mut ShardCore) -> Step {
         let step = self.batch.step(core);
         if step == Step::Done {
+            // Before the replies: who has one may count on others having been told.
+            if core.space.tracking.has_pending() {
+                let told = core.space.tracking.take_pending();
+                crate::tracking::deliver(&Thread::current(), told);
+            }
             self.engine.mesh.post(
                 self.to.thread,
                 Message::BatchDone(self.batch.take_reply(), self.to.slot),

@@ -4,6 +4,7 @@ use damselfly_engine::acl::User;
 use damselfly_engine::pubsub::{Kind, OutputLimits, PushQueue};
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
+use damselfly_engine::tracking::Mode;
 use damselfly_engine::waiter::{Outcome, Waiter};
 use damselfly_engine::{Command, CommandTable, Session};
 use std::cell::{Cell, RefCell};
@@ -123,6 +124,10 @@ struct SessionState {
     user: Option<Arc<User>>,
     fd: i32,
     pushes: Option<Rc<PushQueue>>,
+    /// Who is told in its place, if it tracks: 0 is nobody.
+    redirect: Option<u64>,
+    broken_redirect: bool,
+    broadcast: bool,
 }
 
 impl ClientEntry {
@@ -201,6 +206,10 @@ impl ClientEntry {
         state.watches = !session.watched.is_empty();
         state.dirty = state.watches && session.dirty.load(Ordering::Relaxed);
         state.command = session.last_row;
+        let tracked = session.tracking.tracked();
+        state.redirect = tracked.map(|tracked| tracked.redirect.map_or(0, |(id, _)| id));
+        state.broken_redirect = tracked.is_some_and(|tracked| tracked.is_broken.get());
+        state.broadcast = tracked.is_some() && session.tracking.mode == Mode::Broadcast;
         if state.pushes.is_none() {
             state.pushes.clone_from(&session.pushes);
         }
@@ -284,7 +293,8 @@ impl ClientEntry {
         );
         line.extend_from_slice(rest.as_bytes());
         line.extend_from_slice(state.user.as_ref().map_or(b"default", |user| &user.name));
-        line.extend_from_slice(format!(" redir=-1 resp={}", state.resp).as_bytes());
+        let redirect = state.redirect.map_or(-1, |id| id as i64);
+        line.extend_from_slice(format!(" redir={redirect} resp={}", state.resp).as_bytes());
         push_library(&mut line, &state);
         line
     }
@@ -343,6 +353,9 @@ impl ClientEntry {
             self.is_subscriber(state).then_some('P'),
             state.multi.map(|_| 'x'),
             self.is_blocked().then_some('b'),
+            state.redirect.map(|_| 't'),
+            state.broken_redirect.then_some('R'),
+            state.broadcast.then_some('B'),
             state.dirty.then_some('d'),
             self.no_evict.get().then_some('e'),
             self.no_touch.get().then_some('T'),

@@ -57,6 +57,8 @@ pub struct Config {
     pub lua_mem_limit: u64,
     /// Milliseconds after which a running script makes others hear that the server is busy; 0 = never.
     pub busy_reply_threshold: u64,
+    /// Keys that are remembered for client-side caches; 0 = as many as come.
+    pub tracking_table_max_keys: u64,
     /// The primary to follow from the start.
     pub replicaof: Option<Endpoint>,
     /// How long a link may move no byte before it counts as broken, in ms.
@@ -144,6 +146,7 @@ impl Default for Config {
             undeclared_keys: false,
             lua_mem_limit: 256 << 20,
             busy_reply_threshold: 5_000,
+            tracking_table_max_keys: 1_000_000,
             replicaof: None,
             replication_timeout_ms: 30_000,
             replication_acks_interval_ms: 1_000,

@@ -189,6 +189,8 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     session.host = host.clone();
     session.kill = host.entry.kill_token();
     session.describe = describe;
+    // Others may have something for it before it asks for anything.
+    session.push_queue();
     session.peer_ip = peer.ip().to_canonical().to_string();
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,

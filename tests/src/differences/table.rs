@@ -458,6 +458,18 @@ static WORDS: &[Difference] = &[
         "),
     ),
     row(
+        "`CLIENT TRACKING … BCAST`",
+        "keys that one command changes on several shards are told in one message for each shard",
+        "shards don't wait for each other; Redis gathers what many clients change at about the same time, too",
+        Test("tests/tests/pubsub/tracking.rs", "who_has_named_a_prefix_is_told_as_by_redis"),
+    ),
+    row(
+        "keyspace events of a transaction, to the client that ran it (RESP3)",
+        "they come before the replies of `EXEC`",
+        "Redis 7.0 puts them among the replies, where clients take them for such",
+        Test("tests/tests/events.rs", "events_of_a_transaction_come_before_its_replies"),
+    ),
+    row(
         "`client-output-buffer-limit`",
         "the class `replica` is shown, and has no effect; what is pushed to a client of the class `normal` is bounded as for `pubsub` where `normal` has no limit",
         "a flow of replication is bounded by flags of its own, without ending it; what nobody has just asked for is always bounded",

@@ -4,3 +4,4 @@ mod beside_redis;
 mod delivery;
 mod limits;
 mod replicas;
+mod tracking;

@@ -243,6 +243,9 @@ impl Flags {
     /// Dragonfly's, whose versions its `since` counts; Redis 7.0 has none of this name.
     pub const DRAGONFLY: Flags = Flags(1 << 23);
 
+    /// A command of CLIENT: what CLIENT CACHING says is not for it.
+    pub const OF_CLIENT: Flags = Flags(1 << 23);
+
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0

@@ -220,13 +220,18 @@ pub(crate) struct BlockJob {
     pub(crate) waiter: Arc<Waiter>,
     pub(crate) args: Vec<Vec<u8>>,
     pub(crate) keys: KeyPositions,
+    /// For whom it runs.
+    pub(crate) caller: crate::tracking::Caller,
     pub(crate) done: Option<Box<dyn FnOnce(FirstTry) + Send>>,
 }
 
 impl Job for BlockJob {
     fn step(&mut self, core: &mut ShardCore) -> Step {
         let args: ArgVec<'_> = self.args.iter().map(Vec::as_slice).collect();
-        let Some(tried) = core.try_blocking(&self.waiter, &args, &self.keys) else {
+        let tried = core.as_caller(self.caller, |core| {
+            core.try_blocking(&self.waiter, &args, &self.keys)
+        });
+        let Some(tried) = tried else {
             return Step::Parked;
         };
         if let Some(done) = self.done.take() {
@@ -335,7 +340,13 @@ mod tests {
         fn hop(&mut self, id: TxId, line: &str) {
             let (row, args, keys) = parsed(&self.table, line);
             let mut batch = CommandBatch::new(Proto::Resp2);
-            batch.push(row, DbIndex(0), &args, keys, false);
+            batch.push(
+                row,
+                DbIndex(0),
+                &args,
+                keys,
+                crate::tracking::Caller::default(),
+            );
             let run = move |core: &mut ShardCore, effects: &mut crate::context::Effects| {
                 batch.run_in_transaction(core, effects);
                 Box::new(()) as Box<dyn std::any::Any + Send>

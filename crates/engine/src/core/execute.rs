@@ -62,6 +62,7 @@ impl ShardCore {
     ) -> CommandResult {
         if !row.is_write() {
             self.commands_run += 1;
+            self.note_read(keys.iter().map(|at| args[*at as usize]));
             return read(&self.space, row, db, args, out);
         }
         let mut effects = Effects::new(self.journal.is_active());
@@ -99,6 +100,7 @@ impl ShardCore {
             self.write(row, db, args, keys, effects, out)
         } else {
             self.commands_run += 1;
+            self.note_read(keys.iter().map(|at| args[*at as usize]));
             read(&self.space, row, db, args, out)
         };
         self.stats.ended(row, timer);

@@ -4,6 +4,7 @@
 use super::{HopWrites, ShardCore, Step};
 use crate::command::{Command, KeyPositions};
 use crate::context::Effects;
+use crate::tracking::Caller;
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
 use damselfly_store::DbIndex;
 use hashbrown::HashMap;
@@ -27,8 +28,8 @@ pub struct BatchCommand {
     pub args: u32,
     /// Positions of its keys.
     pub keys: KeyPositions,
-    /// Whether it leaves no trace in the uses of its keys.
-    pub quiet: bool,
+    /// For whom it runs.
+    pub caller: Caller,
 }
 
 /// Consecutive commands of one pipeline that all go to one shard.
@@ -72,7 +73,7 @@ impl CommandBatch {
         db: DbIndex,
         args: &[&[u8]],
         keys: KeyPositions,
-        quiet: bool,
+        caller: Caller,
     ) -> usize {
         for arg in args {
             self.bytes.extend_from_slice(arg);
@@ -83,7 +84,7 @@ impl CommandBatch {
             db,
             args: args.len() as u32,
             keys,
-            quiet,
+            caller,
         });
         self.commands.len() - 1
     }
@@ -124,7 +125,7 @@ impl CommandBatch {
             let command = &self.commands[self.next];
             let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
             let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
-            core.quietly(command.quiet, |core| {
+            core.as_caller(command.caller, |core| {
                 core.run_in_transaction(
                     command.row,
                     command.db,
@@ -185,7 +186,7 @@ impl CommandBatch {
         let command = &self.commands[self.next];
         let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
         let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
-        let step = core.quietly(command.quiet, |core| {
+        let step = core.as_caller(command.caller, |core| {
             core.try_command(command.row, command.db, &args, &command.keys, &mut out)
         });
         if step == Step::Done {

@@ -30,6 +30,8 @@ pub struct PushQueue {
     queue: RefCell<VecDeque<Bytes>>,
     waiting_bytes: Cell<usize>,
     reply_bytes: Cell<usize>,
+    /// Pushes at the end of the queue that belong behind the reply of the command that runs.
+    late: Cell<usize>,
     over_since: Cell<Option<i64>>,
     subscribed: [Cell<usize>; 3],
     is_dropped: Cell<bool>,
@@ -52,6 +54,7 @@ impl PushQueue {
             queue: RefCell::default(),
             waiting_bytes: Cell::new(0),
             reply_bytes: Cell::new(0),
+            late: Cell::new(0),
             over_since: Cell::new(None),
             subscribed: Default::default(),
             is_dropped: Cell::new(false),
@@ -60,10 +63,22 @@ impl PushQueue {
         })
     }
 
+    /// Appends a push; `late` says whether it belongs behind the reply of the command that runs.
+    pub fn push_around_reply(&self, push: Bytes, late: bool) {
+        let waits_late = self.late.get() > 0;
+        self.push(push);
+        if late && !waits_late && !self.is_dropped.get() {
+            self.late.set(1);
+        }
+    }
+
     /// Appends a push. If that is too much, the client is dropped.
     pub fn push(&self, push: Bytes) {
         if self.is_dropped.get() {
             return;
+        }
+        if self.late.get() > 0 {
+            self.late.set(self.late.get() + 1);
         }
         self.waiting_bytes
             .set(self.waiting_bytes.get() + push.len() + PUSH_OVERHEAD);
@@ -150,11 +165,24 @@ impl PushQueue {
         self.subscribed.iter().any(|count| count.get() > 0)
     }
 
+    /// [`PushQueue::take_into`], up to what belongs behind the reply.
+    pub fn take_early_into(&self, skipped: usize, out: &mut Vec<u8>) {
+        let late = self.late.take();
+        let mut queue = self.queue.borrow_mut();
+        let early = queue.len().saturating_sub(late);
+        let behind = queue.split_off(early);
+        drop(queue);
+        self.take_into(skipped, out);
+        self.queue.borrow_mut().extend(behind);
+        self.late.set(late);
+    }
+
     /// Takes what waits behind the first `skipped`, as bytes to be sent among replies.
     pub fn take_into(&self, skipped: usize, out: &mut Vec<u8>) {
         let mut queue = self.queue.borrow_mut();
         let mut counted = 0;
         let skipped = skipped.min(queue.len());
+        self.late.set(0);
         for push in queue.drain(skipped..) {
             counted += push.len() + PUSH_OVERHEAD;
             out.extend_from_slice(&push);
@@ -166,6 +194,7 @@ impl PushQueue {
     /// Takes the first pushes out, to be sent. They count until they are ([`PushQueue::sent`]).
     pub fn take_chunk(&self) -> PushChunk {
         let mut queue = self.queue.borrow_mut();
+        self.late.set(0);
         let mut chunk = PushChunk::default();
         while chunk.pushes.len() < CHUNK_PUSHES
             && chunk.bytes < CHUNK_BYTES

@@ -250,13 +250,13 @@ impl Session {
         let (keys, args) = (owned(call.keys), owned(call.args));
         let (script, read_only) = (call.script.clone(), call.read_only);
         let (id, db, proto) = (self.id, self.db, self.proto);
-        let (is_internal, no_touch) = (self.is_internal, self.no_touch);
+        let (is_internal, caller) = (self.is_internal, self.caller(true));
         let away = self.thread.call(shard, move |thread, answer| {
             let thread = thread.clone();
             tokio::task::spawn_local(async move {
                 let mut session = Session::with_id(thread, Rc::new(()), id);
                 (session.db, session.proto) = (db, proto);
-                (session.is_internal, session.no_touch) = (is_internal, no_touch);
+                (session.is_internal, session.acts_for) = (is_internal, Some(caller));
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
                 let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
                 let call = ScriptCall {
@@ -300,7 +300,7 @@ impl Session {
             read_only: call.read_only || (!flags.compatible && flags.no_writes),
             allow_oom: !flags.compatible && flags.allow_oom,
             is_internal: self.is_internal,
-            no_touch: self.no_touch,
+            caller: self.caller(true),
             since: Cell::new(Instant::now()),
         });
         let job = Job::Eval(call.script.clone(), self.proto);
@@ -471,10 +471,10 @@ impl ScriptRun<'_> {
         args: &[&[u8]],
         keys: &KeyPositions,
     ) -> Vec<u8> {
-        let (proto, db, no_touch) = (session.proto, session.db, session.no_touch);
+        let (proto, db, caller) = (session.proto, session.db, session.caller(row.is_read()));
         let (allow_oom, is_internal) = (self.host.allow_oom, self.host.is_internal);
         let mut batch = CommandBatch::new(proto);
-        batch.push(row, db, args, keys.clone(), no_touch);
+        batch.push(row, db, args, keys.clone(), caller);
         let (keys, args) = (
             keys.clone(),
             args.iter().map(|arg| arg.to_vec()).collect::<Vec<_>>(),
@@ -491,7 +491,7 @@ impl ScriptRun<'_> {
             };
             let mut reply = Vec::new();
             let mut out = ReplyWriter::new(&mut reply, proto);
-            core.quietly(no_touch, |core| match core.refuses(&part, effects) {
+            core.as_caller(caller, |core| match core.refuses(&part, effects) {
                 Some(error) => out.error(error.reply()),
                 None => core.run_in_transaction(row, db, &args, &keys, effects, &mut out),
             });

@@ -7,6 +7,7 @@ use crate::core::{ScriptPart, Step, key_hash};
 use crate::engine::Role;
 use crate::session::is_everywhere;
 use crate::thread::Thread;
+use crate::tracking::Caller;
 use damselfly_lua::{Called, Host, Tick, Words};
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
 use damselfly_store::DbIndex;
@@ -43,7 +44,7 @@ pub(crate) struct ScriptHost {
     pub(crate) read_only: bool,
     pub(crate) allow_oom: bool,
     pub(crate) is_internal: bool,
-    pub(crate) no_touch: bool,
+    pub(crate) caller: Caller,
     /// When it got its turn.
     pub(crate) since: Cell<Instant>,
 }
@@ -131,9 +132,7 @@ impl ScriptHost {
             is_internal: self.is_internal,
         };
         self.thread.with_core_now(|core| {
-            core.quietly(self.no_touch, |core| {
-                core.run_in_script(&part, effects, out)
-            })
+            core.as_caller(self.caller, |core| core.run_in_script(&part, effects, out))
         })
     }
 }

@@ -99,10 +99,11 @@ impl Session {
         args: &[&[u8]],
         keys: &KeyPositions,
     ) -> FirstTry {
+        let caller = self.caller(waiter.row.is_read());
         if self.thread.owns(shard)
-            && let Some(tried) = self
-                .thread
-                .with_core(|core| core.try_blocking(waiter, args, keys))
+            && let Some(tried) = self.thread.with_core(|core| {
+                core.as_caller(caller, |core| core.try_blocking(waiter, args, keys))
+            })
         {
             return tried;
         }
@@ -110,6 +111,7 @@ impl Session {
             waiter: waiter.clone(),
             args: args.iter().map(|arg| arg.to_vec()).collect(),
             keys: keys.clone(),
+            caller,
             done: None,
         };
         let call = self.thread.call(shard, move |thread, answer| {

@@ -34,7 +34,7 @@ impl ChainRun<'_> {
             HopWrites::NOTHING
         };
         let owned: Vec<Vec<u8>> = args.iter().map(|arg| arg.to_vec()).collect();
-        let (replays, quiet) = (self.session.is_internal, self.session.no_touch);
+        let (replays, caller) = (self.session.is_internal, self.session.caller(row.is_read()));
         let hop = self.transaction.hop(shard, writes, move |core, effects| {
             let args: Vec<&[u8]> = owned.iter().map(Vec::as_slice).collect();
             let mut reply = Vec::new();
@@ -45,7 +45,7 @@ impl ChainRun<'_> {
                 core.space.now = UnixMs::MIN;
             }
             core.space.probes = !row.is_write();
-            core.quietly(quiet, |core| {
+            core.as_caller(caller, |core| {
                 core.run_in_transaction(row, db, &args, &keys, effects, &mut out);
             });
             core.space.probes = false;

@@ -147,10 +147,11 @@ impl Session {
         } else {
             HopWrites::NOTHING
         };
+        let caller = self.caller(row.is_read());
         let hop = transaction.hop(shard, writes, move |core, effects| {
             let mut all = Vec::with_capacity(lines.len());
             for line in lines {
-                let tried = line.run(core, effects, row, db, proto);
+                let tried = core.as_caller(caller, |core| line.run(core, effects, row, db, proto));
                 let ends = match tried {
                     Tried::Answered(_) => found == Found::First,
                     Tried::Waits(_) => false,

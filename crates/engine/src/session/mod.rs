@@ -25,11 +25,12 @@ pub use pipeline::Pipeline;
 pub(crate) use spread::{is_everywhere, push_restore};
 
 use crate::acl::Permit;
-use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Spread};
+use crate::command::{Command, CommandError, CommandResult, Flags, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};
 use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
 use crate::thread::Thread;
+use crate::tracking::{Caller, Tracking};
 use crate::watch::DirtyFlag;
 use damselfly_journal::Lsn;
 use damselfly_replication::driver::ReplicaConnection;
@@ -108,6 +109,10 @@ pub struct Session {
     pub pushes: Option<Rc<PushQueue>>,
     /// What it subscribes to.
     pub subscriptions: Subscriptions,
+    /// Which keys it is told of.
+    pub tracking: Tracking,
+    /// For whom it works, if not for itself: a script's session on another thread.
+    pub(crate) acts_for: Option<Caller>,
     /// Kills the connection.
     pub kill: CancellationToken,
     /// What its transaction has published, to be recorded when it has ended.
@@ -165,6 +170,8 @@ impl Session {
             blocked: None,
             pushes: None,
             subscriptions: Subscriptions::default(),
+            tracking: Tracking::default(),
+            acts_for: None,
             kill: CancellationToken::new(),
             published: Vec::new(),
             replica: None,
@@ -199,6 +206,9 @@ impl Session {
                 return self.refuse(args, &error, pipeline);
             }
         };
+        if self.tracking.caching {
+            self.begin_tracked(row.flags.has(Flags::OF_CLIENT));
+        }
         if self.queues(row) {
             return self.enqueue(row, args, pipeline);
         }
@@ -280,10 +290,10 @@ impl Session {
             self.note_written(shard);
         }
         if self.thread.owns(shard) && !pipeline.has_batch(shard) {
-            let (thread, db, quiet) = (&self.thread, self.db, self.no_touch);
+            let (thread, db, caller) = (&self.thread, self.db, self.caller(row.is_read()));
             let step = pipeline.reply(self.proto, |out| {
                 thread.with_core_now(|core| {
-                    core.quietly(quiet, |core| core.try_command(row, db, args, &keys, out))
+                    core.as_caller(caller, |core| core.try_command(row, db, args, &keys, out))
                 })
             });
             if step == Step::Done {
@@ -292,7 +302,7 @@ impl Session {
             pipeline.take_back();
         }
         pipeline.defer(shard, self.proto, |batch: &mut CommandBatch| {
-            batch.push(row, self.db, args, keys, self.no_touch)
+            batch.push(row, self.db, args, keys, self.caller(row.is_read()))
         });
     }
 
@@ -379,6 +389,8 @@ impl Session {
         self.multi = None;
         self.stop_waiting();
         self.unsubscribe_all();
+        self.untrack();
+        self.thread.push_queues.borrow_mut().remove(&self.id);
         self.unwatch().await;
     }
 

@@ -256,7 +256,13 @@ impl Session {
             let batch = batches
                 .entry(shard)
                 .or_insert_with(|| CommandBatch::new(self.proto));
-            let at = batch.push(queued.row, self.db, &queued.args(), keys, self.no_touch);
+            let at = batch.push(
+                queued.row,
+                self.db,
+                &queued.args(),
+                keys,
+                self.caller(queued.row.is_read()),
+            );
             places.push((shard, at));
         }
         let hops: Vec<_> = batches

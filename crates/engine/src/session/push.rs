@@ -9,10 +9,12 @@ impl Session {
     /// Where pushes to this client wait; from now on its connection looks there.
     pub fn push_queue(&mut self) -> Rc<PushQueue> {
         let (id, proto, kill) = (self.id, self.proto, &self.kill);
-        let limits = &self.thread.engine.output_limits;
-        let queue = self
-            .pushes
-            .get_or_insert_with(|| PushQueue::new(id, proto, limits.clone(), kill.clone()));
+        let (limits, queues) = (&self.thread.engine.output_limits, &self.thread.push_queues);
+        let queue = self.pushes.get_or_insert_with(|| {
+            let queue = PushQueue::new(id, proto, limits.clone(), kill.clone());
+            queues.borrow_mut().insert(id, queue.clone());
+            queue
+        });
         queue.clone()
     }
 
@@ -24,17 +26,18 @@ impl Session {
         }
     }
 
-    /// Puts the pushes that have come into `out` at `at`: before the reply that begins there.
+    /// Puts the pushes that have come into `out` at `at`: before the reply that begins there, but for those that belong behind it.
     pub fn insert_pushes(&self, out: &mut Vec<u8>, at: usize) {
         let Some(queue) = self.pushes.as_ref().filter(|queue| !queue.is_empty()) else {
             return;
         };
         self.insert_pushes_after(0, queue, out, at);
+        queue.take_into(0, out);
     }
 
     fn insert_pushes_after(&self, skipped: usize, queue: &PushQueue, out: &mut Vec<u8>, at: usize) {
         let reply = out.split_off(at.min(out.len()));
-        queue.take_into(skipped, out);
+        queue.take_early_into(skipped, out);
         out.extend_from_slice(&reply);
     }
 

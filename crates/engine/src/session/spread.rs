@@ -273,7 +273,7 @@ impl Session {
         merge: Merge,
         out: &mut Vec<u8>,
     ) -> CommandResult {
-        let (db, proto, quiet) = (self.db, self.proto, self.no_touch);
+        let (db, proto, caller) = (self.db, self.proto, self.caller(row.is_read()));
         let orders: Vec<_> = parts.iter().map(|part| part.order.clone()).collect();
         let hops: Vec<_> = parts
             .into_iter()
@@ -284,7 +284,7 @@ impl Session {
                     _ => HopWrites::NOTHING,
                 };
                 transaction.hop(part.shard, writes, move |core, effects| {
-                    core.quietly(quiet, |core| part.run(core, effects, row, db, proto))
+                    core.as_caller(caller, |core| part.run(core, effects, row, db, proto))
                 })
             })
             .collect();
@@ -350,9 +350,9 @@ impl Session {
             .by_shard(keys.into_iter())
             .into_iter()
             .map(|(shard, keys)| {
-                let (dbs, quiet) = (dbs.clone(), self.no_touch);
+                let (dbs, caller) = (dbs.clone(), self.caller(row.is_read()));
                 transaction.hop(shard, HopWrites::NOTHING, move |core, _| {
-                    core.quietly(quiet, |core| fetch(core, dbs, keys))
+                    core.as_caller(caller, |core| fetch(core, dbs, keys))
                 })
             })
             .collect();
@@ -413,8 +413,9 @@ impl Session {
                         .map(|(db, key, _)| (*db, key.clone()))
                         .collect(),
                 );
+                let caller = self.caller(false);
                 transaction.hop(shard, writes, move |core, effects| {
-                    store(core, effects, entries)
+                    core.as_caller(caller, |core| store(core, effects, entries))
                 })
             })
             .collect();
@@ -495,6 +496,7 @@ impl Part {
 
 /// Copies of the live entries under these keys. (What a replica has is alive: only its primary lets keys expire.)
 fn fetch(core: &mut ShardCore, dbs: std::ops::Range<u16>, keys: Vec<Vec<u8>>) -> Vec<Fetched> {
+    core.note_read(keys.iter().map(Vec::as_slice));
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
         for db in dbs.clone().map(DbIndex) {

@@ -183,10 +183,14 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
-/// Says how much may wait for clients.
+/// Says how much may wait for clients, and how much is remembered for them.
 pub fn apply_output_limits(config: &Config, engine: &Engine) {
     let limits = config.client_output_buffer_limit;
     engine.output_limits.set(limits.normal, limits.pubsub);
+    let shards = engine.mesh.shards();
+    engine
+        .tracking
+        .set_max_keys(config.tracking_table_max_keys, shards);
 }
 
 /// Lets shards and replication follow the settings that they have a part of, whoever changes them.

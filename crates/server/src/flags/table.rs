@@ -315,6 +315,8 @@ pub static FLAGS: &[Flag] = &[
         "Bytes that one Lua state may use; a thread has one state for each script that it runs at a time"),
     flag!("busy_reply_threshold", "MS", int(0, INT_MAX), Runtime, [("busy-reply-threshold", 1), ("lua-time-limit", 1)], number!(busy_reply_threshold: u64),
         "Time after which a running script makes others hear that the server is busy; 0 = never"),
+    flag!("tracking_table_max_keys", "N", int(0, i64::MAX), Runtime, [("tracking-table-max-keys", 1)], number!(tracking_table_max_keys: u64),
+        "Keys that are remembered for client-side caches, over all shards; 0 = as many as come"),
     flag!("maxclients", "N", int(1, U32_MAX), Runtime, [("maxclients", 1)], number!(maxclients: u32),
         "Most client connections at a time"),
     flag!("timeout", "SECONDS", int(0, INT_MAX), Runtime, [("timeout", 1)], number!(timeout: u32),

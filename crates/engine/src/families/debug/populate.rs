@@ -178,7 +178,13 @@ impl Round<'_> {
             .batches
             .entry(shard)
             .or_insert_with(|| CommandBatch::new(self.session.proto));
-        batch.push(row, self.session.db, &args, keys, false);
+        batch.push(
+            row,
+            self.session.db,
+            &args,
+            keys,
+            crate::tracking::Caller::default(),
+        );
         self.commands += 1;
         if self.commands >= ROUND_COMMANDS {
             self.flush().await

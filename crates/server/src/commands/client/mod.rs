@@ -2,6 +2,7 @@
 
 mod filter;
 mod link;
+mod tracking;
 
 use crate::clients::{ClientEntry, Replies};
 use crate::service::{ServerThread, SessionHost};
@@ -267,27 +268,10 @@ fn unblock_args(args: &[&[u8]]) -> Result<(i64, Outcome), CommandError> {
     Ok((id, outcome))
 }
 
-/// -1: tracking is off.
-fn getredir(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.integer(-1);
-    Ok(())
-}
-
-/// Tracking is off.
-fn trackinginfo(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.map(3);
-    out.bulk("flags");
-    out.set(1);
-    out.bulk("off");
-    out.bulk("redirect");
-    out.integer(-1);
-    out.bulk("prefixes");
-    out.array(0);
-    Ok(())
-}
-
 const HELP: &[&str] = &[
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CACHING (YES|NO)",
+    "    Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
     "GETREDIR",
     "    Return the client ID we are redirecting to when tracking is enabled.",
     "GETNAME",
@@ -326,6 +310,9 @@ const HELP: &[&str] = &[
     "    Set client meta attr. Options are:",
     "    * LIB-NAME: the client lib name.",
     "    * LIB-VER: the client lib version.",
+    "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]",
+    "         [OPTIN] [OPTOUT] [NOLOOP]",
+    "    Control server assisted client side caching.",
     "UNBLOCK <clientid> [TIMEOUT|ERROR]",
     "    Unblock the specified blocked client.",
     "TRACKINGINFO",
@@ -343,7 +330,7 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
-const EASY: Flags = Flags::LOADING.or(Flags::STALE);
+const EASY: Flags = Flags::LOADING.or(Flags::STALE).or(Flags::OF_CLIENT);
 const OWN: Flags = EASY.or(Flags::NO_SCRIPT);
 const OTHERS: Flags = OWN.or(Flags::ADMIN);
 
@@ -359,8 +346,9 @@ pub static COMMANDS: &[Command] = &[row(
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
+    row("caching", 3, "6.0.0", Handler::Session(tracking::caching), "Whether the keys of the next command are tracked.").with(OWN),
     row("getname", 2, "2.6.9", Handler::Session(getname), "The name of the connection.").with(OWN),
-    row("getredir", 2, "6.0.0", Handler::Session(getredir), "Where the connection's tracking notifications go.").with(OWN),
+    row("getredir", 2, "6.0.0", Handler::Session(tracking::getredir), "Where the connection's tracking notifications go.").with(OWN),
     row("help", 2, "5.0.0", Handler::Session(help), "Says what there is.").with(EASY),
     row("id", 2, "5.0.0", Handler::Session(id), "The number of the connection, which no other ever has.").with(OWN),
     row("info", 2, "6.2.0", Handler::Session(info), "What is known of the connection.").with(OWN).hints("nondeterministic_output"),
@@ -371,7 +359,8 @@ static SUBCOMMANDS: &[Command] = &[
     row("reply", 3, "3.2.0", Handler::Async(reply), "Which replies the connection wants.").with(OWN),
     row("setinfo", 4, "7.2.0", Handler::Session(setinfo), "Says which library the client uses.").with(OWN),
     row("setname", 3, "2.6.9", Handler::Session(setname), "Names the connection.").with(OWN),
-    row("trackinginfo", 2, "6.2.0", Handler::Session(trackinginfo), "Whether the connection tracks keys.").with(OWN),
+    row("tracking", -3, "6.0.0", Handler::Async(tracking::tracking), "Whether the connection is told when keys change that it has read.").with(OWN),
+    row("trackinginfo", 2, "6.2.0", Handler::Session(tracking::trackinginfo), "Whether the connection tracks keys.").with(OWN),
     row("unblock", -3, "5.0.0", Handler::Async(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
 ];
 

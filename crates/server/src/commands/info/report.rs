@@ -81,6 +81,10 @@ pub(super) struct Shards {
     pub(super) parked: u64,
     /// Changes of data.
     pub(super) changes: u64,
+    /// Keys that clients have read and may keep.
+    pub(super) tracked_keys: usize,
+    /// The clients at all of them.
+    pub(super) tracked_items: usize,
     pub(super) lookups: KeyspaceStats,
     pub(super) databases: Vec<Database>,
 }
@@ -230,6 +234,8 @@ impl Shards {
             garbage: core.space.garbage_len() as u64,
             parked: core.parked_len() as u64,
             changes: core.space.changes,
+            tracked_keys: core.space.tracking.totals().0,
+            tracked_items: core.space.tracking.totals().1,
             lookups: core.space.stats(),
             databases: databases.iter().map(|db| Database::of(core, *db)).collect(),
         }
@@ -243,6 +249,8 @@ impl Shards {
         self.garbage += other.garbage;
         self.parked += other.parked;
         self.changes += other.changes;
+        self.tracked_keys += other.tracked_keys;
+        self.tracked_items += other.tracked_items;
         self.lookups.hits += other.lookups.hits;
         self.lookups.misses += other.lookups.misses;
         self.lookups.expired += other.lookups.expired;

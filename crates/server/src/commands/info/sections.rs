@@ -54,7 +54,8 @@ pub(super) fn clients(report: &Report, text: &mut Text) {
     text.field("client_recent_max_input_buffer", clients.max_input);
     text.field("client_recent_max_output_buffer", clients.max_output);
     text.field("blocked_clients", clients.blocked);
-    text.fields(&["tracking_clients", "clients_in_timeout_table"], 0);
+    text.field("tracking_clients", report.engine.tracking.clients());
+    text.field("clients_in_timeout_table", 0);
 }
 
 /// Nothing is saved to files yet; the data set can only be loaded from a primary.

@@ -39,21 +39,13 @@ pub(super) fn stats(report: &Report, text: &mut Text) {
         0,
     );
     text.fields(
-        &[
-            "total_active_defrag_time",
-            "current_active_defrag_time",
-            "tracking_total_keys",
-        ],
+        &["total_active_defrag_time", "current_active_defrag_time"],
         0,
     );
-    text.fields(
-        &[
-            "tracking_total_items",
-            "tracking_total_prefixes",
-            "unexpected_error_replies",
-        ],
-        0,
-    );
+    text.field("tracking_total_keys", report.sums.shards.tracked_keys);
+    text.field("tracking_total_items", report.sums.shards.tracked_items);
+    text.field("tracking_total_prefixes", report.engine.tracking.prefixes());
+    text.field("unexpected_error_replies", 0);
     text.field("total_error_replies", report.sums.commands.total_errors());
     text.field("dump_payload_sanitizations", 0);
     text.field("total_reads_processed", report.sums.traffic.reads);
