@@ -137,6 +137,47 @@ fn a_chain_of_redis_and_two_of_ours() {
     }
 }
 
+/// A Redis that was promoted goes on with the history of the one before, under a name of its own: `+CONTINUE <replid>`.
+#[test]
+fn the_next_primary_grants_a_partial_sync() {
+    let stage = Stage::apart(V70, &[], 2);
+    let sibling = Redis::with_options(V70, &[]);
+    write(&mut stage.redis.client(), 1, 300);
+    stage.follow();
+    replicaof(&mut sibling.client(), stage.redis.address());
+    stage.synced();
+    if let Err(error) = damselfly_tests::await_synced(DEADLINE, &mut sibling.client()) {
+        panic!("{error}");
+    }
+    write(&mut stage.redis.client(), 2, 300);
+    stage.settle();
+    same_data(
+        DEADLINE,
+        &mut stage.redis.client(),
+        &mut sibling.client(),
+        Digest::Plain,
+    );
+    sibling.client().ok("REPLICAOF NO ONE");
+    replicaof(&mut stage.replica.client(), sibling.address());
+    stage.synced();
+    assert_eq!((stage.psync().successes, stage.psync().full_syncs), (1, 0));
+    sibling.client().ok("SELECT 2");
+    write(&mut sibling.client(), 3, 300);
+    same_data(
+        DEADLINE,
+        &mut sibling.client(),
+        &mut stage.replica.client(),
+        Digest::Plain,
+    );
+    // And of the middle: the sibling is a replica again, and its replica goes on.
+    let replid =
+        |client: &mut damselfly_tests::Client| client.info("replication")["master_replid"].clone();
+    assert_ne!(
+        replid(&mut sibling.client()),
+        replid(&mut stage.redis.client())
+    );
+}
+
 #[test]
 fn no_one_keeps_the_data_and_takes_writes() {
     let stage = Stage::apart(V70, &[], 2);

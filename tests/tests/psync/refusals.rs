@@ -1,45 +1,188 @@
-//! What can't be followed: named, and not tried for ever.
+//! What can't be followed: named, not tried for ever, and no reason to lose what was there.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use damselfly_resp::{ArgVec, RequestDecoder, RequestLimits};
 use damselfly_tests::RedisVersion::V70;
-use damselfly_tests::{Server, eventually};
+use damselfly_tests::{Client, Redis, Server, eventually, replicaof};
 
-use crate::stage::{DEADLINE, Stage};
+use crate::stage::{DEADLINE, Stage, synced};
+
+const REPLID: &str = "9f539ca1cd393c9a9bbcd700684d469d966ba9ca";
+
+/// Something that greets as a Redis does, and answers `PSYNC` with these bytes. It ends with its test.
+fn fake(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = answer.clone();
+            std::thread::spawn(move || converse(stream, &answer));
+        }
+    });
+    address
+}
+
+fn converse(mut stream: TcpStream, answer: &[u8]) -> Option<()> {
+    let mut decoder = RequestDecoder::new(RequestLimits::default());
+    let (mut input, mut chunk) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        input.extend_from_slice(&chunk[..read]);
+        loop {
+            let mut args = ArgVec::new();
+            let Some(bytes) = decoder.decode(&input, &mut args).ok()? else {
+                break;
+            };
+            match args.first() {
+                Some(&b"PING") => stream.write_all(b"+PONG\r\n").ok()?,
+                Some(&b"PSYNC") => stream.write_all(answer).ok()?,
+                Some(&b"REPLCONF") if args[1] != b"ACK" => stream.write_all(b"+OK\r\n").ok()?,
+                _ => {}
+            }
+            drop(args);
+            input.drain(..bytes);
+        }
+    }
+}
+
+fn full_sync(rdb: &[u8], commands: &str) -> Vec<u8> {
+    let mut bytes = format!("+FULLRESYNC {REPLID} 0\r\n${}\r\n", rdb.len()).into_bytes();
+    bytes.extend_from_slice(rdb);
+    bytes.extend_from_slice(commands.as_bytes());
+    bytes
+}
+
+/// A value of INFO; empty if it is not there.
+fn shown(client: &mut Client, name: &str) -> String {
+    client.info("replication").remove(name).unwrap_or_default()
+}
+
+#[test]
+fn what_is_unknown_ends_the_link_for_good_and_is_named() {
+    const EMPTY: &[u8] = b"REDIS0010\xff\0\0\0\0\0\0\0\0";
+    for (answer, words, kept) in [
+        (
+            b"-ERR unknown command 'PSYNC'\r\n".to_vec(),
+            "refused PSYNC",
+            true,
+        ),
+        (
+            full_sync(b"REDIS0099\xff\0\0\0\0\0\0\0\0", ""),
+            "RDB version 99",
+            true,
+        ),
+        (
+            full_sync(b"REDIS0010\x07\x03mod\x81\0\0\0\0\0\0\0\0", ""),
+            "key \"mod\" has type 7",
+            false,
+        ),
+        (full_sync(b"REDIS0010\xf7\x02\x01\0", ""), "247", false),
+        (
+            full_sync(b"REDIS0010\xf5\x0flibrary of them\xff\0\0\0\0\0\0\0\0", ""),
+            "FUNCTION LOAD library of them",
+            false,
+        ),
+        (
+            full_sync(EMPTY, "*2\r\n$8\r\nMODULE.X\r\n$1\r\nk\r\n"),
+            "MODULE.X k",
+            false,
+        ),
+        (
+            full_sync(EMPTY, "*1\r\n$4\r\nEXEC\r\n"),
+            "EXEC without MULTI",
+            false,
+        ),
+        (
+            full_sync(EMPTY, "*1\r\n$99999999999\r\n"),
+            "command stream",
+            false,
+        ),
+    ] {
+        let replica = Server::with_shards(2);
+        let mut client = replica.client();
+        client.ok("SET old 1");
+        replicaof(&mut client, fake(answer));
+        eventually(DEADLINE, words, || {
+            shown(&mut client, "master_link_error").contains(words)
+        });
+        assert_eq!(shown(&mut client, "master_reconnects"), "0", "{words}");
+        client.ok("REPLICAOF NO ONE");
+        assert_eq!(client.integer("EXISTS old"), i64::from(kept), "{words}");
+    }
+}
+
+#[test]
+fn what_passes_by_itself_is_tried_again_and_the_data_stays() {
+    for (answer, words) in [
+        (
+            b"-NOMASTERLINK Can't SYNC while not connected with my master\r\n".to_vec(),
+            "not ready",
+        ),
+        (
+            b"-LOADING Redis is loading the dataset in memory\r\n".to_vec(),
+            "not ready",
+        ),
+    ] {
+        let replica = Server::with_shards(2);
+        let mut client = replica.client();
+        client.ok("SET old 1");
+        replicaof(&mut client, fake(answer));
+        eventually(DEADLINE, "several attempts", || {
+            shown(&mut client, "master_reconnects").parse().unwrap_or(0) >= 3
+        });
+        assert!(shown(&mut client, "master_link_last_error").contains(words));
+        assert_eq!(client.integer("EXISTS old"), 1);
+    }
+}
+
+#[test]
+fn what_is_not_here_is_passed_over_if_that_is_wanted() {
+    let replica = Server::start(&["--proactor_threads=2", "--rdb_unknown_types=skip"]);
+    let rdb = b"REDIS0010\xf5\x07library\xff\0\0\0\0\0\0\0\0";
+    let commands = "*2\r\n$8\r\nMODULE.X\r\n$1\r\nk\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
+    let mut client = replica.client();
+    replicaof(&mut client, fake(full_sync(rdb, commands)));
+    eventually(DEADLINE, "what comes behind it", || {
+        client.call("EXISTS k").as_integer() == Some(1)
+    });
+    assert_eq!(shown(&mut client, "rdb_skipped_records"), "2");
+    assert_eq!(
+        shown(&mut client, "slave_repl_offset"),
+        (commands.len()).to_string()
+    );
+}
 
 #[test]
 fn a_password_is_asked_for_and_given() {
-    let stage = Stage::apart(V70, &["--requirepass", "secret"], 1);
-    let mut replica = stage.replica.client();
-    let refused = damselfly_tests::replicaof(&mut replica, stage.network.address());
+    let redis = Redis::with_options(V70, &["--requirepass", "secret"]);
+    let replica = Server::with_shards(1);
+    let refused = replicaof(&mut replica.client(), redis.address());
     assert!(refused.as_error().is_some(), "{refused:?}");
     let replica = Server::start(&["--proactor_threads=2", "--masterauth=secret"]);
-    damselfly_tests::replicaof(&mut replica.client(), stage.redis.address());
-    crate::stage::synced(&replica);
+    replicaof(&mut replica.client(), redis.address());
+    synced(&replica);
 }
 
-/// A command that is not here ends the link, and says so; the data stays.
+/// Libraries of functions: whether they are here or not, nothing is left out silently.
 #[test]
-fn a_command_that_is_not_here_is_named() {
+fn functions_are_taken_or_named() {
     let stage = Stage::apart(V70, &[], 2);
+    let library = b"#!lua name=mylib\nredis.register_function('f', function() return 1 end)";
+    let loaded = stage
+        .redis
+        .client()
+        .try_call(&[&b"FUNCTION"[..], b"LOAD", library]);
+    assert!(loaded.is_ok_and(|reply| reply.as_error().is_none()));
     stage.follow();
-    stage.synced();
-    let mut redis = stage.redis.client();
-    redis.ok("SET kept 1");
-    redis.ok("FUNCTION FLUSH");
     let mut replica = stage.replica.client();
-    if replica
-        .call("COMMAND INFO FUNCTION")
-        .as_items()
-        .is_some_and(|rows| rows[0] == damselfly_resp::Reply::Null)
-    {
+    if replica.call("FUNCTION LIST").as_error().is_some() {
         eventually(DEADLINE, "a named error", || {
-            let error = replica
-                .info("replication")
-                .get("master_link_error")
-                .cloned();
-            error.is_some_and(|error| error.contains("FUNCTION"))
+            shown(&mut replica, "master_link_error").contains("#!lua name=mylib")
         });
-        assert_eq!(replica.text("GET kept"), "1");
     } else {
         stage.settle();
+        assert!(format!("{:?}", replica.call("FUNCTION DUMP")).len() > 20);
     }
 }

@@ -87,6 +87,55 @@ fn transactions_stay_whole() {
 }
 
 #[test]
+fn messages_reach_subscribers_here() {
+    let stage = Stage::apart(V70, &[], 3);
+    stage.follow();
+    stage.synced();
+    let mut subscriber = stage.replica.client();
+    subscriber.ok("SUBSCRIBE news");
+    let mut redis = stage.redis.client();
+    redis.ok("SET k 1");
+    redis.ok("PUBLISH news alone");
+    redis.ok("MULTI");
+    redis.ok("SET k 2");
+    redis.ok("PUBLISH news within");
+    redis.ok("EXEC");
+    for expected in ["alone", "within"] {
+        let message = subscriber.receive().expect("a message");
+        let payload = message.as_items().and_then(|items| items.get(2)?.as_text());
+        assert_eq!(payload, Some(expected.as_bytes()), "{message:?}");
+    }
+    redis.ok("PFADD sketch a b c");
+    redis.ok("PFCOUNT sketch");
+    redis.ok("SET k 3");
+    eventually(DEADLINE, "what came behind it", || {
+        stage.replica.client().text("GET k") == "3"
+    });
+    assert_eq!(stage.psync().reconnects, 0);
+}
+
+/// Redis 6.2 propagates these as they came.
+#[test]
+fn scripts_of_6_2_are_no_obstacle() {
+    let stage = Stage::apart(V62, &[], 2);
+    stage.follow();
+    stage.synced();
+    let mut redis = stage.redis.client();
+    let loaded = redis.try_call(&[
+        &b"SCRIPT"[..],
+        b"LOAD",
+        b"return redis.call('SET', KEYS[1], ARGV[1])",
+    ]);
+    let sha = loaded.expect("Redis answers");
+    let sha = String::from_utf8_lossy(sha.as_text().expect("a digest")).into_owned();
+    redis.ok(&format!("EVALSHA {sha} 1 by:script 1"));
+    redis.ok("SCRIPT FLUSH");
+    stage.settle();
+    assert_eq!(stage.replica.client().text("GET by:script"), "1");
+    assert_eq!(stage.psync().reconnects, 0);
+}
+
+#[test]
 fn keys_expire_when_redis_says_so() {
     let stage = Stage::apart(V70, &[], 2);
     stage.follow();

@@ -42,7 +42,12 @@ pub(super) async fn apply_all(
             }
         }
         if let Some(part) = spread {
-            let result = spread_all(thread, &[(0, part.into_owned())], None).await;
+            let part = part.into_owned();
+            let result = match only_publishes(&thread.engine.table, &part) {
+                // A message has its record on the first shard, and comes behind what it may tell of.
+                true => on_shard(thread, 0, vec![part]).await,
+                false => spread_all(thread, &[(0, part)], None).await,
+            };
             if result.is_err() {
                 return (at - 1, result);
             }
@@ -81,8 +86,15 @@ fn home(thread: &Rc<Thread>, part: &TransactionPart) -> Home {
     home.map_or(Home::Nowhere, Home::Shard)
 }
 
-/// A part without the commands that change no data here. Redis propagates some such: messages to channels, and PFCOUNT, which
-/// notes its result in the value there.
+fn only_publishes(table: &CommandTable, part: &TransactionPart) -> bool {
+    commands(part).all(|(_, args)| {
+        let row = writer(table, &args);
+        row.is_ok_and(|row| row.publishes().is_some())
+    })
+}
+
+/// A part without the commands that change nothing here. Redis propagates some such: PFCOUNT, which notes its result in the value
+/// there, and 6.2 SCRIPT LOAD, whose scripts come as their effects all the same.
 fn effective<'a>(table: &CommandTable, part: &'a TransactionPart) -> Cow<'a, TransactionPart> {
     let only_reads = |args: &[&[u8]]| {
         let row = table.resolve(args);

@@ -193,6 +193,9 @@ impl ReplicaFlowSink for EngineFlow {
             let end = end.filter(|end| *end <= MAX_TXID);
             self.thread.engine.mesh.raise_txid(end.unwrap_or(0));
         }
+        if let Event::Function(source) = event {
+            return self.refuse_function(source);
+        }
         match self.assembler.take(event).map_err(refusal)? {
             None => {}
             Some(Assembled::Skipped {
@@ -298,6 +301,21 @@ impl ReplicaFlowSink for EngineFlow {
 }
 
 impl EngineFlow {
+    /// A library of functions: there is no place for it.
+    fn refuse_function(&self, source: &[u8]) -> Result<(), DataError> {
+        let name = source
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
+        let args: [&[u8]; 3] = [b"FUNCTION", b"LOAD", name];
+        let why = "is in the full sync, and functions are not here; --rdb_unknown_types=skip passes over them";
+        let error = DataError::terminal(format!("{} {why}", super::shown(&args)));
+        self.thread
+            .engine
+            .skipped
+            .record(None, DbIndex(0), &args, error)
+    }
+
     /// Executes a part on this thread's shard, at once if nothing holds it back.
     async fn apply_here(&self, part: &TransactionPart) -> Result<(), DataError> {
         let table = &self.thread.engine.table;
