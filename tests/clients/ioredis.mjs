@@ -21,9 +21,9 @@ for (const [name, port] of [["primary", PRIMARY], ["replica", REPLICA]]) {
   const subscriber = new Redis(port, { name });
   const got = [];
   subscriber.on("pmessageBuffer", (pattern, channel, message) => got.push(`${channel} ${message}`));
-  await subscriber.psubscribe("news.*");
-  await client.publish("news.a", "1");
-  await eventually(`messages on the ${name}`, ["news.a 1"], () => got);
+  await subscriber.psubscribe(`news.${name}.*`);
+  await client.publish(`news.${name}.a`, "1");
+  await eventually(`messages on the ${name}`, [`news.${name}.a 1`], () => got);
   // The connection is lost; the client subscribes again by itself.
   const id = (await (port === PRIMARY ? client : replica).client("LIST", "TYPE", "pubsub")).match(/^id=(\d+)/m)[1];
   await (port === PRIMARY ? client : replica).client("KILL", "ID", id);
@@ -32,8 +32,8 @@ for (const [name, port] of [["primary", PRIMARY], ["replica", REPLICA]]) {
     const now = (await other.client("LIST", "TYPE", "pubsub")).match(/^id=(\d+).*psub=1/m);
     return now && now[1] !== id ? 1 : 0;
   });
-  await client.publish("news.b", "2");
-  await eventually(`messages on the ${name} after a reconnect`, ["news.a 1", "news.b 2"], () => got);
+  await client.publish(`news.${name}.b`, "2");
+  await eventually(`messages on the ${name} after a reconnect`, [`news.${name}.a 1`, `news.${name}.b 2`], () => got);
   subscriber.disconnect();
 }
 

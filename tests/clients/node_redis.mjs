@@ -42,8 +42,8 @@ equal("a counter under WATCH", await client.get("watched"), "100");
 for (const [name, port] of [["primary", PRIMARY], ["replica", REPLICA]]) {
   const subscriber = await open(port);
   const got = [];
-  await subscriber.subscribe("news", (message) => got.push(Number(message)));
-  for (let n = 0; n < 100; n++) await client.publish("news", String(n));
+  await subscriber.subscribe(`news:${name}`, (message) => got.push(Number(message)));
+  for (let n = 0; n < 100; n++) await client.publish(`news:${name}`, String(n));
   await eventually(`messages on the ${name}`, Array.from({ length: 100 }, (_, n) => n), () => got);
   subscriber.destroy();
 }

@@ -75,15 +75,15 @@ def run_together(work):
 
 
 def published(client, replica):
-    """What is published on the primary reaches subscribers of both ends, in order."""
+    """What is published on the primary reaches subscribers of both ends, in order. (What is published for one end may come to the other while it subscribes.)"""
     for name, subscriber in (("primary", client), ("replica", replica)):
         pubsub = subscriber.pubsub()
-        pubsub.subscribe("news")
-        pubsub.psubscribe("ne*")
+        pubsub.subscribe(f"news:{name}")
+        pubsub.psubscribe(f"ne*:{name}")
         for _ in range(2):
             pubsub.get_message(timeout=5)
         for n in range(100):
-            client.publish("news", n)
+            client.publish(f"news:{name}", n)
         got = [pubsub.get_message(timeout=10) for _ in range(200)]
         direct = [int(message["data"]) for message in got if message and message["type"] == "message"]
         by_pattern = [int(message["data"]) for message in got if message and message["type"] == "pmessage"]

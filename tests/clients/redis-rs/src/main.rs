@@ -20,8 +20,8 @@ fn main() -> Result {
     pipelines(&mut connection, &mut replica.get_connection()?)?;
     watched(&primary)?;
     scripts(&mut connection)?;
-    published(&primary, &primary)?;
-    published(&primary, &replica)?;
+    published(&primary, &primary, "news of the primary")?;
+    published(&primary, &replica, "news of the replica")?;
     streams(&mut connection)?;
     blocking(&primary)?;
     println!(
@@ -112,14 +112,14 @@ fn scripts(connection: &mut Connection) -> Result {
     Ok(())
 }
 
-fn published(publisher: &Client, subscriber: &Client) -> Result {
+fn published(publisher: &Client, subscriber: &Client, channel: &str) -> Result {
     let (mut publisher, mut subscriber) =
         (publisher.get_connection()?, subscriber.get_connection()?);
     subscriber.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut subscriber = subscriber.as_pubsub();
-    subscriber.subscribe("news")?;
+    subscriber.subscribe(channel)?;
     for n in 0..MESSAGES {
-        let _: i64 = publisher.publish("news", n)?;
+        let _: i64 = publisher.publish(channel, n)?;
     }
     for n in 0..MESSAGES {
         equal("a message", subscriber.get_message()?.get_payload()?, n)?;
