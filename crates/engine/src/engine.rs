@@ -220,6 +220,7 @@ impl Engine {
             JournalOptions::default(),
         );
         core.skipped = self.skipped.clone();
+        core.scripts = self.scripts.running.clone();
         if index == 0 {
             core.journal.tell_active(self.records_publishing.clone());
         }

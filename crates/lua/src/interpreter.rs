@@ -4,6 +4,7 @@
 //! runs on a stack of its own, which is suspended and resumed wherever a command has to wait, or the script has taken its time.
 
 use crate::host::Host;
+use crate::libs::JsonOptions;
 use crate::machine::Machine;
 use crate::random::Random;
 use crate::script::Script;
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) out: RefCell<Vec<u8>>,
     /// The protocol of the replies to the script's commands.
     pub(crate) proto: Cell<Proto>,
+    /// What the script has chosen for `cjson`; the next one begins with the defaults.
+    pub(crate) json_options: JsonOptions,
     pub(crate) random: Random,
     /// Suspends the script; a function of Lua, because hooks can't know the stack.
     pub(crate) pause: RefCell<Option<Function>>,
@@ -90,6 +93,7 @@ impl Interpreter {
             args: RefCell::default(),
             out: RefCell::default(),
             proto: Cell::new(Proto::Resp2),
+            json_options: JsonOptions::default(),
             random: Random::new(),
             pause: RefCell::default(),
             is_killed: Cell::new(false),

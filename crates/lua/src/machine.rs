@@ -136,6 +136,7 @@ impl Machine<'_> {
 
     fn eval(&self, script: &Script, function: &Function, proto: Proto) {
         self.shared.proto.set(Proto::Resp2);
+        self.shared.json_options.set(Default::default());
         let result = self.set_input().and_then(|()| {
             let none = MultiValue::new();
             self.sandbox.run(function, none)

@@ -20,7 +20,12 @@ impl ShardCore {
         out: &mut ReplyWriter<'_>,
     ) -> Step {
         if self.admits(row, db, args, keys) == Step::Parked {
-            return Step::Parked;
+            if !self.scripts.is_busy() {
+                return Step::Parked;
+            }
+            // It would wait for the script, nobody knows how long.
+            self.reply(row, Err(self.scripts.busy_error()), out);
+            return Step::Done;
         }
         let timer = self.stats.begin(row);
         let result = self.run_alone(row, db, args, keys, out);

@@ -70,6 +70,8 @@ pub struct ShardCore {
     pub commands_run: u64,
     /// What is passed over of a primary's records, shared with the whole engine.
     pub skipped: Arc<Skipped>,
+    /// The scripts that keep others from running.
+    pub scripts: Arc<crate::script::RunningScripts>,
     /// What ran here, how often and how long.
     pub stats: crate::stats::CommandStats,
     locks: LockTable,
@@ -99,6 +101,7 @@ impl ShardCore {
             memory: MemoryShare::new(Arc::new(MemoryLedger::new(1)), 0),
             commands_run: 0,
             skipped: Arc::default(),
+            scripts: Arc::default(),
             stats: crate::stats::CommandStats::default(),
             locks: LockTable::default(),
             transactions: BTreeMap::new(),

@@ -3,8 +3,9 @@
 use super::cache::parse;
 use super::host::{Place, ScriptHost};
 use super::{Running, ScriptOptions};
+use crate::acl::User;
 use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions};
-use crate::coordinator::{Scope, ShardPlan, Transaction};
+use crate::coordinator::{Scope, ShardPlan, Transaction, on_core};
 use crate::core::{CommandBatch, KeyLock, LockMode, ScriptPart, ShardCore, key_hash};
 use crate::engine::Role;
 use crate::session::{Session, is_everywhere};
@@ -28,7 +29,12 @@ pub(crate) struct ScriptCall<'a> {
     pub(crate) args: &'a [&'a [u8]],
     /// It was called by a command that lets it read only.
     pub(crate) read_only: bool,
+    /// Whose rules it is under, where another thread has asked already.
+    pub(crate) limits: Option<Limits>,
 }
+
+/// A user, and the client as ACL LOG shows it; `None`: everything is allowed.
+pub(crate) type Limits = Option<(Arc<User>, Vec<u8>)>;
 
 /// What a script wants of the shards.
 struct Plan {
@@ -39,6 +45,13 @@ struct Plan {
 }
 
 impl Session {
+    /// Whose rules the commands of its scripts are under.
+    fn script_limits(&mut self) -> Limits {
+        let user = self.limits()?;
+        let client = (self.describe)(self);
+        Some((user, client))
+    }
+
     fn script_options(&self) -> ScriptOptions {
         self.thread.engine.options.scripts
     }
@@ -249,6 +262,7 @@ impl Session {
         let owned = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
         let (keys, args) = (owned(call.keys), owned(call.args));
         let (script, read_only) = (call.script.clone(), call.read_only);
+        let limits = self.script_limits();
         let (id, db, proto) = (self.id, self.db, self.proto);
         let (is_internal, caller) = (self.is_internal, self.caller(true));
         let away = self.thread.call(shard, move |thread, answer| {
@@ -264,6 +278,7 @@ impl Session {
                     keys: &keys,
                     args: &args,
                     read_only,
+                    limits: Some(limits),
                 };
                 let mut out = Vec::new();
                 let result = Box::pin(session.run_script(&call, None, &mut out)).await;
@@ -286,6 +301,8 @@ impl Session {
         within: Option<&Transaction>,
         out: &mut Vec<u8>,
     ) -> CommandResult {
+        let limits = call.limits.clone().unwrap_or_else(|| self.script_limits());
+        let (user, client) = limits.unzip();
         let mut interpreter = self.interpreter()?;
         interpreter.input(call.keys.iter().copied(), call.args.iter().copied());
         let flags = call.script.flags;
@@ -297,6 +314,8 @@ impl Session {
             place: RefCell::new(place),
             running: Arc::new(Running::new(None, Vec::new())),
             declared,
+            user,
+            client: client.unwrap_or_default(),
             read_only: call.read_only || (!flags.compatible && flags.no_writes),
             allow_oom: !flags.compatible && flags.allow_oom,
             is_internal: self.is_internal,
@@ -351,7 +370,9 @@ impl ScriptRun<'_> {
                         running.add(&self.host.running);
                         is_noted = true;
                     }
-                    running.check(&self.host.running);
+                    if running.check(&self.host.running) {
+                        self.tell_waiting();
+                    }
                     tokio::task::yield_now().await;
                     self.host.since.set(Instant::now());
                 }
@@ -371,6 +392,13 @@ impl ScriptRun<'_> {
             self.host
                 .thread
                 .with_core_now(|core| core.end_script(effects));
+        }
+    }
+
+    /// Has the commands that wait on the shards looked at again: those that wait for this script are refused.
+    fn tell_waiting(&self) {
+        for plan in &self.plan.shards {
+            on_core(&self.host.thread, plan.shard, ShardCore::wake);
         }
     }
 

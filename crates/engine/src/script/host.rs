@@ -1,6 +1,7 @@
 //! What a running script's commands may do, and those of them that run in place.
 
 use super::Running;
+use crate::acl::{Denied, LogContext, LogEntry, User};
 use crate::command::{Command, CommandError, Flags, KeyPositions};
 use crate::context::Effects;
 use crate::core::{ScriptPart, Step, key_hash};
@@ -20,6 +21,11 @@ use std::time::{Duration, Instant};
 
 /// Time after which a script gives others their turn.
 const TURN: Duration = Duration::from_millis(5);
+const DENIED_COMMAND: &str =
+    "ERR The user executing the script can't run this command or subcommand";
+const DENIED_KEY: &str = "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments";
+const DENIED_CHANNEL: &str =
+    "ERR The user executing the script can't publish to the channel mentioned in the command";
 const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 const UNDECLARED: CommandError = CommandError::text("ERR script tried accessing undeclared key");
 
@@ -41,10 +47,14 @@ pub(crate) struct ScriptHost {
     pub(crate) running: Arc<Running>,
     /// The keys that it may use, by their hashes; `None` is any.
     pub(crate) declared: Option<SmallVec<[u64; 8]>>,
+    /// Whose rules its commands are under; `None`: nobody's.
+    pub(crate) user: Option<Arc<User>>,
     pub(crate) read_only: bool,
     pub(crate) allow_oom: bool,
     pub(crate) is_internal: bool,
     pub(crate) caller: Caller,
+    /// The client, as ACL LOG shows it.
+    pub(crate) client: Vec<u8>,
     /// When it got its turn.
     pub(crate) since: Cell<Instant>,
 }
@@ -69,6 +79,7 @@ impl ScriptHost {
                 "ERR This Redis command is not allowed from script",
             ));
         }
+        self.check_user(row, args)?;
         if row.is_write() {
             self.admit_write()?;
         }
@@ -78,6 +89,36 @@ impl ScriptHost {
             self.running.wrote.store(true, Ordering::Relaxed);
         }
         Ok((row, keys))
+    }
+
+    /// Whether the user may run the command. A denial is noted in ACL LOG.
+    fn check_user(&self, row: &'static Command, args: &[&[u8]]) -> Result<(), CommandError> {
+        let Some(user) = &self.user else {
+            return Ok(());
+        };
+        let acl = &self.thread.engine.acl;
+        let Err((denied, at)) = user.check(acl.catalog(), row, args) else {
+            return Ok(());
+        };
+        let name = &acl.catalog().get(acl.catalog().of_row(row)).name;
+        let object = match denied {
+            Denied::Command => name.as_bytes(),
+            _ => args.get(at).copied().unwrap_or_default(),
+        };
+        acl.log(LogEntry {
+            count: 1,
+            denied,
+            context: LogContext::Lua,
+            object: object.to_vec(),
+            user: user.name.clone(),
+            at: crate::thread::unix_ms(),
+            client: self.client.clone(),
+        });
+        Err(CommandError::text(match denied {
+            Denied::Key => DENIED_KEY,
+            Denied::Channel => DENIED_CHANNEL,
+            _ => DENIED_COMMAND,
+        }))
     }
 
     fn admit_write(&self) -> Result<(), CommandError> {
@@ -168,7 +209,10 @@ impl Host for ScriptHost {
     fn may_run(&self, words: &Words) -> Option<bool> {
         let args: ArgVec<'_> = words.iter().collect();
         let row = self.thread.engine.table.find(args[0])?;
-        subcommand(row, &args).map(|_| true)
+        let row = subcommand(row, &args)?;
+        let catalog = self.thread.engine.acl.catalog();
+        let may = |user: &Arc<User>| user.check(catalog, row, &args).is_ok();
+        Some(self.user.as_ref().is_none_or(may))
     }
 }
 

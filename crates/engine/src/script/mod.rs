@@ -10,6 +10,8 @@ mod host;
 mod pool;
 mod running;
 
+use std::sync::Arc;
+
 pub use cache::ScriptCache;
 pub(crate) use call::ScriptCall;
 pub(crate) use pool::InterpreterPool;
@@ -43,7 +45,7 @@ pub struct Scripts {
     /// The scripts that are known by their names.
     pub cache: ScriptCache,
     /// Those that have been running for a while.
-    pub running: RunningScripts,
+    pub running: Arc<RunningScripts>,
 }
 
 impl Scripts {

@@ -77,15 +77,15 @@ impl RunningScripts {
         }
     }
 
-    /// Looks whether it has been running for too long.
-    pub(crate) fn check(&self, script: &Running) {
+    /// Looks whether it has been running for too long. True when that is seen first: those who wait for it are to be told.
+    pub(crate) fn check(&self, script: &Running) -> bool {
         let limit = self.busy_ms.load(Ordering::Relaxed);
         let elapsed = script.began.elapsed();
         // Redis: 0 is no limit.
-        if limit > 0
+        let is_new = limit > 0
             && elapsed >= Duration::from_millis(limit)
-            && !script.busy.swap(true, Ordering::Relaxed)
-        {
+            && !script.busy.swap(true, Ordering::Relaxed);
+        if is_new {
             self.busy.fetch_add(1, Ordering::Relaxed);
             let command = if script.function.is_some() {
                 "FUNCTION"
@@ -97,6 +97,7 @@ impl RunningScripts {
                 "a slow script is still running; {command} KILL ends it"
             );
         }
+        is_new
     }
 
     /// It has ended.

@@ -45,6 +45,7 @@ impl ScriptKind {
             keys,
             args: rest,
             read_only: self.read_only,
+            limits: None,
         })
     }
 }
