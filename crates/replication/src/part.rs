@@ -133,6 +133,9 @@ impl TransactionPart {
         run.start(self.txid, self.shards);
         for effect in self.effects() {
             match effect {
+                Effect::Command { db, args } if is_own_command(&args) => {
+                    run.command(db, &args).extended_only()
+                }
                 Effect::Command { db, args } => run.command(db, &args),
                 Effect::Ping => run.ping(),
             };
@@ -208,6 +211,12 @@ pub fn is_global_command(args: &[&[u8]]) -> bool {
     }
 }
 
+/// The commands that only our own replicas know, level 1 and later: when elements of a key expire.
+fn is_own_command(args: &[&[u8]]) -> bool {
+    args.first()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"FIELDEXPIREAT"))
+}
+
 /// Whether a command removes what a running full sync has sent: FLUSHALL and FLUSHDB.
 pub(crate) fn is_flush(args: &[&[u8]]) -> bool {
     args.first().is_some_and(|name| {
@@ -218,6 +227,21 @@ pub(crate) fn is_flush(args: &[&[u8]]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_relay_keeps_our_own_commands_from_others() {
+        let mut part = TransactionPart::new();
+        part.start(0, 1, Some(Lsn(1)));
+        part.push_command(0, [&b"SADDEX"[..], b"s", b"1", b"m"].into_iter());
+        part.push_command(0, [&b"FieldExpireAt"[..], b"s", b"1", b"m"].into_iter());
+        let mut run = RunBuilder::new(0, 1);
+        part.write_to(&mut run);
+        let mut journal =
+            damselfly_journal::Journal::new(damselfly_journal::JournalOptions::default());
+        let run = journal.append(&mut run, 0);
+        let own: Vec<_> = run.entries().map(|entry| entry.extended_only).collect();
+        assert_eq!(own, [false, true]);
+    }
 
     #[test]
     fn effects_come_back_in_order() {
