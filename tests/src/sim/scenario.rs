@@ -235,7 +235,20 @@ async fn rest(world: &World) -> Result<(), String> {
             .map_err(|what| format!("node{index} follows node{}: {what}", primary.index))?;
     }
     note!("at rest, all hold the same");
+    count_deleted(world);
     Ok(())
+}
+
+/// What went by itself on the servers as they are.
+fn count_deleted(world: &World) {
+    for running in world.nodes().iter().filter_map(|node| node.running()) {
+        for thread in &running.threads {
+            if let Some(stats) = thread.try_with_core(|core| core.space.stats()) {
+                world.count_more("expired keys", stats.expired);
+                world.count_more("evicted keys", stats.evicted);
+            }
+        }
+    }
 }
 
 /// Makes one server the primary of all, some by way of others. The others with their primaries, from the top down.

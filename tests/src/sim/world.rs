@@ -185,7 +185,12 @@ impl World {
 
     /// Counts something that is good to have seen.
     pub fn count(&self, what: &'static str) {
-        *self.counts.borrow_mut().entry(what).or_default() += 1;
+        self.count_more(what, 1);
+    }
+
+    /// Counts something that happened so often.
+    pub fn count_more(&self, what: &'static str, times: u64) {
+        *self.counts.borrow_mut().entry(what).or_default() += times;
     }
 
     /// All that was counted.
