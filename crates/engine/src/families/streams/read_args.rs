@@ -165,17 +165,14 @@ fn positions(args: &[&[u8]], form: Form) -> Result<KeyPositions, CommandError> {
 pub(super) const READ: Blocks = Blocks {
     on: Kind::Stream,
     keys: WaitKeys::All,
-    only,
+    only: |args, at| only(args, at, Form::Plain),
     gone: false,
     check: None,
 };
 
-/// The command line for one stream alone, whose key stands at `at`.
-fn only(args: &[&[u8]], at: usize) -> Vec<Vec<u8>> {
-    let first = (1..at)
-        .rev()
-        .find(|index| is_word(args[*index], "STREAMS"))
-        .map_or(at, |index| index + 1);
+/// The command line for one stream alone, whose key stands at `at`. (A key may be called `STREAMS`, too.)
+pub(super) fn only(args: &[&[u8]], at: usize, form: Form) -> Vec<Vec<u8>> {
+    let first = ReadArgs::parse(args, form).map_or(at, |read| read.first);
     let keys = (args.len() - first) / 2;
     args[..first]
         .iter()
@@ -219,8 +216,12 @@ mod tests {
         for (at, expected) in [
             (4, "XREAD BLOCK 0 STREAMS a 1"),
             (5, "XREAD BLOCK 0 STREAMS streams 2"),
+            (6, "XREAD BLOCK 0 STREAMS c 3"),
         ] {
-            assert_eq!(only(&line, at), words(expected), "{at}");
+            assert_eq!(only(&line, at, Form::Plain), words(expected), "{at}");
         }
+        let line = words("XREADGROUP GROUP streams c STREAMS streams b > 0");
+        let expected = words("XREADGROUP GROUP streams c STREAMS b 0");
+        assert_eq!(only(&line, 6, Form::Group), expected);
     }
 }

@@ -4,7 +4,7 @@ use super::entries::{array_of, limited, write_entry, write_stream_key, write_str
 use super::groups::no_such_group;
 use super::ids::{self, write_id};
 use super::propagate::GroupChanges;
-use super::read_args::{Form, READ, ReadArgs};
+use super::read_args::{Form, READ, ReadArgs, only};
 use crate::command::{Blocks, CommandError, CommandResult};
 use crate::context::{ReadContext, RewriteContext};
 use damselfly_resp::ReplyWriter;
@@ -68,6 +68,7 @@ pub(super) fn xreadgroup(
 
 /// How XREADGROUP waits: it ends when the stream or the group is gone.
 pub(super) const READ_GROUP: Blocks = Blocks {
+    only: |args, at| only(args, at, Form::Group),
     gone: true,
     check: Some(check_only),
     ..READ
