@@ -9,6 +9,7 @@ use crate::mesh::Mesh;
 use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::script::{ScriptOptions, Scripts};
+use crate::slow::{SlowLog, Thresholds};
 use crate::thread::Thread;
 use crate::tracking::{TrackingIndex, TrackingTable};
 use crate::world;
@@ -90,6 +91,8 @@ pub struct EngineLimits {
     pub backlog_max_bytes: u64,
     /// As [`EngineOptions::backlog_time_ms`].
     pub backlog_time_ms: u64,
+    /// Which commands are slow.
+    pub slow: Thresholds,
 }
 
 /// What kind of node this is.
@@ -113,6 +116,8 @@ pub struct Engine {
     pub table: CommandTable,
     /// Who may do what.
     pub acl: Acl,
+    /// What took long.
+    pub slow: SlowLog,
     /// The settings it was started with.
     pub options: EngineOptions,
     /// What a replica passed over, because it does not know it.
@@ -163,6 +168,7 @@ impl Engine {
             tracking: Arc::new(TrackingIndex::new(options.threads)),
             mesh: Mesh::new(options.threads, options.shards),
             acl: Acl::new(&table),
+            slow: SlowLog::default(),
             table,
             options,
             memory,
@@ -243,6 +249,7 @@ impl Engine {
                 events,
                 backlog_max_bytes,
                 backlog_time_ms,
+                slow: self.slow.thresholds(),
             },
         );
         core
@@ -254,6 +261,7 @@ impl Engine {
         self.memory.set_max(limits.max_memory);
         self.events.set_flags(limits.events);
         core.set_eviction(limits.eviction);
+        core.slow.set(limits.slow);
         core.publish_memory();
         let backlog_max_bytes = (limits.backlog_max_bytes / shards) as usize;
         core.journal.set_options(JournalOptions {

@@ -25,6 +25,7 @@ pub mod pubsub;
 pub mod replicate;
 pub mod script;
 pub mod session;
+pub mod slow;
 pub mod stats;
 pub mod thread;
 pub mod tracking;

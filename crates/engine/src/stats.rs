@@ -242,6 +242,32 @@ impl Histogram {
     }
 }
 
+/// The lowest step that LATENCY HISTOGRAM shows is of 2¹⁰ ns.
+const FIRST_SHOWN_POWER: u32 = 10;
+
+impl Histogram {
+    /// How many times don't pass each power of two of about a microsecond, where that is more than don't pass the one before; with
+    /// the microseconds that Redis's histogram (two digits of precision) calls that power.
+    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+        let (mut steps, mut seen, mut told) = (Vec::new(), 0, 0);
+        let mut counts = self.counts.iter().enumerate().peekable();
+        for power in FIRST_SHOWN_POWER.. {
+            let limit = 1u64 << power;
+            while let Some((_, count)) = counts.next_if(|(at, _)| upper_ns(*at) < limit) {
+                seen += u64::from(*count);
+            }
+            if seen > told {
+                told = seen;
+                steps.push(((limit + (limit >> 7) - 1) / 1000, seen));
+            }
+            if seen == self.total {
+                return steps;
+            }
+        }
+        steps
+    }
+}
+
 fn bucket(time: Duration) -> usize {
     let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     if ns < STEPS as u64 {
@@ -286,6 +312,18 @@ mod tests {
         assert!((490..=540).contains(&half), "{half}");
         let most = times.percentile(99.9).unwrap().as_micros();
         assert!((990..=1070).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn steps_are_powers_of_two_and_add_up() {
+        let mut times = Histogram::default();
+        assert_eq!(times.cumulative(), []);
+        for us in [0, 1, 5, 6, 20, 20, 3_000_000_000] {
+            times.record(Duration::from_micros(us));
+        }
+        let steps = times.cumulative();
+        assert_eq!(steps[..4], [(1, 2), (8, 4), (33, 6), steps[3]]);
+        assert_eq!(steps[3].1, 7);
     }
 
     #[test]

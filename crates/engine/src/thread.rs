@@ -34,6 +34,8 @@ pub struct Thread {
     pub flows: FlowTable<EngineSnapshot>,
     /// What ran on this thread's connections and not on a shard alone.
     pub stats: RefCell<crate::stats::CommandStats>,
+    /// What of it took long.
+    pub slow: RefCell<crate::slow::SlowWatch>,
     /// Who subscribes to what, of the clients on this thread.
     pub subscribers: RefCell<crate::pubsub::Subscribers>,
     /// The Lua states of this thread.
@@ -84,6 +86,7 @@ impl Thread {
             waking: Cell::new(false),
             next_ack: RefCell::default(),
             stats: RefCell::default(),
+            slow: RefCell::default(),
             slots: RefCell::default(),
             cleaning: Cell::new(false),
         });

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::flags::FlagError;
 use crate::output_limits::ClassLimits;
 use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::{EvictionOptions, EvictionPolicy};
+use damselfly_engine::slow::Thresholds;
 use damselfly_engine::usage::Counting;
 
 /// The most shards (and flows of a replication link) that the wire allows.
@@ -89,6 +91,12 @@ pub struct Config {
     pub masteruser: String,
     /// Password that authenticates to the primary; empty = none.
     pub masterauth: String,
+    /// Microseconds from which on a command goes into the slow log; -1 = none does.
+    pub slowlog_log_slower_than: i64,
+    /// Commands that the slow log keeps.
+    pub slowlog_max_len: usize,
+    /// Milliseconds from which on the latency monitor notes something; 0 = never.
+    pub latency_monitor_threshold: u64,
     /// The default user's password: `#` and the hexadecimal digits of its SHA-256; empty = none.
     pub requirepass: String,
     /// The file of users; empty = none.
@@ -162,6 +170,9 @@ impl Default for Config {
             info_replication_valkey_compatible: false,
             masteruser: String::new(),
             masterauth: String::new(),
+            slowlog_log_slower_than: 10_000,
+            slowlog_max_len: 128,
+            latency_monitor_threshold: 0,
             requirepass: String::new(),
             aclfile: PathBuf::new(),
             acllog_max_len: 128,
@@ -223,6 +234,17 @@ impl Config {
                 log_factor: self.lfu_log_factor,
                 decay_minutes: self.lfu_decay_time,
             },
+        }
+    }
+
+    /// From which time on a command is slow.
+    pub fn slow(&self) -> Thresholds {
+        let log = u64::try_from(self.slowlog_log_slower_than).ok();
+        Thresholds {
+            log: log.map(Duration::from_micros),
+            monitor: Some(self.latency_monitor_threshold)
+                .filter(|ms| *ms > 0)
+                .map(Duration::from_millis),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
-use crate::commands::{COMMANDS, apply_changes, apply_output_limits, load_at_start};
+use crate::commands::{
+    COMMANDS, apply_changes, apply_output_limits, limit_thread, limits_of, load_at_start,
+};
 use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
@@ -99,9 +101,17 @@ impl EngineService {
         }
         apply_output_limits(&config, running.engine());
         apply_changes(&shared.settings, running.engine());
+        let limits = limits_of(&config);
+        running
+            .engine()
+            .slow
+            .configure(limits.slow, config.slowlog_max_len);
         for thread in 0..running.engine().mesh.threads() {
             let shared = shared.clone();
-            let task = move |thread: &Rc<Thread>| drop(ServerThread::of(thread, &shared));
+            let task = move |thread: &Rc<Thread>| {
+                drop(ServerThread::of(thread, &shared));
+                limit_thread(thread, &thread.engine, limits);
+            };
             running.engine().mesh.run_on(thread, Box::new(task));
         }
         Ok(EngineService {
@@ -189,6 +199,7 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     session.host = host.clone();
     session.kill = host.entry.kill_token();
     session.describe = describe;
+    session.peer = peer.to_string();
     // Others may have something for it before it asks for anything.
     session.push_queue();
     session.peer_ip = peer.ip().to_canonical().to_string();

@@ -427,6 +427,23 @@ static WORDS: &[Difference] = &[
         Seen(seen::info_lacks_four_fields),
     ),
     row(
+        "`LATENCY DOCTOR`",
+        "other words",
+        "text for people",
+        Script(
+            "
+            ~ CONFIG SET latency-monitor-threshold 0
+            LATENCY DOCTOR => *Dave* || Nothing is watched*
+            ",
+        ),
+    ),
+    row(
+        "`SLOWLOG` with a threshold of a millisecond or more",
+        "commands that Redis calls fast, and those of strings with short arguments, are timed one in sixteen times; all others always",
+        "they can't be slow, and two looks at the clock take longer than a percent of them",
+        Test("crates/engine/src/slow/watch.rs", "what_is_quick_is_timed_only_where_everything_is"),
+    ),
+    row(
         "`PFMERGE dst` without sources",
         "a user needs the right to write `dst`",
         "Redis looks at no key of a line whose sources are missing, and yet makes `dst`",

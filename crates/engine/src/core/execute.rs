@@ -27,10 +27,14 @@ impl ShardCore {
             self.reply(row, Err(self.scripts.busy_error()), out);
             return Step::Done;
         }
-        let timer = self.stats.begin(row);
+        let timer = self.stats.begin(row).or_else(|| self.slow.begin(row, args));
         let result = self.run_alone(row, db, args, keys, out);
         self.reply(row, result, out);
-        self.stats.ended(row, timer);
+        if let Some(begun) = timer {
+            let took = begun.elapsed();
+            self.stats.took(row, took);
+            self.slow.note(row, args, took);
+        }
         if self.space.waits.has_ready() {
             self.serve_ready(false);
         }

@@ -4,6 +4,7 @@
 use super::{HopWrites, ShardCore, Step};
 use crate::command::{Command, KeyPositions};
 use crate::context::Effects;
+use crate::slow::SlowCommand;
 use crate::tracking::Caller;
 use damselfly_resp::{ArgVec, Proto, ReplyWriter};
 use damselfly_store::DbIndex;
@@ -50,6 +51,8 @@ pub struct BatchReply {
     pub bytes: Vec<u8>,
     /// Where each ends.
     pub ends: Vec<usize>,
+    /// The commands that took long.
+    pub slow: Vec<SlowCommand>,
 }
 
 impl CommandBatch {
@@ -125,6 +128,7 @@ impl CommandBatch {
             let command = &self.commands[self.next];
             let args = Self::args(&self.bytes, &self.ends, self.next_arg, command.args);
             let mut out = ReplyWriter::new(&mut self.reply.bytes, self.proto);
+            let timer = core.slow.begin(command.row, &args);
             core.as_caller(command.caller, |core| {
                 core.run_in_transaction(
                     command.row,
@@ -135,6 +139,10 @@ impl CommandBatch {
                     &mut out,
                 );
             });
+            if let Some(begun) = timer {
+                core.slow.note(command.row, &args, begun.elapsed());
+                self.reply.slow.append(&mut core.slow.take());
+            }
             self.reply.ends.push(self.reply.bytes.len());
             self.next += 1;
             self.next_arg += command.args as usize;
@@ -190,6 +198,9 @@ impl CommandBatch {
             core.try_command(command.row, command.db, &args, &command.keys, &mut out)
         });
         if step == Step::Done {
+            if core.slow.has_found() {
+                self.reply.slow.append(&mut core.slow.take());
+            }
             self.reply.ends.push(self.reply.bytes.len());
             self.next_arg += command.args as usize;
             self.next += 1;

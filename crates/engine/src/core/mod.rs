@@ -74,6 +74,8 @@ pub struct ShardCore {
     pub scripts: Arc<crate::script::RunningScripts>,
     /// What ran here, how often and how long.
     pub stats: crate::stats::CommandStats,
+    /// What of it took long.
+    pub slow: crate::slow::SlowWatch,
     locks: LockTable,
     transactions: BTreeMap<TxId, ShardTransaction>,
     last_ready: TxId,
@@ -103,6 +105,7 @@ impl ShardCore {
             skipped: Arc::default(),
             scripts: Arc::default(),
             stats: crate::stats::CommandStats::default(),
+            slow: crate::slow::SlowWatch::default(),
             locks: LockTable::default(),
             transactions: BTreeMap::new(),
             last_ready: TxId(0),

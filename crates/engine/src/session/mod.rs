@@ -29,6 +29,7 @@ use crate::command::{Command, CommandError, CommandResult, Flags, Handler, KeyPo
 use crate::core::{CommandBatch, Step};
 use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
+use crate::slow::SlowCommand;
 use crate::thread::Thread;
 use crate::tracking::{Caller, Tracking};
 use crate::watch::DirtyFlag;
@@ -97,6 +98,8 @@ pub struct Session {
     pub last_command: &'static str,
     /// Row of the last command.
     pub last_row: Option<&'static Command>,
+    /// The peer's address and port.
+    pub peer: String,
     /// The peer's address, without its port.
     pub peer_ip: String,
     /// Its user, and what that may do.
@@ -164,6 +167,7 @@ impl Session {
             commands: 0,
             last_command: "NULL",
             last_row: None,
+            peer: String::new(),
             peer_ip: String::new(),
             permit,
             describe: |session| format!("id={}", session.id).into_bytes(),
@@ -233,13 +237,18 @@ impl Session {
     ) -> Begun {
         let (proto, thread) = (self.proto, self.thread.clone());
         let timer = thread.stats.borrow_mut().begin(row);
+        let timer = timer.or_else(|| thread.slow.borrow().begin(row, args));
         pipeline.reply(proto, |out| {
             if let Err(error) = handler(self, args, out) {
                 thread.stats.borrow_mut().failed(row, &error);
                 out.error(error.reply());
             }
         });
-        thread.stats.borrow_mut().ended(row, timer);
+        if let Some(begun) = timer {
+            let took = begun.elapsed();
+            thread.stats.borrow_mut().took(row, took);
+            self.note_if_slow(row, args, took);
+        }
         Begun::Done
     }
 
@@ -293,7 +302,12 @@ impl Session {
             let (thread, db, caller) = (&self.thread, self.db, self.caller(row.is_read()));
             let step = pipeline.reply(self.proto, |out| {
                 thread.with_core_now(|core| {
-                    core.as_caller(caller, |core| core.try_command(row, db, args, &keys, out))
+                    let step =
+                        core.as_caller(caller, |core| core.try_command(row, db, args, &keys, out));
+                    if core.slow.has_found() {
+                        self.note_slow(core.slow.take());
+                    }
+                    step
                 })
             });
             if step == Step::Done {
@@ -323,7 +337,8 @@ impl Session {
 
     /// [`Session::finish`], with nothing of what has been pushed meanwhile.
     pub async fn finish_replies(&mut self, pipeline: &mut Pipeline) {
-        pipeline.finish(&self.thread).await;
+        let slow = pipeline.finish(&self.thread).await;
+        self.note_slow(slow);
         self.thread.clean_up();
     }
 
@@ -351,11 +366,35 @@ impl Session {
         let begun = std::time::Instant::now();
         let result = self.run_row(row, args, out).await;
         let mut stats = thread.stats.borrow_mut();
-        stats.took(row, begun.elapsed());
+        let took = begun.elapsed();
+        stats.took(row, took);
         if let Err(error) = &result {
             stats.failed(row, error);
         }
+        drop(stats);
+        // Waiting for keys takes as long as it is meant to.
+        if self.blocked.is_none() {
+            self.note_if_slow(row, args, took);
+        }
         result
+    }
+
+    /// Notes a command that ran here, if it took long.
+    pub(crate) fn note_if_slow(&self, row: &Command, args: &[&[u8]], took: std::time::Duration) {
+        let mut slow = self.thread.slow.borrow_mut();
+        slow.note(row, args, took);
+        if slow.has_found() {
+            let found = slow.take();
+            self.note_slow(found);
+        }
+    }
+
+    /// Notes commands of this client that took long.
+    pub(crate) fn note_slow(&self, commands: Vec<SlowCommand>) {
+        for command in commands {
+            let log = &self.thread.engine.slow;
+            log.add(command, crate::thread::unix_ms(), &self.peer, &self.name);
+        }
     }
 
     /// Runs one admitted command to its end, whatever its kind, outside of any transaction.

@@ -277,7 +277,9 @@ impl Session {
             .collect();
         let mut replies = BTreeMap::new();
         for (shard, hop) in hops {
-            replies.insert(shard, hop.answer().await);
+            let mut reply = hop.answer().await;
+            self.note_slow(std::mem::take(&mut reply.slow));
+            replies.insert(shard, reply);
         }
         for (shard, index) in places {
             out.extend_from_slice(replies[&shard].get(index));
@@ -291,6 +293,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) {
         let (args, before, others) = (queued.args(), out.len(), self.pushes_len());
+        let timer = self.thread.slow.borrow().begin(queued.row, &args);
         let result = match queued.row.handler {
             _ if self.is_denied(queued.row, &args) => self.check_queued(queued.row, &args),
             Handler::Session(handler) => {
@@ -307,6 +310,9 @@ impl Session {
             },
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
+        if let Some(begun) = timer {
+            self.note_if_slow(queued.row, &args, begun.elapsed());
+        }
         if let Err(error) = result {
             if error.is_error() {
                 self.thread.stats.borrow_mut().failed(queued.row, &error);

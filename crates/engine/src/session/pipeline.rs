@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::core::CommandBatch;
+use crate::slow::SlowCommand;
 use crate::thread::{PendingBatch, Thread};
 use damselfly_resp::{Proto, ReplyWriter};
 use std::rc::Rc;
@@ -102,16 +103,17 @@ impl Pipeline {
         self.segments.is_empty()
     }
 
-    pub(super) async fn finish(&mut self, thread: &Rc<Thread>) {
+    /// Gives the commands that took long.
+    pub(super) async fn finish(&mut self, thread: &Rc<Thread>) -> Vec<SlowCommand> {
         if self.segments.is_empty() {
-            return;
+            return Vec::new();
         }
         let pending: Vec<PendingBatch> = self
             .batches
             .drain(..)
             .map(|(shard, batch)| thread.send_batch(shard, batch))
             .collect();
-        let replies = crate::thread::join(pending).await;
+        let mut replies = crate::thread::join(pending).await;
         let mut held_at = 0;
         for segment in self.segments.drain(..) {
             match segment {
@@ -125,5 +127,7 @@ impl Pipeline {
             }
         }
         self.held.clear();
+        let slow = replies.iter_mut().map(|reply| &mut reply.slow);
+        slow.flat_map(std::mem::take).collect()
     }
 }

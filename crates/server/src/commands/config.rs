@@ -97,9 +97,10 @@ fn set<'a>(
         }
         let limits = limits_of(&config);
         let engine = session.thread.engine.clone();
+        engine.slow.configure(limits.slow, config.slowlog_max_len);
         session
             .thread
-            .on_all_shards(move |core| engine.limit_shard(core, limits))
+            .on_all_threads(move |thread| limit_thread(thread, &engine, limits))
             .await;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
@@ -135,13 +136,21 @@ fn check_clients(arguments: &[&[u8]]) -> Result<(), crate::SettingError> {
     Ok(())
 }
 
-fn limits_of(config: &Config) -> EngineLimits {
+/// Gives a thread its part of new limits.
+pub fn limit_thread(thread: &Rc<Thread>, engine: &Engine, limits: EngineLimits) {
+    thread.slow.borrow_mut().set(limits.slow);
+    thread.try_with_core(|core| engine.limit_shard(core, limits));
+}
+
+/// What the configuration says of limits.
+pub fn limits_of(config: &Config) -> EngineLimits {
     EngineLimits {
         max_memory: config.maxmemory,
         eviction: config.eviction(),
         events: config.notify_keyspace_events,
         backlog_max_bytes: config.backlog_bytes(),
         backlog_time_ms: config.shard_repl_backlog_time_ms,
+        slow: config.slow(),
     }
 }
 
@@ -224,11 +233,10 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
         engine
             .skipped
             .enable(config.rdb_unknown_types == UnknownTypes::Skip);
-        for shard in 0..engine.mesh.shards() {
-            let task = move |thread: &Rc<Thread>| {
-                thread.with_core(|core| thread.engine.limit_shard(core, limits))
-            };
-            engine.mesh.run_on(shard, Box::new(task));
+        engine.slow.configure(limits.slow, config.slowlog_max_len);
+        for index in 0..engine.mesh.threads() {
+            let task = move |thread: &Rc<Thread>| limit_thread(thread, &thread.engine, limits);
+            engine.mesh.run_on(index, Box::new(task));
         }
     });
 }

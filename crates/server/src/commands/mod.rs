@@ -6,12 +6,13 @@ mod config;
 mod info;
 mod migrate;
 mod shutdown;
+mod slow;
 
 use damselfly_engine::Command;
 use damselfly_engine::resp::ReplyWriter;
 
 pub use acl::load_at_start;
-pub use config::{apply_changes, apply_output_limits};
+pub use config::{apply_changes, apply_output_limits, limit_thread, limits_of};
 
 /// The rows that the engine's table is extended with.
 pub static COMMANDS: &[&[Command]] = &[
@@ -22,6 +23,7 @@ pub static COMMANDS: &[&[Command]] = &[
     info::MEMORY_COMMANDS,
     migrate::COMMANDS,
     shutdown::COMMANDS,
+    slow::COMMANDS,
 ];
 
 /// The answer to HELP.

@@ -75,7 +75,7 @@ pub static VALUES: &[&str] = &[
     "rss_oom_deny_ratio", "s3_endpoint", "save_schedule", "scheduler_background_budget",
     "scheduler_background_sleep_prob", "scheduler_background_warrant", "search_query_string_bytes", "send_timeout",
     "serialization_max_chunk_size", "shard_repl_backlog_len", "shard_round_robin_prefix", "shard_thread_busy_polling_usec",
-    "slot_migration_connection_timeout_ms", "slot_migration_throttle_us", "slowlog_log_slower_than", "slowlog_max_len",
+    "slot_migration_connection_timeout_ms", "slot_migration_throttle_us",
     "snapshot_cron", "spill_file_prefix", "squash_stats_latency_lower_limit", "squashed_reply_size_limit",
     "stderrthreshold", "subscriber_thread_limit", "subset_knn_search_threshold", "table_growth_margin",
     "tiered_low_memory_factor", "tiered_max_file_size", "tiered_max_pending_stash_bytes", "tiered_min_value_size",

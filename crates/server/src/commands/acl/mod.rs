@@ -250,10 +250,10 @@ pub static COMMANDS: &[Command] = &[row(
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
     row("cat", -2, "6.0.0", Handler::Session(show::cat), "The categories of commands, or the commands of one.").with(OWN),
-    row("deluser", -3, "6.0.0", Handler::Async(deluser), "Deletes users and closes their connections.").with(ADMIN).hides(Hidden::From(2)),
+    row("deluser", -3, "6.0.0", Handler::Async(deluser), "Deletes users and closes their connections.").with(ADMIN),
     row("dryrun", -4, "7.0.0", Handler::Session(dryrun), "Whether a user may run a command, without running it.").with(ADMIN),
     row("genpass", -2, "6.0.0", Handler::Session(genpass), "A password that nobody can guess.").with(OWN),
-    row("getuser", 3, "6.0.0", Handler::Session(show::getuser), "The rules of a user.").with(ADMIN).hides(Hidden::From(2)),
+    row("getuser", 3, "6.0.0", Handler::Session(show::getuser), "The rules of a user.").with(ADMIN),
     row("help", 2, "6.0.0", Handler::Session(help), "Says what there is.").with(EASY),
     row("list", 2, "6.0.0", Handler::Session(show::list), "All users as lines of a file of users.").with(ADMIN),
     row("load", 2, "6.0.0", Handler::Async(file::load), "Reads the users from the file.").with(ADMIN),
