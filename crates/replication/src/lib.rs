@@ -3,7 +3,8 @@
 //! This crate *is*: the greeting, the control connection and the flows of a replica ([`replica`]); the sessions and flows of a
 //! primary ([`primary`]); the rules of who may continue where ([`Lineage`]); the REPLICAOF algorithm that stops nothing
 //! before the new link has proved itself ([`replica::ReplicaOf`]); and what a data set provides to be replicated
-//! ([`PrimaryDataSet`], [`ReplicaDataSet`]). It speaks with its own kind and with Dragonfly (releases from 1.32 on).
+//! ([`PrimaryDataSet`], [`ReplicaDataSet`]). It speaks with its own kind and with Dragonfly (releases from 1.32 on), and
+//! follows plain Redis and Valkey ([`replica::PsyncFlow`]).
 //!
 //! It is *not*: a store, a command table or a server; the data set may be anything whose changes can be written as lists of byte
 //! strings (see `examples/src/bin/replicated_map.rs`). Outside of the [`driver`] module (feature `tokio`, on by

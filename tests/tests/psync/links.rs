@@ -220,6 +220,27 @@ fn a_redis_that_comes_back_is_followed_again() {
     stage.settle();
 }
 
+/// Redis 7.0 keeps its history in its file: after a restart, too, it continues what it had sent.
+#[test]
+fn a_redis_restarted_from_its_file_grants_a_partial_sync() {
+    let home = damselfly_tests::TempDir::new("redis-home").expect("a directory");
+    let dir = home.path().to_string_lossy().into_owned();
+    let mut stage = Stage::apart(V70, &["--dir", &dir], 2);
+    stage.follow();
+    stage.synced();
+    write(&mut stage.redis.client(), 1, 500);
+    stage.settle();
+    let refused = stage.redis.client().try_call(&["SHUTDOWN", "SAVE"]);
+    assert!(refused.is_err(), "{refused:?}");
+    eventually(DEADLINE, "its end", || stage.redis.exit_status().is_some());
+    stage.redis = Redis::with_options(V70, &["--dir", &dir]);
+    stage.network.set_target(stage.redis.address());
+    write(&mut stage.redis.client(), 2, 300);
+    eventually(DEADLINE, "a partial sync", || stage.psync().successes == 1);
+    stage.settle();
+    assert_eq!(stage.psync().full_syncs, 1);
+}
+
 /// The candidate is greeted beside the present role: a dead one changes nothing.
 #[test]
 fn another_primary_replaces_this_one_only_if_it_answers() {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
 use damselfly_resp::{ArgVec, RequestDecoder, RequestLimits};
-use damselfly_tests::RedisVersion::V70;
+use damselfly_tests::RedisVersion::{V62, V70};
 use damselfly_tests::{Client, Redis, Server, eventually, replicaof};
 
 use crate::stage::{DEADLINE, Stage, synced};
@@ -163,6 +163,23 @@ fn a_password_is_asked_for_and_given() {
     let replica = Server::start(&["--proactor_threads=2", "--masterauth=secret"]);
     replicaof(&mut replica.client(), redis.address());
     synced(&replica);
+}
+
+/// A Redis that sends scripts instead of what they did would have this server run them: it says that it does not.
+#[test]
+fn scripts_that_come_themselves_are_named() {
+    let stage = Stage::apart(V62, &["--lua-replicate-commands", "no"], 2);
+    stage.follow();
+    stage.synced();
+    let mut redis = stage.redis.client();
+    let script = b"return redis.call('SET', KEYS[1], 'v')";
+    redis
+        .try_call(&[&b"EVAL"[..], script, b"1", b"k"])
+        .expect("Redis answers");
+    let mut replica = stage.replica.client();
+    eventually(DEADLINE, "a named error", || {
+        shown(&mut replica, "master_link_error").contains("EVAL")
+    });
 }
 
 /// Libraries of functions: whether they are here or not, nothing is left out silently.

@@ -94,11 +94,12 @@ fn only_publishes(table: &CommandTable, part: &TransactionPart) -> bool {
 }
 
 /// A part without the commands that change nothing here. Redis propagates some such: PFCOUNT, which notes its result in the value
-/// there, and 6.2 SCRIPT LOAD, whose scripts come as their effects all the same.
+/// there, and 6.2 SCRIPT LOAD, whose scripts come as their effects all the same. Scripts that come themselves are no such thing:
+/// who made Redis send them (`lua-replicate-commands no`) is told.
 fn effective<'a>(table: &CommandTable, part: &'a TransactionPart) -> Cow<'a, TransactionPart> {
     let only_reads = |args: &[&[u8]]| {
         let row = table.resolve(args);
-        writer(table, args).is_err() && row.is_some_and(|row| !row.is_write())
+        writer(table, args).is_err() && row.is_some_and(|row| !row.is_write() && !row.is_script())
     };
     if !commands(part).any(|(_, args)| only_reads(&args)) {
         return Cow::Borrowed(part);
