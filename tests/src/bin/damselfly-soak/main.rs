@@ -10,6 +10,7 @@ mod failover;
 mod frozen;
 mod full_sync;
 mod pair;
+mod pubsub;
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,6 +34,10 @@ struct Scale {
     keys: u64,
     /// Fields of the big hash; the big list has half as many elements.
     big_fields: u64,
+    /// Clients that subscribe to something.
+    subscribers: u64,
+    /// Messages that are published.
+    messages: u64,
 }
 
 impl Scale {
@@ -43,6 +48,8 @@ impl Scale {
         crashes: 3,
         keys: 5_000_000,
         big_fields: 2_000_000,
+        subscribers: 10_000,
+        messages: 100_000,
     };
     /// For trying the scenarios themselves.
     const QUICK: Scale = Scale {
@@ -52,6 +59,8 @@ impl Scale {
         crashes: 1,
         keys: 200_000,
         big_fields: 100_000,
+        subscribers: 1_000,
+        messages: 20_000,
     };
 }
 
@@ -101,6 +110,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "big-values",
         summary: "a big hash and a big list among small keys, under writes to all of them",
         run: big_values::run,
+    },
+    Scenario {
+        name: "pubsub",
+        summary: "many subscribers, one of which stops reading",
+        run: pubsub::run,
     },
     Scenario {
         name: "failover-partial",
