@@ -24,6 +24,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Time", rows: TIME },
     Section { title: "Memory", rows: MEMORY },
     Section { title: "Transactions", rows: TRANSACTIONS },
+    Section { title: "Scripts", rows: SCRIPTS },
     Section { title: "Replication", rows: REPLICATION },
     Section { title: "Connections and the protocol", rows: CONNECTIONS },
     Section { title: "What servers say of themselves", rows: WORDS },
@@ -247,6 +248,46 @@ static TRANSACTIONS: &[Difference] = &[
         "a transaction may take the element before they are served, a single command may not",
         "serving them is a transaction itself; they wait on then",
         Unchecked("which of the two is first is a matter of timing"),
+    ),
+];
+
+#[rustfmt::skip]
+static SCRIPTS: &[Difference] = &[
+    row(
+        "`EVAL` and its kin",
+        "a script may use only the keys that it declares, and none of the commands that concern all keys (`KEYS`, `DBSIZE`, `FLUSHALL`, …) on several shards",
+        "as in Dragonfly: the keys say where it runs and what is locked. `--default_lua_flags=allow-undeclared-keys`, or the first line `#!lua flags=allow-undeclared-keys`, allows all; such a script is a transaction over all keys of all shards",
+        Test("tests/tests/scripts/main.rs", "keys_have_to_be_declared"),
+    ),
+    row(
+        "options of `cjson` (`encode_sparse_array`, …)",
+        "hold until the script ends",
+        "which Lua state the next script gets is a matter of chance; in Redis they hold for all scripts after it",
+        Test("tests/tests/scripts/main.rs", "options_of_cjson_end_with_their_script"),
+    ),
+    row(
+        "a script that takes more than `--lua_mem_limit`",
+        "gets the error `not enough memory`",
+        "Redis has no limit",
+        Test("tests/tests/scripts/main.rs", "scripts_that_take_too_much_get_an_error"),
+    ),
+    row(
+        "a reply of tables in tables",
+        "at most 1,000 deep",
+        "Redis has what Lua's stack allows, about 8,000; both end in an error",
+        Test("tests/tests/scripts/main.rs", "replies_are_bounded_in_depth"),
+    ),
+    row(
+        "`SCRIPT DEBUG YES`",
+        "refused",
+        "there is no debugger",
+        Script("SCRIPT DEBUG YES => OK || ERR there is no debugger*"),
+    ),
+    row(
+        "commands that wait for a script that runs for too long",
+        "those that were sent before it counted as too long are told so then, but for transactions over several shards, which wait for its end",
+        "they are in the queues of the shards already",
+        Test("tests/tests/scripts/main.rs", "endless_scripts_are_killed_unless_they_have_written"),
     ),
 ];
 

@@ -257,3 +257,35 @@ fn scripts_that_take_too_much_get_an_error() {
         assert_eq!(client.call("PING"), Reply::Simple(b"PONG".to_vec()));
     }
 }
+
+#[test]
+fn options_of_cjson_end_with_their_script() {
+    let server = Server::with_shards(1);
+    let mut client = server.client();
+    for (script, expected) in [
+        (
+            "cjson.encode_number_precision(3) return cjson.encode(1.23456)",
+            "1.23",
+        ),
+        ("return cjson.encode(1.23456)", "1.23456"),
+    ] {
+        let reply = client.try_call(&["EVAL", script, "0"]);
+        let reply = reply.expect("it is answered");
+        assert_eq!(reply, Reply::Bulk(expected.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn replies_are_bounded_in_depth() {
+    let server = Server::with_shards(1);
+    let mut client = server.client();
+    let script = "local t = {} t[1] = t return t";
+    client
+        .send(&["EVAL", script, "0"])
+        .expect("a request is sent");
+    client.send(&["PING"]).expect("a request is sent");
+    // Deeper than a client reads.
+    assert!(client.receive().is_err());
+    let reply = server.client().call("PING");
+    assert_eq!(reply, Reply::Simple(b"PONG".to_vec()));
+}

@@ -9,6 +9,7 @@ mod collections;
 mod full_sync;
 mod memory;
 mod report;
+mod scripts;
 mod speed;
 mod stable;
 mod suite;
@@ -70,6 +71,11 @@ const CHAPTERS: &[Chapter] = &[
         name: "redis-benchmark",
         title: "redis-benchmark, all its default tests",
         families: &[suite::CASES],
+    },
+    Chapter {
+        name: "scripts",
+        title: "Scripts",
+        families: &[scripts::CASES],
     },
 ];
 

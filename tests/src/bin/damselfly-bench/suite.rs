@@ -21,10 +21,10 @@ const FEWER_RANGES: u64 = 4;
 
 /// A test, as arguments of redis-benchmark.
 #[derive(Clone, Copy)]
-struct Test {
-    arguments: &'static str,
+pub struct Test {
+    pub arguments: &'static str,
     /// The test that comes before it, and fills.
-    before: Option<&'static str>,
+    pub before: Option<&'static str>,
 }
 
 macro_rules! cases {
@@ -90,14 +90,14 @@ const fn rate(what: &'static str) -> Row {
     }
 }
 
-const CPU: Row = Row {
+pub const CPU: Row = Row {
     what: "… server CPU",
     unit: "µs/op",
     ratio: Ratio::Theirs,
     target: Target::None,
 };
 
-fn start(kind: PeerKind, requests: u64, pipeline: u64, test: Test) -> io::Result<Round> {
+pub fn start(kind: PeerKind, requests: u64, pipeline: u64, test: Test) -> io::Result<Round> {
     let server = on_one_core(kind)?;
     let requests = if test.arguments.starts_with("LRANGE") {
         requests / FEWER_RANGES

@@ -12,21 +12,17 @@ pub(super) fn write(report: &Report, text: &mut Text) {
     let fragmentation = Fragmentation::of(used);
     usage(report, used, fragmentation.resident, text);
     text.bytes("total_system_memory", machine_bytes());
+    let scripts = &report.engine.scripts.cache;
     text.field("used_memory_lua", 0);
     text.field("used_memory_vm_eval", 0);
     text.field("used_memory_lua_human", human(0));
-    text.fields(
-        &[
-            "used_memory_scripts_eval",
-            "number_of_cached_scripts",
-            "number_of_functions",
-        ],
-        0,
-    );
-    text.fields(&["number_of_libraries", "used_memory_vm_functions"], 0);
+    text.field("used_memory_scripts_eval", scripts.bytes());
+    text.field("number_of_cached_scripts", scripts.len());
+    text.fields(&["number_of_functions", "number_of_libraries"], 0);
+    text.field("used_memory_vm_functions", 0);
     text.bytes("used_memory_vm_total", 0);
     text.field("used_memory_functions", 0);
-    text.bytes("used_memory_scripts", 0);
+    text.bytes("used_memory_scripts", scripts.bytes() as u64);
     text.bytes("maxmemory", report.config.maxmemory);
     text.field("maxmemory_policy", report.config.maxmemory_policy.name());
     fragmentation.write(text);

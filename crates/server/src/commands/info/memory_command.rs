@@ -95,6 +95,7 @@ type Figures = Vec<(&'static str, Figure)>;
 fn figures(report: &Report) -> (Figures, Figures) {
     use Figure::{Bytes, Ratio, Signed};
     let (clients, shards) = (&report.sums.clients, &report.sums.shards);
+    let scripts = report.engine.scripts.cache.bytes();
     let used = report.used_memory();
     let peak = report.shared.facts.peak_memory(used);
     let keys: u64 = shards.databases.iter().map(|database| database.keys).sum();
@@ -115,7 +116,7 @@ fn figures(report: &Report) -> (Figures, Figures) {
         ("clients.normal", Bytes(clients.normal_bytes)),
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
-        ("lua.caches", Bytes(0)),
+        ("lua.caches", Bytes(scripts as u64)),
         ("functions.caches", Bytes(0)),
     ];
     let after = vec![
