@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use damselfly_tests::{PeerKind, await_synced, replicaof, within};
+use damselfly_tests::{Peer, PeerKind, Server, await_synced, replicaof, within};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -18,6 +18,9 @@ const SYNC_LIMIT: Duration = Duration::from_secs(20);
 
 /// Threads of each server.
 const THREADS: usize = 2;
+
+/// BullMQ's scripts make names of keys.
+const UNDECLARED_KEYS: Option<&str> = Some("--default_lua_flags=allow-undeclared-keys");
 
 enum Language {
     Python,
@@ -32,6 +35,8 @@ struct Program {
     language: Language,
     /// It kills its primary: what it tells is to be compared with what it tells of Redis.
     beside_redis: bool,
+    /// A flag that our server needs for it.
+    flag: Option<&'static str>,
 }
 
 const fn program(name: &'static str, file: &'static str, language: Language) -> Program {
@@ -40,6 +45,7 @@ const fn program(name: &'static str, file: &'static str, language: Language) -> 
         file,
         language,
         beside_redis: false,
+        flag: None,
     }
 }
 
@@ -49,10 +55,14 @@ const PROGRAMS: &[Program] = &[
     program("celery", "celery_app.py", Language::Python),
     program("ioredis", "ioredis.mjs", Language::Node),
     program("node-redis", "node_redis.mjs", Language::Node),
-    program("bullmq", "bullmq.mjs", Language::Node),
+    Program {
+        flag: UNDECLARED_KEYS,
+        ..program("bullmq", "bullmq.mjs", Language::Node)
+    },
     program("redis-rs", "damselfly-client-redis-rs", Language::Rust),
     Program {
         beside_redis: true,
+        flag: UNDECLARED_KEYS,
         ..program("bullmq-failover", "failover.mjs", Language::Node)
     },
 ];
@@ -131,7 +141,14 @@ fn run_all(options: &Options) -> Result {
 
 fn run(program: &Program, server: PeerKind) -> Result<Duration> {
     println!("\n==> {} with {}", program.name, server.name());
-    let (mut primary, replica) = (server.start(THREADS)?, server.start(THREADS)?);
+    let start = || match (server, program.flag) {
+        (PeerKind::Damselfly, Some(flag)) => {
+            Server::try_start(&[&format!("--proactor_threads={THREADS}"), flag])
+                .map(Peer::Damselfly)
+        }
+        _ => server.start(THREADS),
+    };
+    let (mut primary, replica) = (start()?, start()?);
     let mut client = replica.client();
     replicaof(&mut client, primary.address());
     await_synced(SYNC_LIMIT, &mut client)?;
