@@ -25,6 +25,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("damselfly-server", &["damselfly-engine"]),
+    ("damselfly-client-redis-rs", &[]),
     ("xtask", &[]),
 ];
 
