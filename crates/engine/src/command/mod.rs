@@ -241,7 +241,7 @@ impl Flags {
     /// Allowed to a client of RESP2 that subscribes to something.
     pub const IN_SUBSCRIPTION: Flags = Flags(1 << 22);
     /// Dragonfly's, whose versions its `since` counts; Redis 7.0 has none of this name.
-    pub const DRAGONFLY: Flags = Flags(1 << 23);
+    pub const DRAGONFLY: Flags = Flags(1 << 26);
 
     /// A command of CLIENT: what CLIENT CACHING says is not for it.
     pub const OF_CLIENT: Flags = Flags(1 << 23);

@@ -37,7 +37,7 @@ pub static COMMANDS: &[Command] = &[
     one("expireat", -3, "1.2.0", Handler::Rewrite(expiry::expireat), "Lets a key expire at a time in seconds.").with(FAST).access("RW update"),
     one("expiretime", 2, "7.0.0", Handler::Read(expiry::expiretime), "When a key expires, in Unix seconds.").with(FAST),
     one("fieldexpire", -4, "1.0.0", Handler::Rewrite(element_expiry::fieldexpire), "Lets fields of a hash or members of a set expire after some seconds.").with(Flags::DRAGONFLY).with(Flags::DENY_OOM.or(FAST)).access("RW update"),
-    one("fieldexpireat", -4, "1.0.0", Handler::Rewrite(element_expiry::fieldexpireat), "Lets fields of a hash or members of a set expire at a time in seconds.").with(Flags::DENY_OOM.or(FAST)).access("RW update"),
+    one("fieldexpireat", -4, "1.0.0", Handler::Rewrite(element_expiry::fieldexpireat), "Lets fields of a hash or members of a set expire at a time in seconds.").with(Flags::DRAGONFLY).with(Flags::DENY_OOM.or(FAST)).access("RW update"),
     one("fieldttl", 3, "1.0.0", Handler::Read(element_expiry::fieldttl), "Returns how many seconds a field of a hash or a member of a set has left.").with(Flags::DRAGONFLY).with(FAST),
     server("flushall", -1, "1.0.0", Handler::Global(flush::flushall), "Deletes all keys of all databases.").with(DANGEROUS).hints("request_policy:all_shards response_policy:all_succeeded"),
     server("flushdb", -1, "1.0.0", Handler::Global(flush::flushdb), "Deletes all keys of the database.").with(DANGEROUS).hints("request_policy:all_shards response_policy:all_succeeded"),
