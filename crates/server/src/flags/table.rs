@@ -470,6 +470,9 @@ mod tests {
                 Value::Bytes(bytes) => Value::Bytes(bytes + 1),
                 Value::Text(_) if flag.name == "replicaof" => Value::Text("h 1".into()),
                 Value::Text(_) if flag.name == "rdb_unknown_types" => Value::Text("skip".into()),
+                Value::Text(_) if flag.name == "default_lua_flags" => {
+                    Value::Text("allow-undeclared-keys".into())
+                }
                 Value::Text(_) if flag.name == "acl_pubsub_default" => {
                     Value::Text("allchannels".into())
                 }
