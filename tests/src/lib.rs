@@ -8,7 +8,7 @@
 //! - [`eventually`]: waiting on a condition with a deadline; [`same_data`]: on equal contents.
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
-//! - [`differences`]: what differs from Redis on purpose, each with what shows it.
+//! - [`mod@differences`]: what differs from Redis on purpose, each with what shows it.
 //! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
 //!   with latencies, [`machine`] (processor time, memory, pinning), [`Peer`] (either server),
 //!   [`end_children_on_signals`].
