@@ -38,7 +38,7 @@ impl Catalog {
     /// Of all commands of the table, and those of Redis that it lacks.
     ///
     /// # Panics
-    /// There are more than a [`CommandSet`] holds.
+    /// There are more than a `CommandSet` holds.
     pub fn new(table: &CommandTable) -> Catalog {
         let mut catalog = Catalog {
             known: Vec::new(),
