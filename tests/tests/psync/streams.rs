@@ -161,7 +161,6 @@ fn eviction_comes_as_deletion() {
     stage.follow();
     stage.synced();
     let mut redis = stage.redis.client();
-    redis.ok("DEBUG POPULATE 1 x 10");
     let value = "v".repeat(1000);
     for key in 0..5000 {
         redis.call(&format!("SET evicted:{key} {value}"));
