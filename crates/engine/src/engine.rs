@@ -147,6 +147,7 @@ pub struct Engine {
     end_replicas: OnceLock<EndReplicas>,
     next_client: AtomicU64,
     stop: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl Engine {
@@ -187,6 +188,7 @@ impl Engine {
             end_replicas: OnceLock::new(),
             next_client: AtomicU64::new(1),
             stop: CancellationToken::new(),
+            shutdown: CancellationToken::new(),
         })
     }
 
@@ -343,6 +345,11 @@ impl Engine {
     /// An id for a connection.
     pub fn next_client_id(&self) -> u64 {
         self.next_client.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Cancelled when the server is to end because a replica has taken over: whoever started the engine ends it then.
+    pub fn shutdown_token(&self) -> &CancellationToken {
+        &self.shutdown
     }
 
     /// Cancelled when the engine stops.

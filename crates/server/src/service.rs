@@ -99,6 +99,7 @@ impl EngineService {
                 .engine()
                 .begin_as_replica(&primary.host, primary.port);
         }
+        end_when_taken_over(running.engine(), shared);
         apply_output_limits(&config, running.engine());
         apply_changes(&shared.settings, running.engine());
         let limits = limits_of(&config);
@@ -120,6 +121,18 @@ impl EngineService {
             next_thread: AtomicUsize::new(0),
         })
     }
+}
+
+/// A primary that a replica has taken over from ends.
+fn end_when_taken_over(engine: &Engine, shared: &Shared) {
+    let (taken_over, stop) = (engine.shutdown_token().clone(), shared.stop.clone());
+    let task = move |_: &Rc<Thread>| {
+        tokio::task::spawn_local(async move {
+            taken_over.cancelled().await;
+            stop.cancel();
+        });
+    };
+    engine.mesh.run_on(0, Box::new(task));
 }
 
 /// What the configuration says of replication.

@@ -64,6 +64,8 @@ pub struct ShardCore {
     pub is_replica: bool,
     /// Whether the journal holds the primary's records as they came, instead of records of its own.
     pub relays: bool,
+    /// Whether writes wait: this primary is being handed over.
+    pub writes_held: bool,
     /// What all shards use, and the limit.
     pub memory: MemoryShare,
     /// Commands that ran here.
@@ -100,6 +102,7 @@ impl ShardCore {
             expires: true,
             is_replica: false,
             relays: false,
+            writes_held: false,
             memory: MemoryShare::new(Arc::new(MemoryLedger::new(1)), 0),
             commands_run: 0,
             skipped: Arc::default(),
@@ -119,9 +122,9 @@ impl ShardCore {
         }
     }
 
-    /// Whether a consumer of the journal holds so much that writes have to wait.
+    /// Whether a consumer of the journal holds so much that writes have to wait, or they wait for a hand-over.
     fn is_over_budget(&self) -> bool {
-        self.journal.is_over_budget()
+        self.writes_held || self.journal.is_over_budget()
     }
 
     /// Fetches what commands on these keys will read, all at once; worth while where the table is larger than the caches.

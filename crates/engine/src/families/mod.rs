@@ -41,5 +41,6 @@ pub static ALL: &[&[Command]] = &[
     streams::COMMANDS,
     scripting::COMMANDS,
     crate::replicate::COMMANDS,
+    crate::replicate::HANDOVER_COMMANDS,
     crate::session::TRANSACTION_COMMANDS,
 ];

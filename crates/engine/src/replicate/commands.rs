@@ -1,6 +1,7 @@
 //! REPLICAOF, ROLE, REPLCONF, DFLY, WAIT.
 
 use super::EngineDataSet;
+use super::handover::{Request, answer_takeover};
 use super::info::RoleWords;
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
 use crate::session::{AsyncResult, Session};
@@ -51,6 +52,9 @@ fn from_replica<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
+        if let Some(request) = Request::parse(args) {
+            return answer_takeover(session, request, out).await;
+        }
         let hub = &session.thread.engine.replication().hub;
         let peer = session.peer_ip.clone();
         let connection = session.replica.get_or_insert_with(|| hub.connection(peer));
@@ -218,7 +222,7 @@ pub static COMMANDS: &[Command] = &[
     .hints("request_policy:all_shards response_policy:agg_min"),
 ];
 
-const fn row(
+pub(super) const fn row(
     name: &'static str,
     arity: i16,
     since: &'static str,

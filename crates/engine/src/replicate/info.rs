@@ -78,7 +78,8 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
     let lineage = engine.lineage();
     let _ = write!(
         text,
-        "master_failover_state:no-failover\r\nmaster_replid:{}\r\nmaster_replid2:{}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:-1\r\n",
+        "master_failover_state:{}\r\nmaster_replid:{}\r\nmaster_replid2:{}\r\nmaster_repl_offset:{offset}\r\nsecond_repl_offset:-1\r\n",
+        replication.handover.phase().as_str(),
         lineage.replid(),
         if lineage.is_relay() {
             lineage.history().as_str().to_owned()

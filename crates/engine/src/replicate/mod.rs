@@ -1,8 +1,10 @@
 //! Replication over the engine: the engine as both ends' data set, and the commands of it.
 
+mod acks;
 mod apply;
 mod commands;
 mod debug;
+mod handover;
 mod info;
 mod primary;
 mod psync;
@@ -14,6 +16,7 @@ mod wait;
 
 pub use commands::COMMANDS;
 pub(crate) use debug::replica as debug_replica;
+pub use handover::{COMMANDS as HANDOVER_COMMANDS, Handover};
 pub use info::{master_repl_offset, replication_section};
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
@@ -48,6 +51,8 @@ pub struct Replication {
     pub link: ReplicaOfHandle,
     /// The connections of that link.
     pub upstream: Arc<UpstreamConnections>,
+    /// Whether a replica is about to take this server's place.
+    pub handover: Handover,
     /// How ROLE and INFO speak of it.
     pub shown: ShownSettings,
 }
@@ -87,6 +92,7 @@ impl Replication {
             hub,
             link: ReplicaOfHandle::start(data, link),
             upstream,
+            handover: Handover::default(),
             shown,
         }
     }

@@ -1,18 +1,12 @@
 //! WAIT: until enough replicas have executed what this connection wrote.
 
+use super::acks;
 use crate::command::CommandError;
 use crate::session::{AsyncResult, Session};
 use crate::thread::join;
 use damselfly_journal::Lsn;
-use damselfly_replication::SyncId;
-use damselfly_replication::driver::ReplicaStatus;
-use damselfly_replication::primary::SessionState;
 use damselfly_resp::{ReplyWriter, parse_i64};
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// Between two looks while no ack comes: nobody tells when a replica gets to stable sync.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) fn wait<'a>(
     session: &'a mut Session,
@@ -50,32 +44,21 @@ impl Session {
             .filter(|shard| self.has_written(*shard))
             .collect();
         let now = self.ask_for_acks(&shards).await;
-        let targets = self.last_writes(now);
+        let mut targets = self.last_writes(now);
+        if targets.is_empty() {
+            // Every replica in stable sync has reached that; its first ack tells that it is there.
+            targets.push((0, Lsn(0)));
+        }
         let deadline = async {
             match timeout_ms {
                 0 => std::future::pending().await,
                 ms => tokio::time::sleep(Duration::from_millis(ms)).await,
             }
         };
-        tokio::pin!(deadline);
-        loop {
-            // Registered before looking, so that no ack is missed.
-            let acks: Vec<_> = shards
-                .iter()
-                .map(|shard| {
-                    self.thread
-                        .call(*shard, |thread, answer| thread.on_next_ack(answer))
-                })
-                .collect();
-            let count = self.count_reached(&targets).await;
-            if count >= wanted {
-                return count;
-            }
-            tokio::select! {
-                () = any(acks) => {}
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = &mut deadline => return self.count_reached(&targets).await,
-            }
+        tokio::select! {
+            biased;
+            found = acks::wait_until(&self.thread, &targets, |found| found.len() >= wanted) => found.len(),
+            () = deadline => acks::reached(&self.thread, &targets).await.len(),
         }
     }
 
@@ -88,16 +71,6 @@ impl Session {
         }
         self.waited_for.clone_from(&targets);
         targets
-    }
-
-    /// The replicas in stable sync that have reached all targets.
-    async fn count_reached(&self, targets: &[(usize, Lsn)]) -> usize {
-        if !targets.is_empty() {
-            return self.count_acked(targets).await;
-        }
-        let replicas = self.thread.engine.replication().hub.replicas();
-        let stable = |replica: &&ReplicaStatus| replica.state == SessionState::StableSync;
-        replicas.iter().filter(stable).count()
     }
 
     /// Writes a PING on each shard, which replicas answer at once. The LSN that they have to reach there.
@@ -118,40 +91,4 @@ impl Session {
             .collect();
         shards.iter().copied().zip(join(calls).await).collect()
     }
-
-    /// [`Session::count_reached`] for a connection that has written.
-    async fn count_acked(&self, targets: &[(usize, Lsn)]) -> usize {
-        let calls: Vec<_> = targets
-            .iter()
-            .map(|(shard, _)| {
-                self.thread
-                    .call(*shard, |thread, answer| answer.send(thread.flows.acked()))
-            })
-            .collect();
-        let mut reached: BTreeMap<SyncId, usize> = BTreeMap::new();
-        for (acked, (_, target)) in join(calls).await.into_iter().zip(targets) {
-            for (sync, _) in acked.into_iter().filter(|(_, lsn)| lsn >= target) {
-                *reached.entry(sync).or_default() += 1;
-            }
-        }
-        reached
-            .values()
-            .filter(|shards| **shards == targets.len())
-            .count()
-    }
-}
-
-/// Ready when the first of them is.
-async fn any<F: Future<Output = ()> + Unpin>(mut pending: Vec<F>) {
-    std::future::poll_fn(|cx| {
-        let ready = pending
-            .iter_mut()
-            .any(|one| std::pin::Pin::new(one).poll(cx).is_ready());
-        if ready {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
-    })
-    .await;
 }

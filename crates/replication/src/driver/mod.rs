@@ -3,6 +3,7 @@
 //! Everything here must be called within a `LocalSet` or a `LocalRuntime`. Time is tokio's, so paused and simulated
 //! clocks work; connecting and random numbers are arguments.
 
+mod ask;
 mod clock;
 mod conn;
 mod connect;

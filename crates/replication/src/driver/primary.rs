@@ -170,6 +170,18 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
         session.is_some_and(|session| session.send(SessionMessage::Cancel(why.to_owned())))
     }
 
+    /// Ready when the link of this replica has ended, or there is none.
+    pub fn ended(&self, sync_id: SyncId) -> impl Future<Output = ()> + use<D> {
+        let ended = self
+            .session(sync_id)
+            .map(|session| session.ended.subscribe());
+        async move {
+            if let Some(mut ended) = ended {
+                drop(ended.wait_for(|ended| *ended).await);
+            }
+        }
+    }
+
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<SyncId, Arc<SessionShared>>> {
         self.shared
             .sessions

@@ -13,7 +13,10 @@ use tokio::{
     task::AbortHandle,
 };
 
+use damselfly_resp::Reply as Answer;
+
 use super::{
+    ask::ask,
     connect::Connect,
     replica::{Candidate, LinkHandle, LinkOptions, LinkStatus, greet, start_link},
 };
@@ -50,8 +53,15 @@ enum Request {
     NoOne {
         reply: Reply,
     },
-    /// Without greeting first: a server's start as a replica.
+    Ask {
+        host: String,
+        port: u16,
+        command: Vec<String>,
+        limit_ms: u64,
+        reply: oneshot::Sender<Result<Answer, LinkError>>,
+    },
     Configure(Box<ReplicaConfig>),
+    /// Without greeting first: a server's start as a replica.
     Start {
         host: String,
         port: u16,
@@ -100,6 +110,33 @@ impl ReplicaOfHandle {
     /// A later one was carried out first.
     pub async fn follow_no_one(&self) -> Result<(), ReplicaOfError> {
         self.ask(|reply| Request::NoOne { reply }).await
+    }
+
+    /// Sends one command to another server, with the credentials of a link, on a connection of its own. The role and the
+    /// link are not touched.
+    ///
+    /// # Errors
+    /// No connection, no answer within `limit_ms`, or the answer is an error.
+    pub async fn ask_server(
+        &self,
+        host: &str,
+        port: u16,
+        command: &[&str],
+        limit_ms: u64,
+    ) -> Result<Answer, LinkError> {
+        let gone = || LinkError::Connect {
+            why: "the server is shutting down".to_owned(),
+        };
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Ask {
+            host: host.to_owned(),
+            port,
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            limit_ms,
+            reply,
+        };
+        self.requests.send(request).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     /// Sets what links made from now on use.
@@ -200,6 +237,19 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                         candidate: None,
                     },
                 );
+            }
+            Request::Ask {
+                host,
+                port,
+                command,
+                limit_ms,
+                reply,
+            } => {
+                let options = self.options.clone();
+                tokio::task::spawn_local(async move {
+                    let answer = ask(&options, &host, port, &command, limit_ms).await;
+                    drop(reply.send(answer));
+                });
             }
             Request::Configure(config) => self.options.config = *config,
             Request::Start { host, port } => {

@@ -52,7 +52,7 @@ pub(super) fn classify(step: &'static str, text: &[u8]) -> LinkError {
 }
 
 /// `reply`, if it is no error.
-pub(super) fn accepted(step: &'static str, reply: Reply) -> Result<Reply, LinkError> {
+pub(crate) fn accepted(step: &'static str, reply: Reply) -> Result<Reply, LinkError> {
     match reply.as_error() {
         Some(text) => Err(classify(step, text)),
         None => Ok(reply),

@@ -17,6 +17,7 @@ mod request;
 mod session;
 mod streaming;
 
+pub(crate) use answer::accepted;
 pub use flow::{FlowOutput, ReplicaFlow};
 pub use greeting::{Greeted, Greeting};
 pub use link::ReplicaLink;
@@ -26,6 +27,7 @@ pub use message::{FlowCommand, FlowEvent, FlowOffer, FlowSpec};
 pub use psync::PsyncFlow;
 pub use rendezvous::{Meeting, Rendezvous};
 pub use replicaof::{CoordinatorOutput, ReplicaOf, ReplicaOfError, Role, Ticket};
+pub(crate) use request::{auth_args, encode_strings};
 
 #[cfg(test)]
 mod flow_tests;

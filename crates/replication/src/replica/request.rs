@@ -5,7 +5,7 @@ use damselfly_resp::encode_command;
 use crate::config::Credentials;
 
 /// `AUTH [user] pass`.
-pub(super) fn auth_args(auth: &Credentials) -> Vec<String> {
+pub(crate) fn auth_args(auth: &Credentials) -> Vec<String> {
     [
         Some("AUTH"),
         auth.user.as_deref(),
@@ -18,7 +18,7 @@ pub(super) fn auth_args(auth: &Credentials) -> Vec<String> {
 }
 
 /// Appends a command.
-pub(super) fn encode_strings(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
+pub(crate) fn encode_strings(out: &mut Vec<u8>, args: &[impl AsRef<[u8]>]) {
     let args: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
     encode_command(out, &args);
 }
