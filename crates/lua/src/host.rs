@@ -26,7 +26,7 @@ pub enum Tick {
 /// Runs a script's commands, and says how long it may go on.
 pub trait Host {
     /// Runs a command at once, if it can be run at once. The reply is in the protocol that the script chose.
-    fn call(&self, words: &Words, proto: Proto, reply: &mut Vec<u8>) -> Called;
+    fn call(&self, words: &[&[u8]], proto: Proto, reply: &mut Vec<u8>) -> Called;
 
     /// Asked every some ten thousand instructions.
     fn tick(&self) -> Tick;

@@ -3,7 +3,7 @@
 //! Lua 5.1 can't give up control inside of `pcall`, a metamethod, an iterator or the comparison of a sort. So the whole of it
 //! runs on a stack of its own, which is suspended and resumed wherever a command has to wait, or the script has taken its time.
 
-use crate::host::Host;
+use crate::host::{Host, Tick};
 use crate::libs::JsonOptions;
 use crate::machine::Machine;
 use crate::random::Random;
@@ -70,6 +70,14 @@ pub(crate) struct Shared {
     pub(crate) is_bloated: Cell<bool>,
     /// Bytes that the state may have.
     pub(crate) memory_limit: usize,
+}
+
+impl Shared {
+    /// Asks the host what the script does next.
+    pub(crate) fn tick(&self) -> Tick {
+        let host = self.host.borrow().clone();
+        host.map_or(Tick::Go, |host| host.tick())
+    }
 }
 
 /// A Lua state as scripts see it, for one script after another.

@@ -11,7 +11,7 @@
 //!
 //! struct Echo;
 //! impl Host for Echo {
-//!     fn call(&self, words: &Words, _: Proto, reply: &mut Vec<u8>) -> Called {
+//!     fn call(&self, words: &[&[u8]], _: Proto, reply: &mut Vec<u8>) -> Called {
 //!         reply.extend_from_slice(format!(":{}\r\n", words.len()).as_bytes());
 //!         Called::Replied
 //!     }
@@ -35,16 +35,15 @@
 
 mod api;
 mod error;
-mod from_reply;
 mod host;
 mod interpreter;
 mod libs;
 mod machine;
 mod number;
 mod random;
+mod raw;
 mod sandbox;
 mod script;
-mod to_reply;
 mod words;
 
 pub use api::REDIS_VERSION;

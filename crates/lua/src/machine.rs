@@ -1,17 +1,17 @@
 //! The inside of an interpreter: the Lua state, and the jobs that it does.
 
 use crate::error::{ErrorTable, plain, raised};
-use crate::host::{Called, Tick};
+use crate::host::Tick;
 use crate::interpreter::{Job, Progress, Resume, Shared};
 use crate::number::push_g;
+use crate::raw::{Failed, Input, Kept, Raw};
 use crate::sandbox::{CHUNK_NAME, Sandbox};
 use crate::script::{Script, lua_text};
-use crate::to_reply::{ReplyOf, TooLarge};
 use crate::words::Words;
 use corosensei::Yielder;
 use damselfly_resp::{Proto, ReplyWriter};
 use hashbrown::HashMap;
-use mlua::{Function, HookTriggers, Lua, MultiValue, Table, Value, VmState};
+use mlua::{HookTriggers, Lua, MultiValue, Value, VmState};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -35,7 +35,8 @@ pub(crate) struct Machine<'a> {
     lua: &'a Lua,
     shared: &'a Rc<Shared>,
     sandbox: Sandbox,
-    compiled: RefCell<HashMap<[u8; 40], Function>>,
+    raw: Raw,
+    compiled: RefCell<HashMap<[u8; 40], Kept>>,
 }
 
 impl Machine<'_> {
@@ -51,37 +52,43 @@ impl Machine<'_> {
     fn try_serve(shared: &Rc<Shared>, switch: &Switch, first: Resume) -> mlua::Result<()> {
         let lua = crate::sandbox::new_state()?;
         let sandbox = Sandbox::build(&lua, shared)?;
+        let raw = Raw::new(&lua, shared, &sandbox.globals, &sandbox.handler)?;
+        for (name, function) in raw.functions()? {
+            sandbox.redis.raw_set(name, function)?;
+        }
+        let machine = Machine {
+            lua: &lua,
+            shared,
+            sandbox,
+            raw,
+            compiled: RefCell::default(),
+        };
         lua.scope(|scope| {
             let pause = scope.create_function(|_, ()| {
                 switch.suspend(Progress::Pause);
                 Ok(())
             })?;
             *shared.pause.borrow_mut() = Some(pause);
-            for (name, raises) in [("call", true), ("pcall", false)] {
-                let call = scope.create_function(move |lua: &Lua, args: MultiValue| {
-                    call(lua, shared, switch, &args, raises)
-                })?;
-                sandbox.redis.raw_set(name, call)?;
-            }
             lua.set_memory_limit(lua.used_memory() + shared.memory_limit)?;
             set_hook(&lua, shared, TICK_INSTRUCTIONS)?;
-            let machine = Machine {
-                lua: &lua,
-                shared,
-                sandbox,
-                compiled: RefCell::default(),
-            };
-            let mut next = first;
-            while let Resume::Run(job) = next {
-                machine.run(job);
-                shared.is_bloated.set(machine.is_bloated());
-                if shared.is_killed.replace(false) {
-                    set_hook(&lua, shared, TICK_INSTRUCTIONS)?;
-                }
-                next = switch.suspend(Progress::Done);
-            }
-            Ok(())
+            machine
+                .raw
+                .serving(switch, || machine.serve_jobs(switch, first))
         })
+    }
+
+    /// Does jobs until it is told to end.
+    fn serve_jobs(&self, switch: &Switch, first: Resume) -> mlua::Result<()> {
+        let mut next = first;
+        while let Resume::Run(job) = next {
+            self.run(job);
+            self.shared.is_bloated.set(self.is_bloated());
+            if self.shared.is_killed.replace(false) {
+                set_hook(self.lua, self.shared, TICK_INSTRUCTIONS)?;
+            }
+            next = switch.suspend(Progress::Done);
+        }
+        Ok(())
     }
 
     /// Whether the state keeps so much that it is better thrown away.
@@ -101,29 +108,32 @@ impl Machine<'_> {
                 }
             }
             Job::Eval(script, proto) => match self.function(&script) {
-                Ok(function) => self.eval(&script, &function, proto),
+                Ok(function) => self.eval(&script, function, proto),
                 Err(text) => ReplyWriter::new(&mut self.shared.out.borrow_mut(), proto).error(text),
             },
         }
     }
 
     /// The compiled script, or the text of the error.
-    fn function(&self, script: &Script) -> Result<Function, Vec<u8>> {
+    fn function(&self, script: &Script) -> Result<Kept, Vec<u8>> {
         let mut compiled = self.compiled.borrow_mut();
         if let Some(function) = compiled.get(&script.sha) {
-            return Ok(function.clone());
+            return Ok(*function);
         }
         if compiled.len() >= MAX_COMPILED {
-            compiled.clear();
+            for (_, function) in compiled.drain() {
+                self.raw.release(function);
+            }
         }
         let chunk = self
             .lua
             .load(lua_text(&script.body))
             .set_name(CHUNK_NAME)
             .set_mode(mlua::chunk::ChunkMode::Text);
-        match chunk.into_function() {
+        let function = chunk.into_function();
+        match function.and_then(|function| self.raw.keep(&function)) {
             Ok(function) => {
-                compiled.insert(script.sha, function.clone());
+                compiled.insert(script.sha, function);
                 Ok(function)
             }
             Err(error) => Err(format!(
@@ -134,80 +144,30 @@ impl Machine<'_> {
         }
     }
 
-    fn eval(&self, script: &Script, function: &Function, proto: Proto) {
+    fn eval(&self, script: &Script, function: Kept, proto: Proto) {
         self.shared.proto.set(Proto::Resp2);
         self.shared.json_options.set(Default::default());
-        let result = self.set_input().and_then(|()| {
-            let none = MultiValue::new();
-            self.sandbox.run(function, none)
-        });
+        self.sandbox.failure.set(None);
+        let result = self.raw.run(function, Input::Variables, proto);
         self.answer(script.name(), result, proto);
     }
 
-    /// KEYS and ARGV.
-    fn set_input(&self) -> mlua::Result<()> {
-        let globals = &self.sandbox.globals;
-        globals.raw_set(
-            &self.sandbox.keys_name,
-            self.list(&self.shared.keys.borrow())?,
-        )?;
-        globals.raw_set(
-            &self.sandbox.args_name,
-            self.list(&self.shared.args.borrow())?,
-        )
-    }
-
-    pub(crate) fn list(&self, words: &Words) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(words.len(), 0)?;
-        for (at, word) in words.iter().enumerate() {
-            table.raw_set(at + 1, self.lua.create_string(word)?)?;
-        }
-        Ok(table)
-    }
-
-    /// Writes the reply of a script or function that has ended.
-    fn answer(&self, name: &str, result: mlua::Result<(bool, Value)>, proto: Proto) {
+    /// Writes the reply of a script or function that has ended, if it has not written it itself.
+    fn answer(&self, name: &str, result: Result<(), Failed>, proto: Proto) {
+        let Err(failed) = result else {
+            return;
+        };
+        let text = match self.sandbox.failure.take() {
+            Some(failure) => with_place(name, &failure),
+            None => execution_failure(name, &failed.text),
+        };
         let mut out = self.shared.out.borrow_mut();
-        let written = match result {
-            Ok((true, value)) => {
-                let mut reply = ReplyOf {
-                    fields: &self.sandbox.fields,
-                    proto,
-                    script_proto: self.shared.proto.get(),
-                    out: &mut out,
-                    limit: self.shared.memory_limit,
-                    values: 0,
-                    tick: &|| tick(self.shared),
-                };
-                reply.write(&value)
-            }
-            Ok((false, value)) => {
-                let text = match self.sandbox.failure.take() {
-                    Some(failure) => with_place(name, &failure),
-                    None => execution_failure(name, &shown(&value)),
-                };
-                ReplyWriter::new(&mut out, proto).error(text);
-                Ok(Ok(()))
-            }
-            Err(error) => match self.sandbox.failure.take() {
-                // It was told to end once more, on its way out.
-                Some(failure) => {
-                    ReplyWriter::new(&mut out, proto).error(with_place(name, &failure));
-                    Ok(Ok(()))
-                }
-                None => Err(error),
-            },
-        };
-        let failed = match written {
-            Ok(Ok(())) => return,
-            Ok(Err(TooLarge)) => "not enough memory".to_owned(),
-            Err(error) => plain(&error),
-        };
         out.clear();
-        ReplyWriter::new(&mut out, proto).error(execution_failure(name, failed.as_bytes()));
+        ReplyWriter::new(&mut out, proto).error(text);
     }
 }
 
+#[allow(dead_code, reason = "loading libraries")]
 fn shown(value: &Value) -> Vec<u8> {
     match value {
         Value::String(text) => text.as_bytes().to_vec(),
@@ -254,8 +214,7 @@ fn set_hook(lua: &Lua, shared: &Rc<Shared>, instructions: u32) -> mlua::Result<(
 
 /// Asks the host whether the script may go on, and lets others have their turn. An error is the script's end.
 pub(crate) fn tick(shared: &Shared) -> mlua::Result<()> {
-    let host = shared.host.borrow().clone();
-    match host.map_or(Tick::Go, |host| host.tick()) {
+    match shared.tick() {
         Tick::Go => Ok(()),
         Tick::Pause => {
             let pause = shared.pause.borrow().clone();
@@ -266,40 +225,6 @@ pub(crate) fn tick(shared: &Shared) -> mlua::Result<()> {
             counted: false,
         }
         .into()),
-    }
-}
-
-/// `redis.call` and `redis.pcall`.
-fn call(
-    lua: &Lua,
-    shared: &Shared,
-    switch: &Switch,
-    args: &MultiValue,
-    raises: bool,
-) -> mlua::Result<Value> {
-    if let Err(table) = read_words(args, &mut shared.words.borrow_mut()) {
-        return if raises {
-            Err(table.into())
-        } else {
-            table.to_lua(lua).map(Value::Table)
-        };
-    }
-    let host = shared.host.borrow().clone();
-    let Some(host) = host else {
-        let text = "redis.call/pcall can only be called inside a script invocation";
-        return Err(ErrorTable::of_library(text).into());
-    };
-    let mut reply = shared.reply.take();
-    reply.clear();
-    let called = host.call(&shared.words.borrow(), shared.proto.get(), &mut reply);
-    *shared.reply.borrow_mut() = reply;
-    if called == Called::Later {
-        switch.suspend(Progress::Call);
-    }
-    let reply = shared.reply.borrow();
-    match reply.strip_prefix(b"-") {
-        Some(error) if raises => Err(ErrorTable::of_reply(error).into()),
-        _ => crate::from_reply::value(lua, &reply),
     }
 }
 

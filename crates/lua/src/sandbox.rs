@@ -4,7 +4,6 @@ use crate::error::{bad_argument, caught, error_here, error_nowhere, plain, wrong
 use crate::interpreter::Shared;
 use crate::machine::Failure;
 use crate::number::to_i64;
-use crate::to_reply::Fields;
 use mlua::{Function, IntoLua, Lua, LuaOptions, LuaString, MultiValue, StdLib, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -27,13 +26,10 @@ pub(crate) struct Sandbox {
     pub(crate) globals: Table,
     /// The functions of `redis`, behind the protected table.
     pub(crate) redis: Table,
-    pub(crate) keys_name: LuaString,
-    pub(crate) args_name: LuaString,
-    pub(crate) fields: Fields,
     /// What the last error was.
     pub(crate) failure: Rc<Cell<Option<Failure>>>,
     runner: Function,
-    handler: Function,
+    pub(crate) handler: Function,
 }
 
 /// A state with the standard libraries that scripts may use.
@@ -66,9 +62,6 @@ impl Sandbox {
         protect(lua, &globals)?;
         Ok(Sandbox {
             redis,
-            keys_name: lua.create_string("KEYS")?,
-            args_name: lua.create_string("ARGV")?,
-            fields: Fields::new(lua)?,
             failure,
             runner,
             handler,
@@ -77,6 +70,7 @@ impl Sandbox {
     }
 
     /// Runs a function. Whether it ended well, and what it returned; its error is in `failure`.
+    #[allow(dead_code, reason = "loading libraries")]
     pub(crate) fn run(&self, function: &Function, args: MultiValue) -> mlua::Result<(bool, Value)> {
         self.failure.set(None);
         let mut all = args;

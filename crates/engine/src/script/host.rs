@@ -179,15 +179,14 @@ impl ScriptHost {
 }
 
 impl Host for ScriptHost {
-    fn call(&self, words: &Words, proto: Proto, reply: &mut Vec<u8>) -> Called {
-        let args: ArgVec<'_> = words.iter().collect();
+    fn call(&self, args: &[&[u8]], proto: Proto, reply: &mut Vec<u8>) -> Called {
         let mut out = ReplyWriter::new(reply, proto);
-        match self.admit(&args) {
+        match self.admit(args) {
             Err(error) => {
                 error.write(&mut out);
                 Called::Replied
             }
-            Ok((row, keys)) if row.is_data() => match self.run_here(row, &args, &keys, &mut out) {
+            Ok((row, keys)) if row.is_data() => match self.run_here(row, args, &keys, &mut out) {
                 Step::Done => Called::Replied,
                 Step::Parked => Called::Later,
             },
