@@ -67,6 +67,7 @@ impl Transaction {
                     });
                 }
                 Scheduled::TooLate => {}
+                Scheduled::Paused => thread.engine.pauses.ended(|_| true).await,
                 Scheduled::ReadOnly => return Err(CommandError::ReadOnly),
                 Scheduled::OutOfMemory => return Err(CommandError::OutOfMemory),
             }

@@ -6,6 +6,7 @@ use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
+use crate::pause::Pauses;
 use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
 use crate::script::{ScriptOptions, Scripts};
@@ -132,6 +133,8 @@ pub struct Engine {
     pub subscriptions: Index,
     /// Who tracks which keys.
     pub tracking: Arc<TrackingIndex>,
+    /// What clients have to wait for.
+    pub pauses: Arc<Pauses>,
     /// How much may wait for clients that do not read.
     pub output_limits: Arc<OutputLimits>,
     /// Whether anybody needs records of what is published: whether the journal of shard 0 is active.
@@ -175,6 +178,7 @@ impl Engine {
             memory,
             events: Arc::new(events),
             subscriptions: Index::default(),
+            pauses: Arc::default(),
             output_limits: Arc::default(),
             records_publishing: Arc::default(),
             scripts,
@@ -229,6 +233,7 @@ impl Engine {
         );
         core.skipped = self.skipped.clone();
         core.scripts = self.scripts.running.clone();
+        core.pauses = self.pauses.clone();
         if index == 0 {
             core.journal.tell_active(self.records_publishing.clone());
         }
@@ -410,6 +415,9 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
 pub fn start_tasks(thread: &Rc<Thread>) {
     tokio::task::spawn_local(thread.clone().serve_inbox());
     tokio::task::spawn_local(clean_actively(thread.clone()));
+    if thread.index == 0 {
+        tokio::task::spawn_local(crate::pause::end_in_time(thread.clone()));
+    }
 }
 
 /// Deletes keys whose time has come, and evicts what could not be evicted at once.

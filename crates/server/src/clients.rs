@@ -106,6 +106,7 @@ pub struct ClientEntry {
     over_since: Cell<Option<i64>>,
     state: RefCell<SessionState>,
     waiter: RefCell<Option<Arc<Waiter>>>,
+    is_paused: Cell<bool>,
     kill: CancellationToken,
 }
 
@@ -158,6 +159,7 @@ impl ClientEntry {
                 ..SessionState::default()
             }),
             waiter: RefCell::default(),
+            is_paused: Cell::new(false),
             kill,
         }
     }
@@ -167,9 +169,14 @@ impl ClientEntry {
         *self.waiter.borrow_mut() = waiter;
     }
 
-    /// Whether its command waits for others.
+    /// Notes that its command waits for the end of a pause, or waits no more.
+    pub(crate) fn note_paused(&self, is_paused: bool) {
+        self.is_paused.set(is_paused);
+    }
+
+    /// Whether its command waits for others, or for the end of a pause.
     pub fn is_blocked(&self) -> bool {
-        self.waiter.borrow().is_some()
+        self.is_paused.get() || self.waiter.borrow().is_some()
     }
 
     /// Ends the waiting of its command. Whether it was waiting.

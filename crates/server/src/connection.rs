@@ -291,13 +291,48 @@ async fn execute(
     if link.host.entry.replies.get() != Replies::On {
         return execute_unanswered(session, pipeline, args, link).await;
     }
-    if session.begin(args, pipeline) == Begun::Wait {
+    if begin(session, pipeline, args, link).await == Begun::Wait {
         session.finish(pipeline).await;
         let before = run_waiting(session, pipeline, args, link).await;
         drop_reply(pipeline, before, &link.host.entry);
         session.insert_pushes(&mut pipeline.out, before);
     } else if session.pushes.is_some() {
         pipeline.insert_pushes(session);
+    }
+}
+
+/// Begins a request, when no pause holds it any more. `Paused`: the client is gone.
+#[inline]
+async fn begin(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    args: &[&[u8]],
+    link: &mut Link<'_>,
+) -> Begun {
+    let begun = session.begin(args, pipeline);
+    if begun != Begun::Paused {
+        return begun;
+    }
+    begin_paused(session, pipeline, args, link).await
+}
+
+#[cold]
+async fn begin_paused(
+    session: &mut Session,
+    pipeline: &mut Pipeline,
+    args: &[&[u8]],
+    link: &mut Link<'_>,
+) -> Begun {
+    loop {
+        session.finish(pipeline).await;
+        link.wait_unpaused(session, pipeline).await;
+        if session.close {
+            return Begun::Paused;
+        }
+        let begun = session.begin(args, pipeline);
+        if begun != Begun::Paused {
+            return begun;
+        }
     }
 }
 
@@ -314,7 +349,8 @@ async fn execute_unanswered(
     if replies.get() == Replies::SkipNext {
         replies.set(Replies::Skip);
     }
-    if session.begin(args, pipeline) == Begun::Wait {
+    let begun = begin(session, pipeline, args, link).await;
+    if begun == Begun::Wait {
         before = run_waiting(session, pipeline, args, link).await;
     }
     session.finish_replies(pipeline).await;

@@ -59,6 +59,30 @@ impl Link<'_> {
         self.host.entry.note_waiter(None);
     }
 
+    /// Waits until a pause that holds the session's command has ended. The session is to be closed if the client is gone.
+    pub(crate) async fn wait_unpaused(&mut self, session: &mut Session, pipeline: &mut Pipeline) {
+        self.host.entry.note_paused(true);
+        self.host.entry.note(session);
+        let kill = self.host.entry.kill_token();
+        let mut killed = pin!(kill.cancelled());
+        let queue = session.pushes.clone();
+        let queue = queue.as_deref();
+        let sent = self.send(&mut pipeline.out, queue, killed.as_mut()).await;
+        session.close |= sent.is_err();
+        while !session.close {
+            tokio::select! {
+                biased;
+                () = session.until_unpaused() => break,
+                () = self.ended(killed.as_mut()) => session.close = true,
+                () = pushes::ready(queue) => {
+                    let sent = self.send(&mut Vec::new(), queue, killed.as_mut()).await;
+                    session.close |= sent.is_err();
+                }
+            }
+        }
+        self.host.entry.note_paused(false);
+    }
+
     /// Sends the replies of the commands before, and what is pushed behind them. An end is an error, too.
     async fn send(
         &mut self,

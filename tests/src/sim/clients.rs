@@ -56,7 +56,13 @@ impl Client {
         let mut pipeline = Pipeline::default();
         for request in requests {
             let args: Vec<&[u8]> = request.iter().map(Vec::as_slice).collect();
-            if self.session.begin(&args, &mut pipeline) == Begun::Wait {
+            let mut begun = self.session.begin(&args, &mut pipeline);
+            while begun == Begun::Paused {
+                self.session.finish(&mut pipeline).await;
+                self.session.until_unpaused().await;
+                begun = self.session.begin(&args, &mut pipeline);
+            }
+            if begun == Begun::Wait {
                 self.session.finish(&mut pipeline).await;
                 self.session.run_waiting(&args, &mut pipeline.out).await;
                 self.session.wait_unblocked(&mut pipeline.out).await;

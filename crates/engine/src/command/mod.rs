@@ -246,6 +246,9 @@ impl Flags {
     /// A command of CLIENT: what CLIENT CACHING says is not for it.
     pub const OF_CLIENT: Flags = Flags(1 << 23);
 
+    /// Counts as a write where writes are paused or forbidden, though it reads.
+    pub const MAY_REPLICATE: Flags = Flags(1 << 27);
+
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
         self.0 & other.0 == other.0
@@ -385,6 +388,11 @@ impl Command {
             self.handler,
             Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_)
         ) || self.flags.has(Flags::WRITES)
+    }
+
+    /// Whether replicas may be told of it: it waits while writes are paused, and is none for scripts that only read.
+    pub fn may_replicate(&self) -> bool {
+        self.is_write() || self.publishes().is_some() || self.flags.has(Flags::MAY_REPLICATE)
     }
 
     /// Whether it may grow memory, and so is refused over `maxmemory`.

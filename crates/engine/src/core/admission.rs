@@ -13,6 +13,7 @@ impl ShardCore {
             && self.locks.is_empty()
             && self.parked.is_empty()
             && matches!(self.freeze, Freeze::None)
+            && !self.holds_writes
     }
 
     /// Whether a command on these keys, outside of any transaction, may run now.
@@ -34,7 +35,7 @@ impl ShardCore {
         };
         let held = !matches!(self.freeze, Freeze::None)
             || (keys.is_empty() && self.locks.is_global())
-            || (write && self.is_over_budget());
+            || (write && (self.is_over_budget() || self.is_paused()));
         let waits = held
             || keys.iter().any(|at| {
                 let key = args[*at as usize];

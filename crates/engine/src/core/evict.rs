@@ -99,7 +99,7 @@ impl ShardCore {
 
     /// Goes on making room where a command did not have the time, or where other shards had to. True if there is more to do.
     pub fn evict_slice(&mut self) -> bool {
-        if !self.memory.is_limited() {
+        if !self.memory.is_limited() || self.holds_writes {
             return false;
         }
         self.publish_memory();

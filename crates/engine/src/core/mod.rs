@@ -74,10 +74,14 @@ pub struct ShardCore {
     pub skipped: Arc<Skipped>,
     /// The scripts that keep others from running.
     pub scripts: Arc<crate::script::RunningScripts>,
+    /// What clients have to wait for, shared with the whole engine.
+    pub pauses: Arc<crate::pause::Pauses>,
     /// What ran here, how often and how long.
     pub stats: crate::stats::CommandStats,
     /// What of it took long.
     pub slow: crate::slow::SlowWatch,
+    /// Whether no write begins here: a pause holds.
+    holds_writes: bool,
     locks: LockTable,
     transactions: BTreeMap<TxId, ShardTransaction>,
     last_ready: TxId,
@@ -107,6 +111,8 @@ impl ShardCore {
             commands_run: 0,
             skipped: Arc::default(),
             scripts: Arc::default(),
+            pauses: Arc::default(),
+            holds_writes: false,
             stats: crate::stats::CommandStats::default(),
             slow: crate::slow::SlowWatch::default(),
             locks: LockTable::default(),
@@ -138,6 +144,19 @@ impl ShardCore {
     pub fn wake(&mut self) {
         self.advance_transactions();
         self.run_parked();
+    }
+
+    /// A pause has begun or ended: holds writes back from now on, or lets them go on. Replication is never paused.
+    pub(crate) fn follow_pauses(&mut self) {
+        self.holds_writes = self.pauses.strongest().is_some();
+        if !self.holds_writes {
+            self.wake();
+        }
+    }
+
+    /// Whether a client's write has to wait for the end of a pause.
+    fn is_paused(&self) -> bool {
+        self.holds_writes && !self.is_replica
     }
 
     /// Commands, batches and transactions that wait here.

@@ -27,7 +27,7 @@ impl ShardCore {
             && self.locks.is_empty()
             && self.transactions.is_empty()
             && self.parked.is_empty()
-            && !(writes && self.is_over_budget());
+            && !(writes && (self.is_over_budget() || self.is_paused()));
         is_free.then(|| Effects::new(self.journal.is_active()))
     }
 

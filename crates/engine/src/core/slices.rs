@@ -26,6 +26,7 @@ impl ShardCore {
         if self.is_replica
             || !self.expires
             || self.is_over_budget()
+            || self.holds_writes
             || !matches!(self.freeze, super::Freeze::None)
         {
             return 0;

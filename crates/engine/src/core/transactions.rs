@@ -40,6 +40,8 @@ pub enum Scheduled {
     Accepted,
     /// A later one has already been ready here, or the role changed: it may come back with a new id.
     TooLate,
+    /// It writes, and clients' writes are paused.
+    Paused,
     /// It writes, and this is a replica.
     ReadOnly,
     /// It takes memory, and the shard has no more.
@@ -171,6 +173,9 @@ impl ShardCore {
         let id = spec.shared.id;
         if spec.is_refused(self.is_replica) {
             return Scheduled::ReadOnly;
+        }
+        if spec.writes && !spec.replays && self.is_paused() {
+            return Scheduled::Paused;
         }
         if spec.grows && !self.has_room() {
             return Scheduled::OutOfMemory;

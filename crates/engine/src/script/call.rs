@@ -33,6 +33,13 @@ pub(crate) struct ScriptCall<'a> {
     pub(crate) limits: Option<Limits>,
 }
 
+impl ScriptCall<'_> {
+    /// Whether it may change data, as far as its flags say.
+    pub(crate) fn may_write(&self) -> bool {
+        !self.read_only && (self.script.flags.compatible || !self.script.flags.no_writes)
+    }
+}
+
 /// A user, and the client as ACL LOG shows it; `None`: everything is allowed.
 pub(crate) type Limits = Option<(Arc<User>, Vec<u8>)>;
 

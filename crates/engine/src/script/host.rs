@@ -80,6 +80,11 @@ impl ScriptHost {
             ));
         }
         self.check_user(row, args)?;
+        if self.read_only && row.may_replicate() {
+            return Err(CommandError::text(
+                "ERR Write commands are not allowed from read-only scripts.",
+            ));
+        }
         if row.is_write() {
             self.admit_write()?;
         }
@@ -122,11 +127,6 @@ impl ScriptHost {
     }
 
     fn admit_write(&self) -> Result<(), CommandError> {
-        if self.read_only {
-            return Err(CommandError::text(
-                "ERR Write commands are not allowed from read-only scripts.",
-            ));
-        }
         if self.thread.engine.role() == Role::Replica && !self.is_internal {
             return Err(CommandError::ReadOnly);
         }

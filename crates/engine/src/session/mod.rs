@@ -12,6 +12,7 @@ mod checks;
 mod handover;
 mod key_by_key;
 mod multi;
+mod pause;
 mod pipeline;
 mod push;
 mod spread;
@@ -27,6 +28,7 @@ pub(crate) use spread::{is_everywhere, push_restore};
 use crate::acl::Permit;
 use crate::command::{Command, CommandError, CommandResult, Flags, Handler, KeyPositions, Spread};
 use crate::core::{CommandBatch, Step};
+use crate::pause::Paused;
 use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
 use crate::slow::SlowCommand;
@@ -60,6 +62,8 @@ pub enum Begun {
     Done,
     /// It has to wait for others: finish the pipeline, then [`Session::run_waiting`].
     Wait,
+    /// It may not begin now: finish the pipeline, wait for [`Session::until_unpaused`], and begin it anew.
+    Paused,
 }
 
 /// What a connection has said so far.
@@ -108,6 +112,8 @@ pub struct Session {
     pub describe: fn(&Session) -> Vec<u8>,
     /// The command that waits for others.
     blocked: Option<Blocked>,
+    /// Which pauses hold the command that has met one.
+    waits_with: Paused,
     /// What waits to be pushed to the client, if it has ever asked for anything that is pushed.
     pub pushes: Option<Rc<PushQueue>>,
     /// What it subscribes to.
@@ -172,6 +178,7 @@ impl Session {
             permit,
             describe: |session| format!("id={}", session.id).into_bytes(),
             blocked: None,
+            waits_with: Paused::All,
             pushes: None,
             subscriptions: Subscriptions::default(),
             tracking: Tracking::default(),
@@ -210,6 +217,9 @@ impl Session {
                 return self.refuse(args, &error, pipeline);
             }
         };
+        if self.meets_pause(row, args) {
+            return Begun::Paused;
+        }
         if self.tracking.caching {
             self.begin_tracked(row.flags.has(Flags::OF_CLIENT));
         }

@@ -25,6 +25,8 @@ pub struct MultiState {
     bytes: usize,
     /// A command was refused: EXEC will answer EXECABORT.
     refused: bool,
+    /// A command waits while writes are paused.
+    writes: bool,
 }
 
 impl MultiState {
@@ -36,6 +38,11 @@ impl MultiState {
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Whether something queued waits while writes are paused.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
     }
 
     /// A command was refused: the transaction is lost.
@@ -68,10 +75,12 @@ impl Session {
         args: &[&[u8]],
         pipeline: &mut Pipeline,
     ) -> Begun {
+        let writes = self.waits_with_writes(row, args);
         let multi = self
             .multi
             .as_mut()
             .expect("queued only between MULTI and EXEC");
+        multi.writes |= writes;
         multi.bytes += args.iter().map(|arg| arg.len()).sum::<usize>();
         if multi.queue.len() >= MAX_QUEUED || multi.bytes > MAX_QUEUED_BYTES {
             multi.refused = true;

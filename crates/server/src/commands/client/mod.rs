@@ -2,6 +2,7 @@
 
 mod filter;
 mod link;
+mod pause;
 mod tracking;
 
 use crate::clients::{ClientEntry, Replies};
@@ -258,14 +259,16 @@ fn unblock_args(args: &[&[u8]]) -> Result<(i64, Outcome), CommandError> {
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
             ));
         }
-        _ => {
-            return Err(CommandError::text(
-                "ERR unknown subcommand or wrong number of arguments for 'UNBLOCK'. Try CLIENT HELP.",
-            ));
-        }
+        _ => return Err(wrong_line(args)),
     };
     let id = parse_i64(args[2]).ok_or(CommandError::NotInteger)?;
     Ok((id, outcome))
+}
+
+/// The answer to a subcommand with too many arguments.
+fn wrong_line(args: &[&[u8]]) -> CommandError {
+    let before = "ERR unknown subcommand or wrong number of arguments for '";
+    CommandError::echo(before, args[1], "'. Try CLIENT HELP.")
 }
 
 const HELP: &[&str] = &[
@@ -302,6 +305,10 @@ const HELP: &[&str] = &[
     "    Return information about client connections. Options:",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
     "      Return clients of specified type.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
     "SETNAME <name>",
@@ -356,12 +363,14 @@ static SUBCOMMANDS: &[Command] = &[
     row("list", -2, "2.4.0", Handler::Async(list), "What is known of all connections.").with(OTHERS).hints("nondeterministic_output"),
     row("no-evict", 3, "7.0.0", Handler::Session(no_evict), "Protects the connection from eviction.").with(OTHERS),
     row("no-touch", 3, "7.2.0", Handler::Session(no_touch), "Whether reads of the connection count as uses of keys.").with(OWN),
+    row("pause", -3, "3.0.0", Handler::Async(pause::pause), "Lets commands of clients wait for some time.").with(OTHERS),
     row("reply", 3, "3.2.0", Handler::Async(reply), "Which replies the connection wants.").with(OWN),
     row("setinfo", 4, "7.2.0", Handler::Session(setinfo), "Says which library the client uses.").with(OWN),
     row("setname", 3, "2.6.9", Handler::Session(setname), "Names the connection.").with(OWN),
     row("tracking", -3, "6.0.0", Handler::Async(tracking::tracking), "Whether the connection is told when keys change that it has read.").with(OWN),
     row("trackinginfo", 2, "6.2.0", Handler::Session(tracking::trackinginfo), "Whether the connection tracks keys.").with(OWN),
     row("unblock", -3, "5.0.0", Handler::Async(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
+    row("unpause", 2, "6.2.0", Handler::Session(pause::unpause), "Ends CLIENT PAUSE.").with(OTHERS),
 ];
 
 const fn row(

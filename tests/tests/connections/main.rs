@@ -1,0 +1,3 @@
+//! Connections and what is said of them, beside redis-server 7.0.
+
+mod pause;
