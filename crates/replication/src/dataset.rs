@@ -189,15 +189,22 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
 
 /// Takes what comes over one flow. Lives on the flow's thread.
 pub trait ReplicaFlowSink: 'static {
-    /// Takes one event of the full-sync stream: everything but journal blobs, cut, offset and end. It must not wait:
+    /// Takes one event of the full-sync stream: everything but journal blobs, cut, offset and end. With [`Dialect::Psync`] entries
+    /// come as [`Event::Entry`] and [`Event::Value`], for decoders on as many threads as there are. It must not wait:
     /// what belongs to other threads is collected, and sent in [`settle`](Self::settle).
     ///
     /// # Errors
     /// What the data set has no place for.
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError>;
 
-    /// Called after every piece of input (at most some 64 KiB) and before a record is applied: waits until what `load`
-    /// collected is where it belongs.
+    /// Called after every piece of input (at most some 64 KiB): hands on what `load` collected, and waits where too much of it is
+    /// under way.
+    fn keep_pace(&mut self) -> impl Future<Output = Result<(), DataError>> {
+        self.settle()
+    }
+
+    /// Called before a record is applied, and when the full sync is complete: waits until what `load` collected is where it
+    /// belongs.
     fn settle(&mut self) -> impl Future<Output = Result<(), DataError>>;
 
     /// Executes one part on this flow alone: a record of the full sync, or of stable sync ([`TransactionPart::first_lsn`] is there).

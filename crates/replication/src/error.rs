@@ -233,6 +233,7 @@ impl LinkError {
 fn rdb_severity(error: &RdbError) -> Severity {
     match error {
         RdbError::UnsupportedType { .. }
+        | RdbError::Unsupported { .. }
         | RdbError::UnknownOpcode { .. }
         | RdbError::TooLarge { .. }
         | RdbError::BadVersion { .. } => Severity::Terminal,

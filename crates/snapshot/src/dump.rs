@@ -1,10 +1,10 @@
 //! Payloads of DUMP and RESTORE: type byte, body, RDB version (u16 LE), CRC64 (u64 LE) of all before it.
 
 use crate::crc::crc64;
-use crate::decode::{Limits, RdbDecoder};
+use crate::decode::{Format, Limits, RdbDecoder};
 use crate::encode::Profile;
 use crate::error::{At, RdbError};
-use crate::wire::{MAX_RDB_VERSION, RDB_VERSION};
+use crate::wire::{MAX_RDB_VERSION, RDB_VERSION, VALKEY_RDB_VERSION};
 
 const VERSION_LEN: usize = 2;
 const CRC_LEN: usize = 8;
@@ -62,7 +62,7 @@ pub fn check_dump(payload: &[u8]) -> Result<&[u8], RdbError> {
         inner: None,
     };
     let version = u16::from_le_bytes(*version);
-    if version > MAX_RDB_VERSION {
+    if version > MAX_RDB_VERSION && version != VALKEY_RDB_VERSION {
         return Err(RdbError::BadVersion {
             at,
             got: version,
@@ -83,7 +83,14 @@ pub fn check_dump(payload: &[u8]) -> Result<&[u8], RdbError> {
 /// As [`check_dump`].
 pub fn read_dump(payload: &[u8], limits: Limits) -> Result<RdbDecoder, RdbError> {
     let body = check_dump(payload)?;
-    let mut decoder = RdbDecoder::of_payload(limits);
+    let version = payload[body.len()..]
+        .first_chunk()
+        .map_or(RDB_VERSION, |bytes| u16::from_le_bytes(*bytes));
+    let format = Format {
+        version,
+        valkey: version == VALKEY_RDB_VERSION,
+    };
+    let mut decoder = RdbDecoder::of_payload(limits, format);
     decoder.feed(body);
     Ok(decoder)
 }

@@ -24,8 +24,8 @@ impl fmt::Display for At {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RdbError {
-    /// The stream does not begin with `REDIS` and four digits.
-    #[error("{at}: expected \"REDIS\" and a version, got {got:?}")]
+    /// The stream begins neither with `REDIS` and four digits nor with `VALKEY` and three.
+    #[error("{at}: expected \"REDIS\" or \"VALKEY\" and a version, got \"{got}\"", got = .got.escape_ascii())]
     BadMagic {
         /// Where.
         at: At,
@@ -33,8 +33,9 @@ pub enum RdbError {
         got: Vec<u8>,
     },
     /// A version outside of [`MIN_RDB_VERSION`](crate::wire::MIN_RDB_VERSION) to
-    /// [`MAX_RDB_VERSION`](crate::wire::MAX_RDB_VERSION).
-    #[error("{at}: RDB version {got} is not readable, only 5 to {max} are")]
+    /// [`MAX_RDB_VERSION`](crate::wire::MAX_RDB_VERSION), or of Valkey other than
+    /// [`VALKEY_RDB_VERSION`](crate::wire::VALKEY_RDB_VERSION).
+    #[error("{at}: RDB version {got} is not readable, only 1 to {max} and 80 of Valkey are")]
     BadVersion {
         /// Where.
         at: At,
@@ -72,6 +73,14 @@ pub enum RdbError {
         name: &'static str,
         /// The key, as far as it is known.
         key: Vec<u8>,
+    },
+    /// Something that is known, but not read.
+    #[error("{at}: {what} is not supported")]
+    Unsupported {
+        /// Where.
+        at: At,
+        /// What it is.
+        what: &'static str,
     },
     /// A length over its limit.
     #[error("{at}: {what} of {got} bytes or items exceeds the limit of {limit}")]
@@ -152,6 +161,7 @@ impl RdbError {
             | RdbError::Unexpected { at, .. }
             | RdbError::UnknownOpcode { at, .. }
             | RdbError::UnsupportedType { at, .. }
+            | RdbError::Unsupported { at, .. }
             | RdbError::TooLarge { at, .. }
             | RdbError::Malformed { at, .. }
             | RdbError::Compression { at, .. }
@@ -163,6 +173,12 @@ impl RdbError {
         self
     }
 
+    /// The same fault in a stream in which what was read stands elsewhere.
+    pub fn moved_to(self, offset: u64) -> RdbError {
+        let inner = self.at().inner;
+        self.located(At { offset, inner })
+    }
+
     /// Where the fault is.
     pub fn at(&self) -> At {
         match self {
@@ -171,6 +187,7 @@ impl RdbError {
             | RdbError::Unexpected { at, .. }
             | RdbError::UnknownOpcode { at, .. }
             | RdbError::UnsupportedType { at, .. }
+            | RdbError::Unsupported { at, .. }
             | RdbError::TooLarge { at, .. }
             | RdbError::Malformed { at, .. }
             | RdbError::Compression { at, .. }

@@ -1,6 +1,6 @@
 //! The RDB format and its replication extensions; with feature `store`, the point-in-time walk.
 //!
-//! - [`RdbDecoder`]: reads RDB of versions 5 to 12 and the full-sync streams of shard flows, in whatever pieces they come, as
+//! - [`RdbDecoder`]: reads RDB of versions 1 to 12, that of Valkey 9, and the full-sync streams of shard flows, in whatever pieces they come, as
 //!   [`Event`]s for elements. Memory is bounded by an element, a packed collection or a blob, and by [`Limits`]; never by
 //!   what a peer only announces. What it cannot read is a named error with its place ([`RdbError`], [`At`]).
 //! - [`RdbWriter`] with [`Encoder`] and the `put_*` functions: writes them. [`Profile`] says who reads.
@@ -9,9 +9,10 @@
 //!   back to values.
 //!
 //! What it is not: it opens no file and no connection, knows no clock, starts no thread, and executes no journal record (it
-//! carries them as bytes). JSON and other types that the store does not have are framed, not taken apart.
+//! carries them as bytes). JSON, modules and other types that the store does not have
+//! are framed, not taken apart.
 //!
-//! Sources: the published RDB format of Redis 5.0 to 7.2, and PROTOCOL section 3 for the extensions; the numbers are in [`wire`].
+//! Sources: the published RDB format of Redis 5.0 to 7.4, and PROTOCOL section 3 for the extensions; the numbers are in [`wire`].
 //!
 //! ```
 //! use damselfly_snapshot::{Checksum, Encoder, EntryMeta, Event, Head, Profile, RdbDecoder, RdbWriter};
@@ -55,14 +56,14 @@ pub mod wire;
 
 pub use crc::{Crc64, crc64};
 pub use decode::{
-    Checksum, ChunkId, Event, KeyMeta, LastUse, Limits, Part, RdbDecoder, StreamPart, StreamTotals,
-    ValueKind,
+    Checksum, ChunkId, Event, Format, KeyMeta, LastUse, Limits, ModuleId, Part, RdbDecoder,
+    StreamPart, StreamTotals, ValueKind,
 };
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::{
     Encoder, EntryMeta, Head, Profile, RdbWriter, lz4_blob, put_aux, put_blob, put_chunk, put_cut,
     put_f64, put_int, put_journal_blob, put_journal_offset, put_len, put_raw_string, put_select,
-    put_string,
+    put_split_head, put_string,
 };
 pub use error::{At, RdbError};
 #[cfg(feature = "fault-injection")]

@@ -1,6 +1,6 @@
 //! The numbers of the format: opcodes, type bytes, length and string prefixes.
 //!
-//! Sources: the published Redis RDB format (`rdb.h` of Redis 5.0 to 7.2 names them) and, for the extensions from 200
+//! Sources: the published Redis RDB format (`rdb.h` of Redis 5.0 to 7.4 and Valkey 9 names them) and, for the extensions from 200
 //! on and the types from 30 on, the replication wire of this project (`docs/`, PROTOCOL section 3).
 
 /// Opcodes: what may stand where an entry's type byte could stand.
@@ -19,10 +19,17 @@ pub mod opcode {
     pub const KEY_PROPERTIES: u8 = 220;
     /// u32 LE stream id, u32 LE payload length, payload: a piece of one entry.
     pub const TAGGED_CHUNK: u8 = 224;
+    /// Valkey 9: a slot migration under way: its name, a number of ranges, two lengths for each.
+    pub const SLOT_IMPORT: u8 = 243;
     /// Redis 7.4 cluster slot information: three lengths.
     pub const SLOT_INFO: u8 = 244;
     /// A function library's source (Redis 7.0).
     pub const FUNCTION: u8 = 245;
+    /// A function of the release candidates of Redis 7.0, which no release reads.
+    pub const FUNCTION_PRE_GA: u8 = 246;
+    /// What a module saved beside its keys: module id, then as in a value of type [`MODULE_2`](super::type_byte::MODULE_2), the
+    /// first number being when it is to be loaded.
+    pub const MODULE_AUX: u8 = 247;
     /// LFU counter of the next key: one byte.
     pub const FREQ: u8 = 249;
     /// LRU idle time of the next key: a length.
@@ -55,6 +62,10 @@ pub mod type_byte {
     pub const HASH: u8 = 4;
     /// Sorted set with binary doubles.
     pub const ZSET: u8 = 5;
+    /// A module's value in the release candidates of Redis 4.0: without framing, nobody but the module knows where it ends.
+    pub const MODULE_PRE_GA: u8 = 6;
+    /// A module's value: module id, then items behind a number that tells their kind, 0 ends them.
+    pub const MODULE_2: u8 = 7;
     /// Hash as a zipmap (Redis 2.x).
     pub const HASH_ZIPMAP: u8 = 9;
     /// List as one ziplist.
@@ -81,6 +92,12 @@ pub mod type_byte {
     pub const SET_LISTPACK: u8 = 20;
     /// Stream, third form (active time of consumers).
     pub const STREAM_3: u8 = 21;
+    /// Hash with an expiry per field (release candidates of Redis 7.4): count; for each field its time (a length; 0: none), field, value.
+    pub const HASH_METADATA_PRE_GA: u8 = 22;
+    /// The same byte in Valkey 9: count; for each field its name, its value, its time (i64 LE; -1: none).
+    pub const VALKEY_HASH_2: u8 = 22;
+    /// Hash with an expiry per field as a listpack of triples of field, value, time (release candidates of Redis 7.4).
+    pub const HASH_LISTPACK_EX_PRE_GA: u8 = 23;
     /// Hash with an expiry per field (Redis 7.4): u64 LE of the first time, count; for each field how far its time is beyond one before
     /// that (a length; 0: none), field, value.
     pub const HASH_METADATA: u8 = 24;
@@ -102,8 +119,14 @@ pub const KEY_MC_FLAGS: u32 = 2;
 pub const RDB_VERSION: u16 = 9;
 /// The newest RDB version that is read (Redis 7.4, Valkey 8).
 pub const MAX_RDB_VERSION: u16 = 12;
-/// The oldest RDB version that is read (Redis 2.6).
-pub const MIN_RDB_VERSION: u16 = 5;
+/// The oldest RDB version that is read (Redis 1.x).
+pub const MIN_RDB_VERSION: u16 = 1;
+/// The RDB version of Valkey 9, whose files begin with `VALKEY`. Valkey 8 and older write those of Redis 7.2.
+pub const VALKEY_RDB_VERSION: u16 = 80;
+/// From this RDB version on a checksum stands behind the end.
+pub(crate) const FIRST_CHECKED_VERSION: u16 = 5;
+/// Slots of a cluster.
+pub(crate) const CLUSTER_SLOTS: u64 = 16_384;
 /// Bytes of a flow's EOF token.
 pub const EOF_TOKEN_LEN: usize = 40;
 /// Latest expiry of a field, Unix milliseconds (Redis 7.4).
@@ -146,8 +169,10 @@ pub fn type_name(type_byte: u8) -> &'static str {
         | type_byte::HASH_ZIPLIST
         | type_byte::HASH_LISTPACK => "hash",
         type_byte::STREAM_1 | type_byte::STREAM_2 | type_byte::STREAM_3 => "stream",
-        6 | 7 => "module",
-        22..=25 => "hash with field expiry (Redis 7.4)",
+        type_byte::MODULE_PRE_GA => "module of a Redis 4.0 release candidate",
+        type_byte::MODULE_2 => "module",
+        22..=25 => "hash with field expiry",
+        26..=27 => "stream (Redis 8.6 and newer)",
         type_byte::JSON => "json",
         type_byte::HASH_EXPIRY => "hash with field expiry",
         type_byte::SET_EXPIRY => "set with member expiry",

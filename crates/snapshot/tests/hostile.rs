@@ -221,11 +221,11 @@ fn errors_are_named_with_their_place() {
         offset,
         inner: None,
     };
-    let error = fails(b"\x07\x03key");
+    let error = fails(b"\x06\x03key");
     let expected = RdbError::UnsupportedType {
         at: at(9),
-        got: 7,
-        name: "module",
+        got: 6,
+        name: "module of a Redis 4.0 release candidate",
         key: b"key".to_vec(),
     };
     assert_eq!(error, expected);

@@ -6,6 +6,7 @@ mod commands;
 mod debug;
 mod handover;
 mod info;
+mod loader;
 mod primary;
 mod psync;
 mod replica;

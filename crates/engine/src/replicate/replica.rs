@@ -1,5 +1,6 @@
 //! The engine as a data set that follows a primary.
 
+use super::loader::{ParallelLoader, passed_over};
 use super::primary::{EngineDataSet, TXID_AUX, run_local};
 use crate::core::{ApplyJob, ShardCore};
 use crate::thread::Thread;
@@ -7,8 +8,7 @@ use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
 use damselfly_replication::{Dialect, ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
-use damselfly_snapshot::wire::type_name;
-use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, Refused};
+use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, ModuleId, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
 use std::rc::Rc;
 
@@ -46,6 +46,10 @@ impl ReplicaDataSet for EngineDataSet {
             relay,
             psync: upstream.dialect == Dialect::Psync,
             may_stray,
+            loader: ParallelLoader::new(
+                thread.clone(),
+                thread.engine.options.replication.replica.limits.rdb.clone(),
+            ),
             thread,
             assembler: Assembler::new(skip),
             others,
@@ -149,6 +153,8 @@ pub struct EngineFlow {
     /// A record may have keys of other shards than its flow's: Dragonfly writes such.
     may_stray: bool,
     thread: Rc<Thread>,
+    /// Takes the entries of a Redis.
+    loader: ParallelLoader,
     assembler: Assembler,
     /// Entries for shards of other threads.
     others: Vec<Vec<Loaded>>,
@@ -171,7 +177,7 @@ impl Loaded {
     }
 }
 
-fn known_db(db: u32, dbnum: u16) -> Result<DbIndex, DataError> {
+pub(super) fn known_db(db: u32, dbnum: u16) -> Result<DbIndex, DataError> {
     let known = u16::try_from(db).ok().filter(|db| *db < dbnum);
     known.map(DbIndex).ok_or_else(|| {
         DataError::terminal(format!(
@@ -182,6 +188,9 @@ fn known_db(db: u32, dbnum: u16) -> Result<DbIndex, DataError> {
 
 impl ReplicaFlowSink for EngineFlow {
     fn load(&mut self, event: &Event<'_>) -> Result<(), DataError> {
+        if self.loader.take(event)? {
+            return Ok(());
+        }
         if let Event::Aux {
             key: TXID_AUX,
             value,
@@ -193,6 +202,9 @@ impl ReplicaFlowSink for EngineFlow {
             let end = end.filter(|end| *end <= MAX_TXID);
             self.thread.engine.mesh.raise_txid(end.unwrap_or(0));
         }
+        if let Event::ModuleAux(module) = event {
+            return self.refuse_module(*module);
+        }
         if let Event::Function(source) = event {
             return self.refuse_function(source);
         }
@@ -202,19 +214,8 @@ impl ReplicaFlowSink for EngineFlow {
                 db,
                 key,
                 type_byte,
-                reason: Some(reason),
-            }) => {
-                let why = format!("type {type_byte} ({}): {reason}", type_name(type_byte));
-                self.thread.engine.skipped.key(db, key, why);
-            }
-            Some(Assembled::Skipped {
-                db,
-                key,
-                reason: None,
-                ..
-            }) => {
-                tracing::warn!(flow = self.flow, db, key = %key.escape_ascii(), "an empty collection was left out");
-            }
+                reason,
+            }) => passed_over(&self.thread.engine, db, key, type_byte, reason),
             Some(Assembled::Entry {
                 db,
                 key,
@@ -242,7 +243,15 @@ impl ReplicaFlowSink for EngineFlow {
         Ok(())
     }
 
+    async fn keep_pace(&mut self) -> Result<(), DataError> {
+        if self.psync {
+            return self.loader.keep_pace().await;
+        }
+        self.settle().await
+    }
+
     async fn settle(&mut self) -> Result<(), DataError> {
+        self.loader.settle().await?;
         if self.collected == 0 {
             return Ok(());
         }
@@ -301,6 +310,20 @@ impl ReplicaFlowSink for EngineFlow {
 }
 
 impl EngineFlow {
+    /// What a module saved: there is no place for it.
+    #[cold]
+    fn refuse_module(&self, module: ModuleId) -> Result<(), DataError> {
+        let name = module.to_string();
+        let args: [&[u8]; 2] = [b"module data of", name.as_bytes()];
+        let error = DataError::terminal(format!(
+            "data of module {name} is in the full sync, which is not here; --rdb_unknown_types=skip passes over it"
+        ));
+        self.thread
+            .engine
+            .skipped
+            .record(None, DbIndex(0), &args, error)
+    }
+
     /// A library of functions: there is no place for it.
     fn refuse_function(&self, source: &[u8]) -> Result<(), DataError> {
         let name = source
@@ -335,7 +358,7 @@ impl EngineFlow {
 
 /// An entry that has no place here, and what can be done.
 #[cold]
-fn refusal(refused: Refused) -> DataError {
+pub(super) fn refusal(refused: Refused) -> DataError {
     DataError::terminal(match refused.reason {
         BuildError::OutOfOrder => refused.to_string(),
         _ => format!("{refused}; --rdb_unknown_types=skip passes over such keys"),

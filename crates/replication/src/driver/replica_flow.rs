@@ -62,6 +62,8 @@ struct Task<S, F> {
     progress: Arc<FlowProgress>,
     /// Given by the link when it goes away without a word.
     orphaned: bool,
+    /// Something was loaded that may not be in its place yet.
+    unsettled: bool,
 }
 
 impl<C: Connect> FlowJob<C> {
@@ -123,6 +125,7 @@ impl<C: Connect> FlowJob<C> {
             commands: self.commands,
             progress: self.progress,
             orphaned: false,
+            unsettled: false,
         };
         loop {
             if task.drive(&mut sink, index, &self.messages).await {
@@ -148,25 +151,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FlowMachine> Task<S, F> {
                 FlowOutput::Again => {}
                 FlowOutput::Event(event) => {
                     // What was loaded is in its place before the link hears of it.
-                    if std::mem::take(&mut loaded) {
+                    if std::mem::take(&mut self.unsettled) {
                         self.settle(sink).await;
                     }
                     self.publish();
                     drop(messages.send(Message::Flow(index, event)));
                 }
                 FlowOutput::Load(event) => {
-                    loaded = true;
+                    (loaded, self.unsettled) = (true, true);
                     if let Err(error) = sink.load(&event) {
                         self.flow.handle_data_error(error);
                     }
                 }
                 FlowOutput::Apply(parts) => {
-                    let settle = std::mem::take(&mut loaded);
+                    let settle = std::mem::take(&mut self.unsettled);
                     outputs += parts.len() as u32;
                     self.apply(sink, parts, settle).await;
                 }
                 FlowOutput::Close => return true,
-                FlowOutput::Idle if std::mem::take(&mut loaded) => self.settle(sink).await,
+                FlowOutput::Idle if std::mem::take(&mut loaded) => self.keep_pace(sink).await,
                 FlowOutput::Idle => break,
             }
             outputs += 1;
@@ -199,6 +202,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FlowMachine> Task<S, F> {
             .await;
         self.flow.handle_applied(self.clock.now_ms(), done, parts);
         if let Err(error) = result {
+            self.flow.handle_data_error(error);
+        }
+    }
+
+    async fn keep_pace(&mut self, sink: &mut impl ReplicaFlowSink) {
+        if let Err(error) = self.attend(sink.keep_pace()).await {
             self.flow.handle_data_error(error);
         }
     }

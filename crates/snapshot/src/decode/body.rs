@@ -1,8 +1,9 @@
 //! Bodies of values: one state per form, one part per call.
 
 use super::Limits;
-use super::event::ValueKind;
+use super::event::{ModuleId, ValueKind};
 use super::lane::{Lane, Place, Raw, RawPart, Span, State, digits};
+use super::module::ModuleBody;
 use super::scan::{Halt, Read, Scan, StringHead, Token, malformed, unexpected, within};
 use super::stream::StreamBody;
 use crate::number::parse_score;
@@ -15,6 +16,9 @@ use crate::wire::{
 const WHOLE_STRING: usize = 64 * 1024;
 /// A part of a longer string has at least this many bytes, the last one excepted.
 const MIN_STRING_PART: usize = 16 * 1024;
+
+/// In place of a type byte: [`types::VALKEY_HASH_2`], which another type of Redis has too.
+pub(super) const VALKEY_HASH: u8 = 0x80;
 
 /// What is being read of a value.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,10 @@ pub(super) enum Body {
     Nodes(Nodes),
     /// A stream's body.
     Stream(StreamBody),
+    /// A module's value, or other data.
+    Module(ModuleBody),
+    /// Nothing is left of a module's other data.
+    ModuleAuxEnd(ModuleId),
     /// Nothing is left.
     End,
 }
@@ -109,6 +117,14 @@ impl Lane {
                 } => self.poll_packed(reader, kind, nodes, scratch)?,
                 Body::Nodes(nodes) => self.poll_node(nodes, limits, scratch)?,
                 Body::Stream(stream) => self.poll_stream(stream, limits, scratch)?,
+                Body::Module(module) => {
+                    self.poll_module(module, limits)?;
+                    None
+                }
+                Body::ModuleAuxEnd(module) => {
+                    self.state = State::Opcode;
+                    return Ok(Raw::ModuleAux(module));
+                }
             };
             if let Some(part) = part {
                 return Ok(Raw::Part(part));
@@ -186,6 +202,8 @@ impl Lane {
                 left,
                 encoding: Encoding::Listpack,
             }),
+            // There the times are not counted from a first one: as it were, from that which 1 stands for.
+            types::HASH_METADATA_PRE_GA => Body::Timed { first: 1, left },
             _ => Body::Plain { type_byte, left },
         });
         Ok(None)
@@ -248,6 +266,15 @@ impl Lane {
                     RawPart::Field(self.span(first, scratch)?, self.span(value, scratch)?, None),
                     scan.at,
                 )
+            }
+            VALKEY_HASH => {
+                let value = scan.element(limits)?;
+                let expire_ms = match i64::from_le_bytes(scan.array()?) {
+                    -1 => None,
+                    time => Some(checked_expiry(Some(time))?),
+                };
+                let (field, value) = (self.span(first, scratch)?, self.span(value, scratch)?);
+                (RawPart::Field(field, value, expire_ms), scan.at)
             }
             types::HASH_EXPIRY => {
                 let value = scan.element(limits)?;

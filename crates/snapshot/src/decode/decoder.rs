@@ -2,11 +2,12 @@
 
 use super::Limits;
 use super::blob::decompress;
-use super::event::{Checksum, ChunkId, Event, KeyMeta, Part, StreamPart};
+use super::event::{Checksum, ChunkId, Event, Format, KeyMeta, Part, StreamPart};
 use super::lane::{Lane, LaneKind, Raw, RawPart, RawStream, State};
 use super::scan::{Halt, Read};
 use crate::crc::Crc64;
 use crate::error::{At, RdbError};
+use crate::wire::FIRST_CHECKED_VERSION;
 
 /// Reads an RDB stream with the replication extensions, in whatever pieces it comes.
 ///
@@ -43,6 +44,8 @@ pub struct RdbDecoder {
     crc: Crc64,
     /// Bytes of the outer buffer that the checksum has.
     hashed: usize,
+    /// Nothing is to be hashed: there will be no trailer.
+    unchecked: bool,
     db: u32,
     failed: Option<RdbError>,
 }
@@ -78,17 +81,36 @@ impl RdbDecoder {
             scratch: Vec::new(),
             crc: Crc64::new(),
             hashed: 0,
+            unchecked: false,
             db: 0,
             failed: None,
         }
     }
 
     /// A decoder of a single value without key: a type byte and its body.
-    pub(crate) fn of_payload(limits: Limits) -> RdbDecoder {
-        RdbDecoder {
-            outer: Lane::new(LaneKind::Payload),
-            ..RdbDecoder::new(limits)
-        }
+    pub(crate) fn of_payload(limits: Limits, format: Format) -> RdbDecoder {
+        let mut decoder = RdbDecoder::new(limits);
+        decoder.outer = Lane::new(LaneKind::Payload);
+        decoder.outer.format = format;
+        decoder
+    }
+
+    /// A decoder at the start of a stream that finds where values end without taking them apart: their bytes come as
+    /// [`Event::Value`]. They are for decoders made by [`RdbDecoder::of_entries`], on as many threads as there are. What lies in
+    /// compressed blobs and chunk streams comes in parts nevertheless.
+    pub fn splitting(limits: Limits) -> RdbDecoder {
+        let mut decoder = RdbDecoder::new(limits);
+        decoder.outer.splits = true;
+        decoder
+    }
+
+    /// A decoder of entries of a stream of `format`, without header and end. It computes no checksum.
+    pub fn of_entries(limits: Limits, format: Format) -> RdbDecoder {
+        let mut decoder = RdbDecoder::new(limits);
+        decoder.outer.state = State::Opcode;
+        decoder.outer.format = format;
+        decoder.unchecked = true;
+        decoder
     }
 
     /// Gives the next bytes. Events are to be taken before more is given; what is not yet read is kept.
@@ -96,6 +118,17 @@ impl RdbDecoder {
         self.hash();
         self.hashed = 0;
         self.outer.push(bytes);
+    }
+
+    /// As [`feed`](RdbDecoder::feed), without copying where nothing waits to be read; leaves an empty buffer for reuse.
+    pub fn feed_buffer(&mut self, bytes: &mut Vec<u8>) {
+        if self.outer.unread() > 0 {
+            self.feed(bytes);
+        } else {
+            self.feed(&[]);
+            std::mem::swap(&mut self.outer.buf, bytes);
+        }
+        bytes.clear();
     }
 
     /// Bytes read so far: an offset in the stream.
@@ -303,6 +336,10 @@ impl RdbDecoder {
 
     fn check_trailer(&mut self, expected: u64) -> Read<()> {
         const CRC_LEN: usize = 8;
+        if self.outer.format.version < FIRST_CHECKED_VERSION {
+            self.hashed = self.outer.pos;
+            return Ok(());
+        }
         let end = self.outer.pos - CRC_LEN;
         self.crc.update(&self.outer.buf[self.hashed..end]);
         self.hashed = self.outer.pos;
@@ -319,7 +356,7 @@ impl RdbDecoder {
     }
 
     fn hash(&mut self) {
-        if !self.is_ended() {
+        if !self.unchecked && !self.is_ended() {
             self.crc
                 .update(&self.outer.buf[self.hashed..self.outer.pos]);
             self.hashed = self.outer.pos;
@@ -364,19 +401,33 @@ impl RdbDecoder {
                 stream,
                 part: resolve_part(part, bytes),
             },
+            Raw::Value(value, last) => Event::Value {
+                bytes: bytes(value),
+                last,
+            },
             Raw::KeyEnd => Event::KeyEnd { stream },
-            Raw::Key(key) => Event::Key(KeyMeta {
-                key: bytes(key.key),
-                db: self.db,
-                kind: key.kind,
-                type_byte: key.type_byte,
-                expire_ms: key.props.expire_ms,
-                sticky: key.props.sticky,
-                mc_flags: key.props.mc_flags,
-                used: key.props.used,
-                stream,
-            }),
-            Raw::Header(version) => Event::Header { version },
+            Raw::Key(key) => {
+                let meta = KeyMeta {
+                    key: bytes(key.key),
+                    db: self.db,
+                    kind: key.kind,
+                    type_byte: key.type_byte,
+                    expire_ms: key.props.expire_ms,
+                    sticky: key.props.sticky,
+                    mc_flags: key.props.mc_flags,
+                    used: key.props.used,
+                    stream,
+                };
+                match lane.state {
+                    State::Split(_) => Event::Entry {
+                        meta,
+                        value_at: lane.offset(),
+                    },
+                    _ => Event::Key(meta),
+                }
+            }
+            Raw::Header(format) => Event::Header(format),
+            Raw::ModuleAux(module) => Event::ModuleAux(module),
             Raw::Aux(key, value) => Event::Aux {
                 key: bytes(key),
                 value: bytes(value),

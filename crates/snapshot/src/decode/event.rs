@@ -1,5 +1,7 @@
 //! What the decoder hands out.
 
+use crate::wire::RDB_VERSION;
+
 /// The id of a stream of tagged chunks (opcode 224). Never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChunkId(pub u32);
@@ -22,10 +24,53 @@ pub enum ValueKind {
     Stream,
     /// JSON document (type 30): [`Part::Opaque`].
     Json,
-    /// Hash with an expiry per field (types 24, 25, 31): [`Part::Field`], [`Part::FieldExpiring`].
+    /// A module's value (type 7), which is passed over: no parts.
+    Module(ModuleId),
+    /// Hash with an expiry per field (types 22 to 25, 31): [`Part::Field`], [`Part::FieldExpiring`].
     HashExpiry,
     /// Set with an expiry per member (type 32): [`Part::Member`], [`Part::MemberExpiring`].
     SetExpiry,
+}
+
+/// Who wrote an RDB: what its type bytes mean depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// RDB version.
+    pub version: u16,
+    /// It begins with `VALKEY`.
+    pub valkey: bool,
+}
+
+impl Default for Format {
+    /// What full syncs between shards have.
+    fn default() -> Format {
+        Format {
+            version: RDB_VERSION,
+            valkey: false,
+        }
+    }
+}
+
+/// A module's type: nine letters and a version, in 64 bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ModuleId(pub u64);
+
+impl std::fmt::Display for ModuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        for letter in 0..9 {
+            let at = (self.0 >> (58 - 6 * letter)) & 63;
+            write!(f, "{}", char::from(LETTERS[at as usize]))?;
+        }
+        write!(f, " version {}", self.0 & 1023)
+    }
+}
+
+impl std::fmt::Debug for ModuleId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 /// What a stream tells of the last use of a key.
@@ -184,10 +229,7 @@ pub enum Checksum {
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The header.
-    Header {
-        /// RDB version.
-        version: u16,
-    },
+    Header(Format),
     /// A header field.
     Aux {
         /// Name.
@@ -204,6 +246,8 @@ pub enum Event<'a> {
         /// Keys with an expiry.
         expires: u64,
     },
+    /// What a module saved beside its keys, which is passed over.
+    ModuleAux(ModuleId),
     /// The source of a function library (Redis 7.0).
     Function(&'a [u8]),
     /// An entry begins.
@@ -214,6 +258,20 @@ pub enum Event<'a> {
         stream: Option<ChunkId>,
         /// The part.
         part: Part<'a>,
+    },
+    /// An entry begins whose value comes as [`Event::Value`]; only of [`RdbDecoder::splitting`](super::RdbDecoder::splitting).
+    Entry {
+        /// The key.
+        meta: KeyMeta<'a>,
+        /// Offset in the stream of the value's first byte.
+        value_at: u64,
+    },
+    /// Bytes of the value of that entry, as they stand in the stream.
+    Value {
+        /// The bytes; [`RdbDecoder::of_entries`](super::RdbDecoder::of_entries) reads them behind a head for them.
+        bytes: &'a [u8],
+        /// They are the last ones of this value.
+        last: bool,
     },
     /// The entry is complete.
     KeyEnd {

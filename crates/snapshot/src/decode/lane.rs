@@ -3,11 +3,10 @@
 
 use super::Limits;
 use super::body::Body;
-use super::event::{LastUse, StreamTotals, ValueKind};
-use super::scan::{Halt, Read, Scan, Token, unexpected};
-use crate::error::{At, RdbError};
+use super::event::{Format, LastUse, ModuleId, StreamTotals, ValueKind};
+use super::scan::{Halt, Read, Token, unexpected};
+use super::split::Split;
 use crate::lzf;
-use crate::wire::{MAX_RDB_VERSION, MIN_RDB_VERSION};
 
 /// Memory of a buffer that is kept when it has become empty.
 const KEPT_BYTES: usize = 1024 * 1024;
@@ -74,13 +73,15 @@ pub(super) struct RawKey {
 /// An event with spans for bytes, and the containers that the decoder opens itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Raw {
-    Header(u16),
+    Header(Format),
     Aux(Span, Span),
     Select(u32),
     Resize(u64, u64),
+    ModuleAux(ModuleId),
     Function(Span),
     Key(RawKey),
     Part(RawPart),
+    Value(Span, bool),
     KeyEnd,
     Journal(u64, Span),
     Cut,
@@ -114,12 +115,16 @@ pub(super) enum State {
     Magic,
     Opcode,
     Body(Body),
+    Split(Split),
     Ended,
 }
 
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) kind: LaneKind,
+    pub(super) format: Format,
+    /// Values are not taken apart.
+    pub(super) splits: bool,
     pub(super) buf: Vec<u8>,
     pub(super) pos: usize,
     /// Bytes from `pos` without which nothing more can be read.
@@ -140,6 +145,8 @@ impl Lane {
         };
         Lane {
             kind,
+            format: Format::default(),
+            splits: false,
             buf: Vec::new(),
             pos: 0,
             need: 0,
@@ -203,6 +210,7 @@ impl Lane {
         let polled = match self.state {
             State::Opcode => self.poll_opcode(limits, scratch),
             State::Body(body) => self.poll_body(body, limits, scratch),
+            State::Split(split) => self.poll_split(split, limits),
             State::Magic => self.poll_magic(),
             State::Ended => Err(Halt::Need(usize::MAX)),
         };
@@ -211,32 +219,6 @@ impl Lane {
             _ => 0,
         };
         polled
-    }
-
-    fn poll_magic(&mut self) -> Read<Raw> {
-        let magic: [u8; 9] = Scan::new(&self.buf[self.pos..]).array()?;
-        let digits = magic
-            .strip_prefix(b"REDIS")
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let version = digits.and_then(|digits| digits.parse::<u16>().ok());
-        let Some(version) = version else {
-            return Err(RdbError::BadMagic {
-                at: At::default(),
-                got: magic.to_vec(),
-            }
-            .into());
-        };
-        if !(MIN_RDB_VERSION..=MAX_RDB_VERSION).contains(&version) {
-            return Err(RdbError::BadVersion {
-                at: At::default(),
-                got: version,
-                max: MAX_RDB_VERSION,
-            }
-            .into());
-        }
-        self.pos += magic.len();
-        self.state = State::Opcode;
-        Ok(Raw::Header(version))
     }
 
     /// Materialises a string whose offsets are relative to `pos`.

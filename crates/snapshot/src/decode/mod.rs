@@ -6,13 +6,17 @@ mod body;
 mod decoder;
 mod event;
 mod lane;
+mod magic;
+mod module;
 mod opcodes;
 mod scan;
+mod split;
 mod stream;
 
 pub use decoder::RdbDecoder;
 pub use event::{
-    Checksum, ChunkId, Event, KeyMeta, LastUse, Part, StreamPart, StreamTotals, ValueKind,
+    Checksum, ChunkId, Event, Format, KeyMeta, LastUse, ModuleId, Part, StreamPart, StreamTotals,
+    ValueKind,
 };
 
 const MIB: u64 = 1024 * 1024;

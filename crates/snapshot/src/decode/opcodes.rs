@@ -1,12 +1,17 @@
 //! What stands between values: opcodes, what they say of the next key, and the beginning of an entry.
 
 use super::Limits;
-use super::body::Body;
-use super::event::{LastUse, ValueKind};
+use super::body::{Body, VALKEY_HASH};
+use super::event::{Format, LastUse, ModuleId, ValueKind};
 use super::lane::{Lane, LaneKind, Properties, Raw, RawKey, State};
-use super::scan::{Halt, Read, Scan, Token, too_large, unexpected};
+use super::module::ModuleBody;
+use super::scan::{Halt, Read, Scan, Token, too_large, unexpected, within};
+use super::split::Split;
 use crate::error::{At, RdbError};
-use crate::wire::{KEY_MC_FLAGS, KEY_STICKY, opcode, type_byte as types, type_name};
+use crate::wire::{
+    CLUSTER_SLOTS, FIRST_CHECKED_VERSION, KEY_MC_FLAGS, KEY_STICKY, opcode, type_byte as types,
+    type_name,
+};
 
 /// The highest byte that can be a type and not an opcode.
 const MAX_TYPE_BYTE: u8 = 37;
@@ -19,7 +24,7 @@ impl Lane {
             if byte <= MAX_TYPE_BYTE {
                 return self.begin_entry(byte, limits, scratch);
             }
-            if !self.read_property(byte)? {
+            if !self.read_property(byte, limits)? {
                 return match self.kind {
                     LaneKind::Outer | LaneKind::Blob => {
                         self.read_stream_opcode(byte, limits, scratch)
@@ -31,16 +36,17 @@ impl Lane {
     }
 
     /// Reads what an opcode says of the next key; false if it is another opcode.
-    fn read_property(&mut self, byte: u8) -> Read<bool> {
+    fn read_property(&mut self, byte: u8, limits: &Limits) -> Read<bool> {
         if self.kind == LaneKind::Payload {
             return Ok(false);
         }
         let mut scan = Scan::new(&self.buf[self.pos + 1..]);
         // The slice begins after the opcode: one byte more is needed than it says.
-        let read = read_property(&mut scan, byte, &mut self.props).map_err(|halt| match halt {
-            Halt::Need(need) => Halt::Need(need + 1),
-            error => error,
-        })?;
+        let read =
+            read_property(&mut scan, byte, &mut self.props, limits).map_err(|halt| match halt {
+                Halt::Need(need) => Halt::Need(need + 1),
+                error => error,
+            })?;
         if read {
             self.pos += 1 + scan.at;
         }
@@ -54,9 +60,16 @@ impl Lane {
             LaneKind::Payload => Token::Raw { start: 1, len: 0 },
             _ => scan.string("a key", limits.max_key)?,
         };
+        let known = match type_byte {
+            types::MODULE_2 => {
+                let module = ValueKind::Module(ModuleId(scan.len()?));
+                Some((module, Body::Module(ModuleBody::new(None))))
+            }
+            _ => Body::of_type(type_byte, self.format),
+        };
         let used = scan.at;
         let key = self.span(token, scratch)?;
-        let Some((kind, body)) = Body::of_type(type_byte) else {
+        let Some((kind, body)) = known else {
             let key = self.resolve(key, scratch).to_vec();
             let name = type_name(type_byte);
             return Err(RdbError::UnsupportedType {
@@ -68,7 +81,11 @@ impl Lane {
             .into());
         };
         self.pos += used;
-        self.state = State::Body(body);
+        self.state = if self.splits {
+            State::Split(Split::new(type_byte, self.format))
+        } else {
+            State::Body(body)
+        };
         Ok(Raw::Key(RawKey {
             key,
             kind,
@@ -90,6 +107,20 @@ impl Lane {
                 let (key, value) = (scan.element(limits)?, scan.element(limits)?);
                 Raw::Aux(self.span(key, scratch)?, self.span(value, scratch)?)
             }
+            opcode::MODULE_AUX => {
+                let module = ModuleId(scan.len()?);
+                self.pos += scan.at;
+                let body = Body::Module(ModuleBody::new(Some(module)));
+                self.state = State::Body(body);
+                return self.poll_body(body, limits, scratch);
+            }
+            opcode::FUNCTION_PRE_GA => {
+                return Err(RdbError::Unsupported {
+                    at: At::default(),
+                    what: "a function of a release candidate of Redis 7.0",
+                }
+                .into());
+            }
             opcode::FUNCTION => Raw::Function(self.span(scan.element(limits)?, scratch)?),
             opcode::JOURNAL_BLOB => {
                 let entries = scan.len()?;
@@ -108,7 +139,10 @@ impl Lane {
                 Raw::Cut
             }
             opcode::JOURNAL_OFFSET => Raw::Offset(scan.u64()?),
-            opcode::EOF if self.kind == LaneKind::Outer => Raw::Eof(scan.u64()?),
+            opcode::EOF if self.kind == LaneKind::Outer => match self.format.version {
+                ..FIRST_CHECKED_VERSION => Raw::Eof(0),
+                _ => Raw::Eof(scan.u64()?),
+            },
             _ => return Err(unknown(byte)),
         };
         self.pos += scan.at;
@@ -128,7 +162,12 @@ fn unknown(got: u8) -> Halt {
     .into()
 }
 
-fn read_property(scan: &mut Scan<'_>, byte: u8, props: &mut Properties) -> Read<bool> {
+fn read_property(
+    scan: &mut Scan<'_>,
+    byte: u8,
+    props: &mut Properties,
+    limits: &Limits,
+) -> Read<bool> {
     match byte {
         opcode::EXPIRE_MS => props.expire_ms = Some(scan.u64()? as i64),
         opcode::EXPIRE_S => props.expire_ms = Some(i64::from(scan.u32()? as i32) * 1000),
@@ -149,6 +188,13 @@ fn read_property(scan: &mut Scan<'_>, byte: u8, props: &mut Properties) -> Read<
         opcode::IDLE => props.used = LastUse::Idle(scan.len()?),
         opcode::SLOT_INFO => {
             for _ in 0..3 {
+                scan.len()?;
+            }
+        }
+        opcode::SLOT_IMPORT => {
+            scan.element(limits)?;
+            let ranges = within("a number of slot ranges", scan.len()?, CLUSTER_SLOTS)?;
+            for _ in 0..2 * ranges {
                 scan.len()?;
             }
         }
@@ -175,7 +221,7 @@ fn read_chunk_head(scan: &mut Scan<'_>) -> Read<Raw> {
 
 impl Body {
     /// Kind and first state of a value of `type_byte`.
-    fn of_type(type_byte: u8) -> Option<(ValueKind, Body)> {
+    fn of_type(type_byte: u8, format: Format) -> Option<(ValueKind, Body)> {
         use crate::packed::Encoding::{Intset, Listpack, Ziplist, Zipmap};
         use ValueKind as K;
         Some(match type_byte {
@@ -196,6 +242,11 @@ impl Body {
             types::STREAM_1 | types::STREAM_2 | types::STREAM_3 => {
                 (K::Stream, Body::stream(type_byte))
             }
+            types::VALKEY_HASH_2 if format.valkey => (K::HashExpiry, Body::Count(VALKEY_HASH)),
+            // Nobody but Redis and ourselves writes these.
+            23.. if format.valkey => return None,
+            types::HASH_METADATA_PRE_GA => (K::HashExpiry, Body::Count(type_byte)),
+            types::HASH_LISTPACK_EX_PRE_GA => (K::HashExpiry, Body::Blob(Listpack, K::HashExpiry)),
             types::JSON => (K::Json, Body::Text { opaque: true }),
             types::HASH_EXPIRY => (K::HashExpiry, Body::Count(type_byte)),
             types::HASH_METADATA => (K::HashExpiry, Body::TimedCount),

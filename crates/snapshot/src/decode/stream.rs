@@ -58,6 +58,11 @@ impl StreamBody {
         }
     }
 
+    /// Reads the next unit, to pass over it; `true`: there was none.
+    pub(super) fn pass(&mut self, scan: &mut Scan<'_>, limits: &Limits) -> Read<bool> {
+        Ok(matches!(self.read(scan, limits)?, Unit::End))
+    }
+
     /// Reads the next unit.
     fn read(&mut self, scan: &mut Scan<'_>, limits: &Limits) -> Read<Unit> {
         match self.stage {

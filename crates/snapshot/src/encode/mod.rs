@@ -12,5 +12,5 @@ pub use extension::{put_blob, put_chunk, put_cut, put_journal_blob, put_journal_
 pub use primitives::{put_aux, put_f64, put_int, put_len, put_raw_string, put_select, put_string};
 #[cfg(feature = "store")]
 pub(crate) use value::put_list_node;
-pub use value::{Encoder, EntryMeta, Head, Profile};
+pub use value::{Encoder, EntryMeta, Head, Profile, put_split_head};
 pub use writer::{RdbWriter, lz4_blob};

@@ -2,7 +2,7 @@
 
 use super::elements::{HashForm, SetForm};
 use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
-use crate::decode::LastUse;
+use crate::decode::{KeyMeta, LastUse};
 use crate::number::{canonical_int, exact_int, score_text};
 use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
 use crate::wire::{KEY_MC_FLAGS, KEY_STICKY, NODE_PACKED, NODE_PLAIN, opcode, type_byte};
@@ -62,6 +62,26 @@ impl<'a> EntryMeta<'a> {
     pub fn used(self, used: LastUse) -> EntryMeta<'a> {
         EntryMeta { used, ..self }
     }
+
+    /// Appends what is said of a key before its type.
+    #[inline]
+    fn put_properties(&self, out: &mut Vec<u8>) {
+        if let Some(expire_ms) = self.expire_ms {
+            out.push(opcode::EXPIRE_MS);
+            out.extend_from_slice(&expire_ms.to_le_bytes());
+        }
+        match self.used {
+            LastUse::Untold => {}
+            LastUse::Idle(idle_s) => {
+                out.push(opcode::IDLE);
+                put_len(out, idle_s);
+            }
+            LastUse::Frequency(count) => out.extend([opcode::FREQ, count]),
+        }
+        if self.sticky || self.mc_flags.is_some() {
+            put_own_properties(out, self);
+        }
+    }
 }
 
 /// What a value is written behind.
@@ -81,27 +101,29 @@ impl Head<'_> {
             out.push(type_byte);
             return;
         };
-        if let Some(expire_ms) = meta.expire_ms {
-            out.push(opcode::EXPIRE_MS);
-            out.extend_from_slice(&expire_ms.to_le_bytes());
-        }
-        match meta.used {
-            LastUse::Untold => {}
-            LastUse::Idle(idle_s) => {
-                out.push(opcode::IDLE);
-                put_len(out, idle_s);
-            }
-            LastUse::Frequency(count) => out.extend([opcode::FREQ, count]),
-        }
-        if meta.sticky || meta.mc_flags.is_some() {
-            put_properties(out, meta);
-        }
+        meta.put_properties(out);
         out.push(type_byte);
         put_string(out, meta.key);
     }
 }
 
-fn put_properties(out: &mut Vec<u8>, meta: &EntryMeta<'_>) {
+/// Appends the head of an entry whose value comes as bytes ([`Event::Entry`](crate::Event::Entry)); where the key stands in `out`.
+#[inline]
+pub fn put_split_head(out: &mut Vec<u8>, meta: &KeyMeta<'_>) -> std::ops::Range<usize> {
+    let properties = EntryMeta {
+        key: meta.key,
+        expire_ms: meta.expire_ms,
+        sticky: meta.sticky,
+        mc_flags: meta.mc_flags,
+        used: meta.used,
+    };
+    properties.put_properties(out);
+    out.push(meta.type_byte);
+    put_raw_string(out, meta.key);
+    out.len() - meta.key.len()..out.len()
+}
+
+fn put_own_properties(out: &mut Vec<u8>, meta: &EntryMeta<'_>) {
     let mask = if meta.sticky { KEY_STICKY } else { 0 }
         | if meta.mc_flags.is_some() {
             KEY_MC_FLAGS

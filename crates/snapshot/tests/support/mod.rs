@@ -91,7 +91,7 @@ impl Collected {
     pub fn take(&mut self, event: Event<'_>) {
         self.events += 1;
         match event {
-            Event::Header { version } => self.version = version,
+            Event::Header(format) => self.version = format.version,
             Event::Aux { key, value } => self.aux.push((key.to_vec(), value.to_vec())),
             Event::Key(meta) => self.begin(meta),
             Event::Part { stream, part } => {

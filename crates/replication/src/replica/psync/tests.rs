@@ -60,7 +60,7 @@ fn drive(flow: &mut PsyncFlow, now_ms: u64) -> Vec<String> {
                 seen.push(shown(&event));
                 continue;
             }
-            FlowOutput::Load(Event::Part { .. } | Event::Header { .. }) => continue,
+            FlowOutput::Load(Event::Value { last: false, .. } | Event::Header(_)) => continue,
             FlowOutput::Load(event) => {
                 let name = format!("{event:?}");
                 seen.push(format!(
@@ -178,7 +178,7 @@ fn a_full_sync_of_a_known_size() {
     assert_eq!(drive(&mut flow, 5), ["load SelectDb"]);
     let mut rest = RDB[12..].to_vec();
     rest.extend(command(&["SELECT", "2"]));
-    let end = ["load Key", "load KeyEnd", "cut", "selected 0", "tail 1001"];
+    let end = ["load Entry", "load Value", "cut", "selected 0", "tail 1001"];
     assert_eq!(take(&mut flow, 6, &rest), end);
     assert!(!flow.wants_input() && flow.executed().is_none());
     flow.handle_command(7, FlowCommand::Stream(Lsn(1001)));

@@ -1,0 +1,315 @@
+//! Loading an RDB on all shards at once: one thread finds where the entries of a stream begin and end, and hands their
+//! bytes on; each shard takes apart and keeps its own.
+
+use super::replica::{known_db, refusal};
+use crate::core::ShardCore;
+use crate::engine::Engine;
+use crate::thread::{Pending, Thread};
+use damselfly_replication::{DataError, LinkError};
+use damselfly_snapshot::wire::type_name;
+use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, Limits, RdbDecoder};
+use damselfly_snapshot::{put_select, put_split_head};
+use damselfly_store::DbIndex;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+
+/// Bytes that are collected for a shard before they are sent.
+const BATCH_BYTES: usize = 32 << 10;
+/// Batches that may be on their way to one shard; who reads waits then.
+const MAX_UNDER_WAY: usize = 16;
+/// Keys whose places are fetched together.
+const WARMED: usize = 32;
+
+/// Takes the events of [`RdbDecoder::splitting`], on a thread of the engine.
+pub(crate) struct ParallelLoader {
+    thread: Rc<Thread>,
+    limits: Limits,
+    lanes: Vec<Lane>,
+    /// Whom the bytes of the entry that began last are for.
+    current: usize,
+}
+
+/// What is on its way to one shard.
+struct Lane {
+    batch: Batch,
+    /// The database that is selected there.
+    db: Option<u32>,
+    /// Bytes that were collected for it so far.
+    offset: u64,
+    /// The shard's end of it, made with the first entry.
+    shard: Option<Arc<Mutex<ShardLoad>>>,
+    under_way: VecDeque<Pending<(Batch, Result<(), DataError>)>>,
+    spare: Vec<Batch>,
+}
+
+/// Entries for one shard.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Where keys stand in it, all of one database.
+    keys: Vec<Range<u32>>,
+    db: Option<u32>,
+    /// Bytes from here on (counted as the shard's decoder does) stood there in the stream.
+    places: Vec<(u64, u64)>,
+}
+
+/// The shard's end. Only its own thread locks it.
+struct ShardLoad {
+    engine: Arc<Engine>,
+    decoder: RdbDecoder,
+    assembler: Assembler,
+    last_place: (u64, u64),
+}
+
+impl ParallelLoader {
+    /// For streams whose strings are within `limits`.
+    pub(crate) fn new(thread: Rc<Thread>, limits: Limits) -> ParallelLoader {
+        let shards = thread.engine.mesh.shards();
+        ParallelLoader {
+            thread,
+            limits,
+            lanes: (0..shards).map(|_| Lane::new()).collect(),
+            current: 0,
+        }
+    }
+
+    /// The header of a stream.
+    pub(crate) fn begin(&mut self, format: Format) {
+        for lane in &mut self.lanes {
+            let engine = self.thread.engine.clone();
+            let assembler = Assembler::new(engine.skipped.is_enabled());
+            lane.shard = Some(Arc::new(Mutex::new(ShardLoad {
+                engine,
+                decoder: RdbDecoder::of_entries(self.limits.clone(), format),
+                assembler,
+                last_place: (0, 0),
+            })));
+        }
+    }
+
+    /// Takes an event, if it is one of those that are for the shards: `false` if not.
+    ///
+    /// # Errors
+    /// A database that is not here.
+    #[inline]
+    pub(crate) fn take(&mut self, event: &Event<'_>) -> Result<bool, DataError> {
+        match event {
+            Event::Entry { meta, value_at } => {
+                known_db(meta.db, self.thread.engine.options.dbnum)?;
+                self.current = self.thread.engine.mesh.shard_of(meta.key);
+                self.lanes[self.current].begin(meta, *value_at);
+            }
+            Event::Value { bytes, .. } => self.lanes[self.current].push(bytes),
+            Event::Header(format) => self.begin(*format),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Sends what was collected where it is much, and waits for a shard that is far behind.
+    pub(crate) async fn keep_pace(&mut self) -> Result<(), DataError> {
+        self.send(BATCH_BYTES).await
+    }
+
+    /// Sends everything, and waits until it is in its place.
+    pub(crate) async fn settle(&mut self) -> Result<(), DataError> {
+        self.send(1).await?;
+        for lane in &mut self.lanes {
+            while lane.await_oldest().await? {}
+        }
+        Ok(())
+    }
+
+    /// Batches of at least so many bytes are sent, those of this thread's own shard last: the others work meanwhile.
+    async fn send(&mut self, min_bytes: usize) -> Result<(), DataError> {
+        let shards = self.lanes.len();
+        let own = self.thread.index;
+        for shard in (0..shards).map(|at| (own + 1 + at) % shards) {
+            let lane = &mut self.lanes[shard];
+            if lane.batch.bytes.len() < min_bytes {
+                continue;
+            }
+            lane.send(&self.thread, shard);
+            while lane.under_way.len() > MAX_UNDER_WAY {
+                lane.await_oldest().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Lane {
+    fn new() -> Lane {
+        Lane {
+            batch: Batch::default(),
+            db: None,
+            offset: 0,
+            shard: None,
+            under_way: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, meta: &KeyMeta<'_>, value_at: u64) {
+        let bytes = &mut self.batch.bytes;
+        if self.db != Some(meta.db) {
+            self.db = Some(meta.db);
+            put_select(bytes, meta.db);
+        }
+        let key = put_split_head(bytes, meta);
+        self.batch
+            .places
+            .push((self.offset + bytes.len() as u64, value_at));
+        if *self.batch.db.get_or_insert(meta.db) == meta.db {
+            self.batch.keys.push(key.start as u32..key.end as u32);
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) {
+        self.batch.bytes.extend_from_slice(bytes);
+    }
+
+    fn send(&mut self, thread: &Rc<Thread>, shard: usize) {
+        let Some(load) = self.shard.clone() else {
+            return;
+        };
+        let next = self.spare.pop().unwrap_or_default();
+        let mut batch = std::mem::replace(&mut self.batch, next);
+        self.offset += batch.bytes.len() as u64;
+        let sent = thread.call(shard, move |thread, answer| {
+            let mut load = load.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let result = thread.with_core(|core| load.take(core, &mut batch));
+            answer.send((batch, result));
+        });
+        self.under_way.push_back(sent);
+    }
+
+    /// `false`: nothing is under way.
+    async fn await_oldest(&mut self) -> Result<bool, DataError> {
+        let Some(oldest) = self.under_way.pop_front() else {
+            return Ok(false);
+        };
+        let (batch, result) = oldest.await;
+        self.spare.push(batch);
+        result.map(|()| true)
+    }
+}
+
+impl ShardLoad {
+    fn take(&mut self, core: &mut ShardCore, batch: &mut Batch) -> Result<(), DataError> {
+        self.warm(core, batch);
+        self.decoder.feed_buffer(&mut batch.bytes);
+        let result = self.load(core);
+        let result = result.map_err(|failure| self.failed(failure, &batch.places));
+        self.last_place = batch.places.last().copied().unwrap_or(self.last_place);
+        batch.places.clear();
+        result
+    }
+
+    /// Fetches the places of the keys into the cache together: one after the other, each would be waited for.
+    fn warm(&self, core: &ShardCore, batch: &mut Batch) {
+        let known = batch
+            .db
+            .take()
+            .and_then(|db| known_db(db, core.space.store.dbnum()).ok());
+        if let Some(db) = known {
+            let mut group = Vec::with_capacity(WARMED);
+            for keys in batch.keys.chunks(WARMED) {
+                let key =
+                    |range: &Range<u32>| &batch.bytes[range.start as usize..range.end as usize];
+                group.extend(keys.iter().map(key));
+                core.space.store.warm(db, &group);
+                group.clear();
+            }
+        }
+        batch.keys.clear();
+    }
+
+    fn load(&mut self, core: &mut ShardCore) -> Result<(), Failure> {
+        while let Some(event) = self.decoder.next().map_err(Failure::Rdb)? {
+            let assembled = self.assembler.take(&event).map_err(refusal);
+            if let Some(assembled) = assembled.map_err(Failure::Data)? {
+                keep(core, &self.engine, assembled).map_err(Failure::Data)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A fault, said of the place in the stream.
+    #[cold]
+    fn failed(&self, failure: Failure, places: &[(u64, u64)]) -> DataError {
+        let error = match failure {
+            Failure::Data(error) => return error,
+            Failure::Rdb(error) => error,
+        };
+        let at = error.at().offset;
+        let behind = places.partition_point(|(from, _)| *from <= at);
+        let (from, place) = match behind.checked_sub(1) {
+            Some(index) => places[index],
+            None => self.last_place,
+        };
+        let error = error.moved_to(place + at.saturating_sub(from));
+        let link = LinkError::Rdb { flow: 0, error };
+        DataError {
+            severity: link.severity(),
+            message: link.to_string(),
+        }
+    }
+}
+
+enum Failure {
+    Rdb(damselfly_snapshot::RdbError),
+    Data(DataError),
+}
+
+/// Puts a complete entry into its shard, or notes that it was passed over.
+#[inline]
+pub(super) fn keep(
+    core: &mut ShardCore,
+    engine: &Engine,
+    assembled: Assembled<'_>,
+) -> Result<(), DataError> {
+    match assembled {
+        Assembled::Entry {
+            db,
+            key,
+            value,
+            expire_ms,
+            used,
+        } => {
+            let db: DbIndex = known_db(db, engine.options.dbnum)?;
+            core.space.load(db, key, value, expire_ms, used);
+        }
+        Assembled::Skipped {
+            db,
+            key,
+            type_byte,
+            reason,
+        } => passed_over(engine, db, key, type_byte, reason),
+    }
+    Ok(())
+}
+
+/// Notes an entry that was left out.
+#[cold]
+pub(super) fn passed_over(
+    engine: &Engine,
+    db: u32,
+    key: &[u8],
+    type_byte: u8,
+    reason: Option<damselfly_snapshot::BuildError>,
+) {
+    match reason {
+        Some(reason) => {
+            let why = format!("type {type_byte} ({}): {reason}", type_name(type_byte));
+            engine.skipped.key(db, key, why);
+        }
+        None => {
+            tracing::warn!(db, key = %key.escape_ascii(), "an empty collection was left out");
+        }
+    }
+}
