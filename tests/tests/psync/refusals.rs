@@ -74,11 +74,21 @@ fn what_is_unknown_ends_the_link_for_good_and_is_named() {
             true,
         ),
         (
-            full_sync(b"REDIS0010\x07\x03mod\x81\0\0\0\0\0\0\0\0", ""),
-            "key \"mod\" has type 7",
+            full_sync(
+                b"REDIS0010\x07\x03mod\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03\x05",
+                "",
+            ),
+            "key mod of database 0 (type 7, module): values of type Module(ReJSON-RL version 3)",
             false,
         ),
-        (full_sync(b"REDIS0010\xf7\x02\x01\0", ""), "247", false),
+        (
+            full_sync(
+                b"REDIS0010\xf7\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03\x02\x02\0",
+                "",
+            ),
+            "data of module ReJSON-RL version 3",
+            false,
+        ),
         (
             full_sync(b"REDIS0010\xf5\x0flibrary of them\xff\0\0\0\0\0\0\0\0", ""),
             "FUNCTION LOAD library of them",
@@ -152,6 +162,27 @@ fn what_is_not_here_is_passed_over_if_that_is_wanted() {
         shown(&mut client, "slave_repl_offset"),
         (commands.len()).to_string()
     );
+}
+
+#[test]
+fn modules_are_passed_over_if_that_is_wanted() {
+    let replica = Server::start(&["--proactor_threads=2", "--rdb_unknown_types=skip"]);
+    let id = b"\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03";
+    let value = b"\x01\x05\x02\x81\0\0\0\0\0\0\0\x07\x03abcd\x04abcdefgh\x05\x03str\0";
+    let rdb = [
+        b"REDIS0011\xf7",
+        &id[..],
+        b"\x02\x02\x05\x01x\0\x07\x03mod",
+        id,
+        value,
+        b"\0\x01k\x01v\xff\0\0\0\0\0\0\0\0",
+    ];
+    let mut client = replica.client();
+    replicaof(&mut client, fake(full_sync(&rdb.concat(), "")));
+    synced(&replica);
+    let counts = ["rdb_skipped_keys", "rdb_skipped_records"];
+    assert_eq!(counts.map(|name| shown(&mut client, name)), ["1", "1"]);
+    assert_eq!(client.integer("DBSIZE"), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::thread::{Pending, Thread};
 use damselfly_replication::{DataError, LinkError};
 use damselfly_snapshot::wire::type_name;
 use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, Limits, RdbDecoder};
-use damselfly_snapshot::{put_select, put_split_head};
+use damselfly_snapshot::{Refused, ValueBuilder, put_select, put_split_head};
 use damselfly_store::DbIndex;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -98,6 +98,7 @@ impl ParallelLoader {
         match event {
             Event::Entry { meta, value_at } => {
                 known_db(meta.db, self.thread.engine.options.dbnum)?;
+                self.check(meta)?;
                 self.current = self.thread.engine.mesh.shard_of(meta.key);
                 self.lanes[self.current].begin(meta, *value_at);
             }
@@ -106,6 +107,20 @@ impl ParallelLoader {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// What no shard will have a place for is refused before its value has come.
+    #[inline]
+    fn check(&self, meta: &KeyMeta<'_>) -> Result<(), DataError> {
+        match ValueBuilder::check(meta.kind) {
+            Err(reason) if !self.thread.engine.skipped.is_enabled() => Err(refusal(Refused {
+                db: meta.db,
+                key: meta.key.to_vec(),
+                type_byte: meta.type_byte,
+                reason,
+            })),
+            _ => Ok(()),
+        }
     }
 
     /// Sends what was collected where it is much, and waits for a shard that is far behind.

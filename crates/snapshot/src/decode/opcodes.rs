@@ -60,6 +60,7 @@ impl Lane {
             LaneKind::Payload => Token::Raw { start: 1, len: 0 },
             _ => scan.string("a key", limits.max_key)?,
         };
+        let behind_key = scan.at;
         let known = match type_byte {
             types::MODULE_2 => {
                 let module = ValueKind::Module(ModuleId(scan.len()?));
@@ -80,11 +81,12 @@ impl Lane {
             }
             .into());
         };
-        self.pos += used;
-        self.state = if self.splits {
-            State::Split(Split::new(type_byte, self.format))
+        // A module's id is looked at in any case, but it belongs to the value.
+        (self.pos, self.state) = if self.splits {
+            let split = Split::new(type_byte, self.format);
+            (self.pos + behind_key, State::Split(split))
         } else {
-            State::Body(body)
+            (self.pos + used, State::Body(body))
         };
         Ok(Raw::Key(RawKey {
             key,

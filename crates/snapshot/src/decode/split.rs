@@ -44,6 +44,7 @@ enum Stage {
         at: usize,
     },
     Stream(StreamBody),
+    ModuleId,
     Module(ModuleBody),
     End,
 }
@@ -65,7 +66,7 @@ impl Split {
             types::STREAM_1 | types::STREAM_2 | types::STREAM_3 => {
                 Stage::Stream(StreamBody::new(type_byte))
             }
-            types::MODULE_2 => Stage::Module(ModuleBody::new(None)),
+            types::MODULE_2 => Stage::ModuleId,
             _ => Stage::Items {
                 form: &[Text],
                 left: 1,
@@ -101,6 +102,10 @@ impl Split {
                 if stream.pass(scan, limits)? {
                     self.stage = Stage::End;
                 }
+            }
+            Stage::ModuleId => {
+                scan.len()?;
+                self.stage = Stage::Module(ModuleBody::new(None));
             }
             Stage::Module(module) => {
                 if module.read_item(scan, limits)? {

@@ -58,6 +58,17 @@ pub struct ValueBuilder {
 }
 
 impl ValueBuilder {
+    /// Whether the store has values of `kind`.
+    ///
+    /// # Errors
+    /// [`BuildError::Kind`].
+    pub fn check(kind: ValueKind) -> Result<(), BuildError> {
+        match kind {
+            ValueKind::Module(_) | ValueKind::Json => Err(BuildError::Kind { kind }),
+            _ => Ok(()),
+        }
+    }
+
     /// A builder for a value of `kind`.
     ///
     /// # Errors
