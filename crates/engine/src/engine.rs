@@ -1,7 +1,7 @@
 //! What all threads of an engine share, and starting and stopping the threads.
 
 use crate::acl::Acl;
-use crate::command::{Command, CommandTable};
+use crate::command::{Command, CommandError, CommandResult, CommandTable};
 use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
@@ -287,6 +287,20 @@ impl Engine {
         }
     }
 
+    /// Whether clients may write.
+    ///
+    /// # Errors
+    /// [`CommandError::ReadOnly`] on a replica, [`CommandError::NoReplicas`] on a primary that wants more of them.
+    pub(crate) fn check_writable(&self) -> CommandResult {
+        if self.role() == Role::Replica {
+            return Err(CommandError::ReadOnly);
+        }
+        match self.try_replication() {
+            Some(replication) if replication.good.are_lacking() => Err(CommandError::NoReplicas),
+            _ => Ok(()),
+        }
+    }
+
     /// Changes the role; the shards are told by whoever changes it, at a cut.
     pub fn set_role(&self, role: Role) {
         self.role.store(role as u8, Ordering::Relaxed);
@@ -300,6 +314,11 @@ impl Engine {
         self.replication
             .get()
             .expect("started before any command runs")
+    }
+
+    /// The replication, once it has started.
+    pub(crate) fn try_replication(&self) -> Option<&Replication> {
+        self.replication.get()
     }
 
     /// Which sequence of records the journals hold.

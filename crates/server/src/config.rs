@@ -85,6 +85,12 @@ pub struct Config {
     pub announce_port: u16,
     /// What a failover monitor reads to choose among replicas; 0 = never choose this one.
     pub replica_priority: u32,
+    /// Whether failover monitors are to know of this server while it is a replica.
+    pub replica_announced: bool,
+    /// Replicas that have to be near enough for writes to be taken; 0 = none.
+    pub min_replicas_to_write: u32,
+    /// Seconds since the last ack of a replica that is near enough; 0 = writes need none.
+    pub min_replicas_max_lag: u32,
     /// Whether INFO replication speaks as Valkey and Redis do where Dragonfly differs.
     pub info_replication_valkey_compatible: bool,
     /// User that authenticates to the primary; empty = the default user.
@@ -167,6 +173,9 @@ impl Default for Config {
             replica_announce_ip: String::new(),
             announce_port: 0,
             replica_priority: 100,
+            replica_announced: true,
+            min_replicas_to_write: 0,
+            min_replicas_max_lag: 10,
             info_replication_valkey_compatible: false,
             masteruser: String::new(),
             masterauth: String::new(),

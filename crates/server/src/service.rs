@@ -100,6 +100,9 @@ impl EngineService {
                 .begin_as_replica(&primary.host, primary.port);
         }
         end_when_taken_over(running.engine(), shared);
+        running
+            .engine()
+            .want_good_replicas(config.min_replicas_to_write, config.min_replicas_max_lag);
         apply_output_limits(&config, running.engine());
         apply_changes(&shared.settings, running.engine());
         let limits = limits_of(&config);
@@ -168,6 +171,7 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
         },
         valkey_compatible: config.info_replication_valkey_compatible,
         priority: config.replica_priority,
+        announced: config.replica_announced,
     }
 }
 

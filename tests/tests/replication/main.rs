@@ -7,6 +7,7 @@ mod effects;
 mod failover;
 mod flushes;
 mod full_sync;
+mod good_replicas;
 mod handover;
 mod links;
 mod pair;

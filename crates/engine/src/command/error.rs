@@ -48,6 +48,9 @@ pub enum CommandError {
     /// A write on a replica.
     #[error("READONLY You can't write against a read only replica.")]
     ReadOnly,
+    /// A write, and too few replicas are near enough.
+    #[error("NOREPLICAS Not enough good replicas to write.")]
+    NoReplicas,
     /// No error: there is nothing yet, and the client wants to wait.
     #[error("ERR the command has to wait")]
     Wait(Box<super::Wait>),

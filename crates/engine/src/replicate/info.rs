@@ -72,6 +72,9 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
     let words = RoleWords::of(engine);
     let replicas = replication.hub.replicas();
     let _ = write!(text, "connected_slaves:{}\r\n", replicas.len());
+    if let Some(good) = replication.good.count(&replicas) {
+        let _ = write!(text, "min_slaves_good_slaves:{good}\r\n");
+    }
     for (index, replica) in replicas.iter().enumerate() {
         replica_line(&mut text, index, replica, &words);
     }
@@ -169,9 +172,11 @@ fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Opti
             stats.psync_attempts, stats.psync_successes, stats.full_syncs, stats.reconnects
         );
     }
+    let shown = &engine.replication().shown;
     let _ = write!(
         text,
-        "slave_priority:{}\r\nslave_read_only:1\r\nreplica_announced:1\r\n",
-        engine.replication().shown.priority.load(Ordering::Relaxed)
+        "slave_priority:{}\r\nslave_read_only:1\r\nreplica_announced:{}\r\n",
+        shown.priority.load(Ordering::Relaxed),
+        u8::from(shown.announced.load(Ordering::Relaxed)),
     );
 }

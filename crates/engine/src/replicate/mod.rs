@@ -4,6 +4,7 @@ mod acks;
 mod apply;
 mod commands;
 mod debug;
+mod good;
 mod handover;
 mod info;
 mod loader;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use commands::COMMANDS;
 pub(crate) use debug::replica as debug_replica;
+pub use good::GoodReplicas;
 pub use handover::{COMMANDS as HANDOVER_COMMANDS, Handover};
 pub use info::{master_repl_offset, replication_section};
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
@@ -42,6 +44,8 @@ pub struct ReplicationOptions {
     pub valkey_compatible: bool,
     /// What a failover monitor reads to choose among replicas; 0 = never choose this one.
     pub priority: u32,
+    /// Whether failover monitors are to know of this server while it is a replica.
+    pub announced: bool,
 }
 
 /// The replication of a running engine: its replicas, and its own link.
@@ -54,6 +58,8 @@ pub struct Replication {
     pub upstream: Arc<UpstreamConnections>,
     /// Whether a replica is about to take this server's place.
     pub handover: Handover,
+    /// Whether there are as many replicas as writes need.
+    pub good: GoodReplicas,
     /// How ROLE and INFO speak of it.
     pub shown: ShownSettings,
 }
@@ -65,6 +71,8 @@ pub struct ShownSettings {
     pub valkey_compatible: AtomicBool,
     /// As [`ReplicationOptions::priority`].
     pub priority: AtomicU32,
+    /// As [`ReplicationOptions::announced`].
+    pub announced: AtomicBool,
     /// Bytes of journal kept, over all shards.
     pub backlog_max_bytes: AtomicU64,
 }
@@ -84,9 +92,11 @@ impl Replication {
             },
             random: Random::default(),
         };
+        tokio::task::spawn_local(good::watch(engine.clone()));
         let shown = ShownSettings {
             valkey_compatible: options.valkey_compatible.into(),
             priority: options.priority.into(),
+            announced: options.announced.into(),
             backlog_max_bytes: engine.options.backlog_max_bytes.into(),
         };
         Replication {
@@ -94,6 +104,7 @@ impl Replication {
             link: ReplicaOfHandle::start(data, link),
             upstream,
             handover: Handover::default(),
+            good: GoodReplicas::default(),
             shown,
         }
     }

@@ -5,7 +5,6 @@ use crate::acl::{Denied, LogContext, LogEntry, User};
 use crate::command::{Command, CommandError, Flags, KeyPositions};
 use crate::context::Effects;
 use crate::core::{ScriptPart, Step, key_hash};
-use crate::engine::Role;
 use crate::session::is_everywhere;
 use crate::thread::Thread;
 use crate::tracking::Caller;
@@ -127,10 +126,10 @@ impl ScriptHost {
     }
 
     fn admit_write(&self) -> Result<(), CommandError> {
-        if self.thread.engine.role() == Role::Replica && !self.is_internal {
-            return Err(CommandError::ReadOnly);
+        if self.is_internal {
+            return Ok(());
         }
-        Ok(())
+        self.thread.engine.check_writable()
     }
 
     fn check_declared(

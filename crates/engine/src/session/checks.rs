@@ -2,7 +2,6 @@
 
 use super::{Begun, Pipeline, Session, arity_error};
 use crate::command::{Command, CommandError, CommandResult, Flags, echoed};
-use crate::engine::Role;
 
 /// Bytes of an unknown command's arguments that its error repeats (Redis: 128).
 pub(crate) const UNKNOWN_ECHO_BYTES: usize = 128;
@@ -65,8 +64,8 @@ impl Session {
 
     fn check_role(&self, row: &Command) -> CommandResult {
         let engine = &self.thread.engine;
-        if row.is_write() && engine.role() == Role::Replica && !self.is_internal {
-            return Err(CommandError::ReadOnly);
+        if row.is_write() && !self.is_internal {
+            engine.check_writable()?;
         }
         Ok(())
     }

@@ -228,6 +228,10 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
             .priority
             .store(config.replica_priority, Ordering::Relaxed);
         shown
+            .announced
+            .store(config.replica_announced, Ordering::Relaxed);
+        engine.want_good_replicas(config.min_replicas_to_write, config.min_replicas_max_lag);
+        shown
             .backlog_max_bytes
             .store(limits.backlog_max_bytes, Ordering::Relaxed);
         engine

@@ -11,6 +11,7 @@ mod frozen;
 mod full_sync;
 mod pair;
 mod pubsub;
+mod wait;
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -115,6 +116,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "pubsub",
         summary: "many subscribers, one of which stops reading",
         run: pubsub::run,
+    },
+    Scenario {
+        name: "wait",
+        summary: "the time of WAIT 1 on loopback",
+        run: wait::run,
     },
     Scenario {
         name: "failover-partial",
