@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -25,6 +25,8 @@ use crate::{
 /// What a flow shows to other threads.
 #[derive(Debug, Default)]
 pub(super) struct FlowStats {
+    /// All of the full sync has gone out.
+    pub(super) tail_sent: AtomicBool,
     pub(super) lag: AtomicU64,
     pub(super) unsent: AtomicU64,
     pub(super) acked_ms: AtomicU64,
@@ -152,7 +154,8 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
                 () = poll_fn(|context| self.handle.poll_wake(context)) => Ok(()),
                 () = self.clock.sleep_until(deadline) => {
                     let now_ms = self.clock.now_ms();
-                    self.handle.with_flow(|flow| flow.handle_timeout(now_ms))
+                    let acks_due = self.session.flows.iter().all(|flow| flow.tail_sent.load(Relaxed));
+                    self.handle.with_flow(|flow| flow.handle_timeout(now_ms, acks_due))
                 }
             };
             if let Err(end) = result {
@@ -200,6 +203,7 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
     fn publish(&self) {
         let stats = &self.session.flows[self.flow];
         self.handle.with_flow(|flow| {
+            stats.tail_sent.store(flow.is_tail_sent(), Relaxed);
             stats.lag.store(flow.lag(), Relaxed);
             stats.unsent.store(flow.unsent() as u64, Relaxed);
             stats.acked_ms.store(flow.acked_ms().unwrap_or(0), Relaxed);

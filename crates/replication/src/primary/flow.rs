@@ -12,6 +12,8 @@ use crate::{config::PrimaryConfig, ids::EofToken};
 
 /// Bytes that one [`poll_transmit`](PrimaryFlow::poll_transmit) gives at most, give or take one run or item.
 const TRANSMIT_BYTES: usize = 128 << 10;
+/// Bytes of records after which it is the turn of a snapshot that waits for room; it writes about half as many.
+const RECORDS_TURN: usize = 64 << 10;
 
 /// Why a flow, and with it the whole link, ends on the primary's side.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +113,8 @@ struct FullSync {
     blobs: RecordWriter,
     scratch: Vec<u8>,
     cut_sent: bool,
+    /// Bytes of records since the snapshot wrote last.
+    beside: usize,
 }
 
 #[derive(Debug)]
@@ -126,6 +130,10 @@ struct Stable {
     next_lsn: Lsn,
     acked: Lsn,
     acked_ms: u64,
+    /// Bytes of the full sync that the socket has not accepted yet: before them no ack can come.
+    tail_left: usize,
+    /// Whether the replica is known to be able to ack: it did, or has all that comes before.
+    acks_due: bool,
     last_record_ms: u64,
     /// Still reading the backlog, held by this pin.
     catch_up: Option<PinId>,
@@ -189,9 +197,13 @@ impl PrimaryFlow {
         self.in_flight + self.ready.len() + pending
     }
 
-    /// Whether writes to the shard have to wait.
+    /// Whether writes to the shard have to wait: too much is unsent, or records alone fill a slow link, and it is the snapshot's turn,
+    /// which would never end otherwise.
     pub fn is_over_budget(&self) -> bool {
-        self.unsent() > self.config.output_limit
+        let turn = self.config.output_limit.min(RECORDS_TURN);
+        let snapshot_waits =
+            matches!(&self.phase, Phase::FullSync(full) if !full.cut_sent && full.beside > turn);
+        snapshot_waits || self.unsent() > self.config.output_limit
     }
 
     /// Whether the snapshot, or the backlog, may add more. Stays well below the budget, so that a snapshot alone
@@ -216,6 +228,11 @@ impl PrimaryFlow {
         (self.full_sync_bytes, self.stream_bytes)
     }
 
+    /// Whether the socket has accepted all of a full sync. A replica acks nothing before it has the tails of all flows.
+    pub fn is_tail_sent(&self) -> bool {
+        self.stable().is_some_and(|stable| stable.tail_left == 0)
+    }
+
     /// When the last ack came; `None` before stable sync.
     pub fn acked_ms(&self) -> Option<u64> {
         self.stable().map(|stable| stable.acked_ms)
@@ -231,6 +248,7 @@ impl PrimaryFlow {
             blobs,
             scratch: Vec::new(),
             cut_sent: false,
+            beside: 0,
         }));
     }
 
@@ -238,7 +256,10 @@ impl PrimaryFlow {
     /// was sent, where nothing may be written.
     pub fn write_snapshot<R>(&mut self, write: impl FnOnce(&mut RdbWriter) -> R) -> Option<R> {
         match &mut self.phase {
-            Phase::FullSync(full) if !full.cut_sent => Some(write(&mut full.rdb)),
+            Phase::FullSync(full) if !full.cut_sent => {
+                full.beside = 0;
+                Some(write(&mut full.rdb))
+            }
             _ => None,
         }
     }
@@ -269,7 +290,13 @@ impl PrimaryFlow {
             full.rdb.token(self.token.as_bytes());
             full.rdb.take_into(&mut self.ready);
         }
-        self.phase = Phase::Stable(Box::new(Stable::new(now_ms, self.level, next, None)));
+        let tail_left = self.in_flight + self.ready.len();
+        let stable = Stable::new(now_ms, self.level, next, None);
+        self.phase = Phase::Stable(Box::new(Stable {
+            tail_left,
+            acks_due: false,
+            ..stable
+        }));
     }
 
     /// Stable sync begins here, after PARTIAL: at `from`, which `pin` holds in the backlog.
@@ -344,7 +371,10 @@ impl PrimaryFlow {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         self.progress_ms = (self.unsent() > 0).then_some(now_ms);
         match self.phase {
-            Phase::Stable(_) => self.stream_bytes += bytes as u64,
+            Phase::Stable(ref mut stable) => {
+                self.stream_bytes += bytes as u64;
+                stable.tail_left = stable.tail_left.saturating_sub(bytes);
+            }
             _ => self.full_sync_bytes += bytes as u64,
         }
     }
@@ -379,7 +409,7 @@ impl PrimaryFlow {
                 next: stable.next_lsn,
             });
         }
-        stable.acked_ms = now_ms;
+        (stable.acks_due, stable.acked_ms) = (true, now_ms);
         let forward = acked > stable.acked;
         stable.acked = stable.acked.max(acked);
         Ok(forward)
@@ -405,11 +435,12 @@ impl PrimaryFlow {
         [stuck, gather, keepalive, acks].into_iter().flatten().min()
     }
 
-    /// Looks at the limits in time.
+    /// Looks at the limits in time. `acks_due`: every flow of the link [has sent its tail](Self::is_tail_sent); until then the
+    /// replica may be silent.
     ///
     /// # Errors
     /// [`FlowEnd::Stuck`], [`FlowEnd::NoAck`]
-    pub fn handle_timeout(&mut self, now_ms: u64) -> Result<(), FlowEnd> {
+    pub fn handle_timeout(&mut self, now_ms: u64, acks_due: bool) -> Result<(), FlowEnd> {
         let limit_ms = self.config.replication_timeout_ms;
         if self
             .progress_ms
@@ -420,12 +451,16 @@ impl PrimaryFlow {
                 unsent: self.unsent(),
             });
         }
-        match self.stable() {
-            Some(stable) if now_ms >= stable.acked_ms + limit_ms => {
-                Err(FlowEnd::NoAck { limit_ms })
+        if let Phase::Stable(stable) = &mut self.phase
+            && now_ms >= stable.acked_ms + limit_ms
+        {
+            if stable.acks_due {
+                return Err(FlowEnd::NoAck { limit_ms });
             }
-            _ => Ok(()),
+            // The limit holds from here on, if the replica could have acked at all.
+            (stable.acks_due, stable.acked_ms) = (acks_due, now_ms);
         }
+        Ok(())
     }
 
     fn stable(&self) -> Option<&Stable> {
@@ -441,6 +476,7 @@ impl FullSync {
     fn on_run(&mut self, run: &Rc<Run>) {
         self.scratch.clear();
         self.blobs.run(&mut self.scratch, run);
+        self.beside += self.scratch.len();
         let out = self.rdb.buffer();
         out.push(opcode::JOURNAL_BLOB);
         put_len(out, run.len() as u64);
@@ -460,6 +496,8 @@ impl Stable {
             next_lsn: next,
             acked: next,
             acked_ms: now_ms,
+            tail_left: 0,
+            acks_due: true,
             last_record_ms: now_ms,
             catch_up,
             skip_to: next,

@@ -209,30 +209,76 @@ fn stuck_is_no_byte_for_the_timeout_and_slow_is_not_stuck() {
         flow.handle_sent(second * 1_000, 10);
         flow.handle_bytes(second * 1_000, b"REPLCONF ACK 1\r\n")
             .expect("an ack");
-        assert_eq!(flow.handle_timeout(second * 1_000 + 999), Ok(()));
+        assert_eq!(flow.handle_timeout(second * 1_000 + 999, true), Ok(()));
     }
     for second in 120..149 {
         flow.handle_bytes(second * 1_000, b"REPLCONF ACK 1\r\n")
             .expect("an ack");
     }
     assert_eq!(
-        (flow.handle_timeout(148_999), flow.deadline()),
+        (flow.handle_timeout(148_999, true), flow.deadline()),
         (Ok(()), Some(149_000))
     );
     assert!(matches!(
-        flow.handle_timeout(149_000),
+        flow.handle_timeout(149_000, true),
         Err(FlowEnd::Stuck {
             limit_ms: 30_000,
             ..
         })
     ));
-    let mut flow = stable(StreamLevel::Extended, 1);
-    take(&mut flow, 29_000);
-    assert_eq!(flow.handle_timeout(29_999), Ok(()));
-    assert_eq!(
-        flow.handle_timeout(30_000),
-        Err(FlowEnd::NoAck { limit_ms: 30_000 })
-    );
+}
+
+#[test]
+fn acks_are_due_when_the_tails_of_all_flows_are_out() {
+    let no_ack = Err(FlowEnd::NoAck { limit_ms: 30_000 });
+    let silent = || {
+        let mut flow = stable(StreamLevel::Extended, 1);
+        while !take(&mut flow, 29_000).is_empty() {}
+        flow
+    };
+    let mut flow = silent();
+    assert_eq!(flow.handle_timeout(29_999, true), Ok(()));
+    assert_eq!(flow.handle_timeout(30_000, true), Ok(()), "counts from now");
+    assert_eq!(flow.handle_timeout(59_999, true), Ok(()));
+    assert_eq!(flow.handle_timeout(60_000, true), no_ack);
+
+    let mut flow = silent();
+    for turn in 1..10 {
+        assert_eq!(flow.handle_timeout(turn * 30_000, false), Ok(()), "tails");
+    }
+    flow.handle_bytes(280_000, b"REPLCONF ACK 1\r\n")
+        .expect("an ack");
+    assert_eq!(flow.handle_timeout(309_999, true), Ok(()));
+    assert_eq!(flow.handle_timeout(310_000, true), no_ack, "it can ack");
+}
+
+#[test]
+fn the_tail_is_sent_when_the_socket_took_its_last_byte() {
+    let mut flow = new(StreamLevel::Extended, false);
+    flow.begin_full_sync(&[]);
+    flow.finish_snapshot();
+    assert!(!flow.is_tail_sent());
+    flow.enter_stable(0, Lsn(1));
+    let mut out = Vec::new();
+    assert!(flow.poll_transmit(0, &mut out) && !flow.is_tail_sent());
+    flow.handle_sent(0, out.len() - 1);
+    assert!(!flow.is_tail_sent());
+    flow.handle_sent(0, 1);
+    assert!(flow.is_tail_sent());
+}
+
+#[test]
+fn records_that_fill_a_slow_link_leave_the_snapshot_its_turn() {
+    let mut journal = journal();
+    let mut flow = new(StreamLevel::Extended, false);
+    flow.begin_full_sync(&[]);
+    (0..2).for_each(|_| flow.on_run(&set(&mut journal, &[b'x'; 40_000])));
+    assert!(flow.is_over_budget(), "after 64 KiB of records");
+    flow.write_snapshot(|_| ()).expect("a full sync");
+    assert!(!flow.is_over_budget(), "the snapshot wrote");
+    (0..2).for_each(|_| flow.on_run(&set(&mut journal, &[b'x'; 40_000])));
+    flow.finish_snapshot();
+    assert!(!flow.is_over_budget(), "there is no snapshot any more");
 }
 
 #[test]

@@ -62,8 +62,16 @@ impl FlowHandle {
         if self.has_ended() {
             return None;
         }
-        let result = self.0.flow.borrow_mut().write_snapshot(write);
+        let (result, room) = {
+            let mut flow = self.0.flow.borrow_mut();
+            let before = flow.is_over_budget();
+            let result = flow.write_snapshot(write);
+            (result, before && !flow.is_over_budget())
+        };
         self.wake();
+        if room {
+            self.signal(FlowSignal::Room);
+        }
         result
     }
 
