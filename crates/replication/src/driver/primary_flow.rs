@@ -19,19 +19,30 @@ use super::{
 use crate::{
     config::PrimaryConfig,
     dataset::{PrimaryShard, ShardSnapshot},
-    primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow},
+    primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow, SiblingFlow},
 };
 
 /// What a flow shows to other threads.
 #[derive(Debug, Default)]
 pub(super) struct FlowStats {
-    /// All of the full sync has gone out.
     pub(super) tail_sent: AtomicBool,
+    pub(super) accepted_ms: AtomicU64,
     pub(super) lag: AtomicU64,
     pub(super) unsent: AtomicU64,
     pub(super) acked_ms: AtomicU64,
     pub(super) full_sync_bytes: AtomicU64,
     pub(super) stream_bytes: AtomicU64,
+}
+
+impl FlowStats {
+    fn as_sibling(&self) -> SiblingFlow {
+        SiblingFlow {
+            tail_sent: self.tail_sent.load(Relaxed),
+            accepted: self.full_sync_bytes.load(Relaxed) + self.stream_bytes.load(Relaxed),
+            unsent: self.unsent.load(Relaxed),
+            accepted_ms: self.accepted_ms.load(Relaxed),
+        }
+    }
 }
 
 /// A connection's right to become a flow: made where `DFLY FLOW` was read, used on the thread of the shard.
@@ -154,8 +165,8 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
                 () = poll_fn(|context| self.handle.poll_wake(context)) => Ok(()),
                 () = self.clock.sleep_until(deadline) => {
                     let now_ms = self.clock.now_ms();
-                    let acks_due = self.session.flows.iter().all(|flow| flow.tail_sent.load(Relaxed));
-                    self.handle.with_flow(|flow| flow.handle_timeout(now_ms, acks_due))
+                    let siblings = self.siblings();
+                    self.handle.with_flow(|flow| flow.handle_timeout(now_ms, &siblings))
                 }
             };
             if let Err(end) = result {
@@ -200,12 +211,23 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
         receive(&self.handle, self.clock.now_ms(), bytes)
     }
 
+    /// The other flows of the link, as they published themselves.
+    fn siblings(&self) -> Vec<SiblingFlow> {
+        let others = self.session.flows.iter().enumerate();
+        others
+            .filter(|(index, _)| *index != self.flow)
+            .map(|(_, stats)| stats.as_sibling())
+            .collect()
+    }
+
     fn publish(&self) {
         let stats = &self.session.flows[self.flow];
         self.handle.with_flow(|flow| {
-            stats.tail_sent.store(flow.is_tail_sent(), Relaxed);
+            let own = flow.as_sibling();
+            stats.tail_sent.store(own.tail_sent, Relaxed);
+            stats.unsent.store(own.unsent, Relaxed);
+            stats.accepted_ms.store(own.accepted_ms, Relaxed);
             stats.lag.store(flow.lag(), Relaxed);
-            stats.unsent.store(flow.unsent() as u64, Relaxed);
             stats.acked_ms.store(flow.acked_ms().unwrap_or(0), Relaxed);
             let (full_sync, stream) = flow.sent_bytes();
             stats.full_sync_bytes.store(full_sync, Relaxed);

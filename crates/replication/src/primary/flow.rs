@@ -7,7 +7,10 @@ use damselfly_snapshot::{
     RdbWriter, put_cut, put_journal_offset, put_len, put_raw_string, wire::opcode,
 };
 
-use super::acks::AckReader;
+use super::{
+    acks::AckReader,
+    stall::{SiblingFlow, Stall},
+};
 use crate::{config::PrimaryConfig, ids::EofToken};
 
 /// Bytes that one [`poll_transmit`](PrimaryFlow::poll_transmit) gives at most, give or take one run or item.
@@ -93,8 +96,9 @@ pub struct PrimaryFlow {
     ready: Vec<u8>,
     /// Bytes taken by the driver, and not accepted by the socket yet.
     in_flight: usize,
-    /// When a byte was accepted last, or when the first waiting one was seen; `None` while nothing waits.
-    progress_ms: Option<u64>,
+    stall: Stall,
+    /// When the socket accepted bytes last.
+    accepted_ms: u64,
     acks: AckReader,
     full_sync_bytes: u64,
     stream_bytes: u64,
@@ -158,6 +162,8 @@ impl PrimaryFlow {
         });
         ready.extend_from_slice(token.as_bytes());
         ready.extend_from_slice(b"\r\n");
+        let mut stall = Stall::default();
+        stall.begin(now_ms, config.replication_timeout_ms);
         PrimaryFlow {
             config,
             level,
@@ -165,7 +171,8 @@ impl PrimaryFlow {
             phase: Phase::Preparation,
             ready,
             in_flight: 0,
-            progress_ms: Some(now_ms),
+            stall,
+            accepted_ms: now_ms,
             acks: AckReader::default(),
             full_sync_bytes: 0,
             stream_bytes: 0,
@@ -226,6 +233,16 @@ impl PrimaryFlow {
     /// Bytes accepted so far: of the full sync, and of records after it.
     pub fn sent_bytes(&self) -> (u64, u64) {
         (self.full_sync_bytes, self.stream_bytes)
+    }
+
+    /// What the other flows of the link are told of this one.
+    pub fn as_sibling(&self) -> SiblingFlow {
+        SiblingFlow {
+            tail_sent: self.is_tail_sent(),
+            accepted: self.full_sync_bytes + self.stream_bytes,
+            unsent: self.unsent() as u64,
+            accepted_ms: self.accepted_ms,
+        }
     }
 
     /// Whether the socket has accepted all of a full sync. A replica acks nothing before it has the tails of all flows.
@@ -350,7 +367,7 @@ impl PrimaryFlow {
     /// Appends what may go out now to `into`; `false` if there is nothing, or it is still being gathered.
     pub fn poll_transmit(&mut self, now_ms: u64, into: &mut Vec<u8>) -> bool {
         if self.unsent() > 0 {
-            self.progress_ms.get_or_insert(now_ms);
+            self.stall.begin(now_ms, self.config.replication_timeout_ms);
         }
         let before = into.len();
         into.append(&mut self.ready);
@@ -361,7 +378,7 @@ impl PrimaryFlow {
         }
         self.in_flight += into.len() - before;
         if self.in_flight > 0 {
-            self.progress_ms.get_or_insert(now_ms);
+            self.stall.begin(now_ms, self.config.replication_timeout_ms);
         }
         into.len() > before
     }
@@ -369,7 +386,9 @@ impl PrimaryFlow {
     /// The socket has accepted `bytes` more.
     pub fn handle_sent(&mut self, now_ms: u64, bytes: usize) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
-        self.progress_ms = (self.unsent() > 0).then_some(now_ms);
+        let limit_ms = self.config.replication_timeout_ms;
+        self.stall.moved(now_ms, limit_ms, self.unsent() > 0);
+        self.accepted_ms = now_ms;
         match self.phase {
             Phase::Stable(ref mut stable) => {
                 self.stream_bytes += bytes as u64;
@@ -417,9 +436,7 @@ impl PrimaryFlow {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, or `poll_transmit` will have something.
     pub fn deadline(&self) -> Option<u64> {
-        let stuck = self
-            .progress_ms
-            .map(|since| since + self.config.replication_timeout_ms);
+        let stuck = self.stall.deadline();
         let Some(stable) = self.stable() else {
             return stuck;
         };
@@ -435,17 +452,14 @@ impl PrimaryFlow {
         [stuck, gather, keepalive, acks].into_iter().flatten().min()
     }
 
-    /// Looks at the limits in time. `acks_due`: every flow of the link [has sent its tail](Self::is_tail_sent); until then the
-    /// replica may be silent.
+    /// Looks at the limits in time. `siblings` are the other flows of the link, always in the same order: while they have something to
+    /// send, the replica may have reasons to read nothing here, and to ack nothing.
     ///
     /// # Errors
     /// [`FlowEnd::Stuck`], [`FlowEnd::NoAck`]
-    pub fn handle_timeout(&mut self, now_ms: u64, acks_due: bool) -> Result<(), FlowEnd> {
+    pub fn handle_timeout(&mut self, now_ms: u64, siblings: &[SiblingFlow]) -> Result<(), FlowEnd> {
         let limit_ms = self.config.replication_timeout_ms;
-        if self
-            .progress_ms
-            .is_some_and(|since| now_ms >= since + limit_ms)
-        {
+        if self.stall.is_stuck(now_ms, limit_ms, siblings) {
             return Err(FlowEnd::Stuck {
                 limit_ms,
                 unsent: self.unsent(),
@@ -458,7 +472,8 @@ impl PrimaryFlow {
                 return Err(FlowEnd::NoAck { limit_ms });
             }
             // The limit holds from here on, if the replica could have acked at all.
-            (stable.acks_due, stable.acked_ms) = (acks_due, now_ms);
+            let tails_sent = stable.tail_left == 0 && siblings.iter().all(|flow| flow.tail_sent);
+            (stable.acks_due, stable.acked_ms) = (tails_sent, now_ms);
         }
         Ok(())
     }

@@ -10,6 +10,19 @@ use damselfly_snapshot::{Checksum, Encoder, EntryMeta, Event, Head, Profile, Rdb
 use super::*;
 use crate::{config::PrimaryConfig, ids::EofToken};
 
+/// Another flow, that has nothing to send.
+const OUT: SiblingFlow = SiblingFlow {
+    tail_sent: true,
+    accepted: 5,
+    unsent: 0,
+    accepted_ms: 0,
+};
+/// Another flow, whose tail is on its way.
+const TAIL: SiblingFlow = SiblingFlow {
+    tail_sent: false,
+    ..OUT
+};
+
 fn token() -> EofToken {
     EofToken::from_random([2; 20])
 }
@@ -209,18 +222,18 @@ fn stuck_is_no_byte_for_the_timeout_and_slow_is_not_stuck() {
         flow.handle_sent(second * 1_000, 10);
         flow.handle_bytes(second * 1_000, b"REPLCONF ACK 1\r\n")
             .expect("an ack");
-        assert_eq!(flow.handle_timeout(second * 1_000 + 999, true), Ok(()));
+        assert_eq!(flow.handle_timeout(second * 1_000 + 999, &[OUT]), Ok(()));
     }
     for second in 120..149 {
         flow.handle_bytes(second * 1_000, b"REPLCONF ACK 1\r\n")
             .expect("an ack");
     }
     assert_eq!(
-        (flow.handle_timeout(148_999, true), flow.deadline()),
+        (flow.handle_timeout(148_999, &[OUT]), flow.deadline()),
         (Ok(()), Some(149_000))
     );
     assert!(matches!(
-        flow.handle_timeout(149_000, true),
+        flow.handle_timeout(149_000, &[OUT]),
         Err(FlowEnd::Stuck {
             limit_ms: 30_000,
             ..
@@ -237,19 +250,23 @@ fn acks_are_due_when_the_tails_of_all_flows_are_out() {
         flow
     };
     let mut flow = silent();
-    assert_eq!(flow.handle_timeout(29_999, true), Ok(()));
-    assert_eq!(flow.handle_timeout(30_000, true), Ok(()), "counts from now");
-    assert_eq!(flow.handle_timeout(59_999, true), Ok(()));
-    assert_eq!(flow.handle_timeout(60_000, true), no_ack);
+    assert_eq!(flow.handle_timeout(29_999, &[OUT]), Ok(()));
+    assert_eq!(
+        flow.handle_timeout(30_000, &[OUT]),
+        Ok(()),
+        "counts from now"
+    );
+    assert_eq!(flow.handle_timeout(59_999, &[OUT]), Ok(()));
+    assert_eq!(flow.handle_timeout(60_000, &[OUT]), no_ack);
 
     let mut flow = silent();
     for turn in 1..10 {
-        assert_eq!(flow.handle_timeout(turn * 30_000, false), Ok(()), "tails");
+        assert_eq!(flow.handle_timeout(turn * 30_000, &[TAIL]), Ok(()), "tails");
     }
     flow.handle_bytes(280_000, b"REPLCONF ACK 1\r\n")
         .expect("an ack");
-    assert_eq!(flow.handle_timeout(309_999, true), Ok(()));
-    assert_eq!(flow.handle_timeout(310_000, true), no_ack, "it can ack");
+    assert_eq!(flow.handle_timeout(309_999, &[OUT]), Ok(()));
+    assert_eq!(flow.handle_timeout(310_000, &[OUT]), no_ack, "it can ack");
 }
 
 #[test]

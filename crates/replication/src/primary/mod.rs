@@ -6,12 +6,14 @@ mod flow;
 mod greeting;
 mod handle;
 mod session;
+mod stall;
 
 pub use dfly::{DflyCommand, DflyError, FlowRequest};
 pub use flow::{FlowEnd, FlowStage, PrimaryFlow};
 pub use greeting::{PeerGreeting, PrimaryIdentity, ReplconfAnswer, write_greeting};
 pub use handle::{FlowHandle, FlowSignal, FlowTable};
 pub use session::{FlowClaim, PrimarySession, SessionOutput, SessionState};
+pub use stall::SiblingFlow;
 
 #[cfg(test)]
 mod flow_tests;
