@@ -37,7 +37,7 @@ fn lenient_number(lua: &Lua, value: &Value) -> mlua::Result<f64> {
 }
 
 /// The bytes of a string or number.
-fn text_of(value: &Value) -> Option<Vec<u8>> {
+pub(crate) fn text_of(value: &Value) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match value {
         Value::String(text) => out.extend_from_slice(&text.as_bytes()),

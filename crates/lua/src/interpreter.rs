@@ -3,7 +3,9 @@
 //! Lua 5.1 can't give up control inside of `pcall`, a metamethod, an iterator or the comparison of a sort. So the whole of it
 //! runs on a stack of its own, which is suspended and resumed wherever a command has to wait, or the script has taken its time.
 
+use crate::functions::Registered;
 use crate::host::{Host, Tick};
+use crate::library::{FunctionInfo, Library, LibrarySource};
 use crate::libs::JsonOptions;
 use crate::machine::Machine;
 use crate::random::Random;
@@ -16,6 +18,7 @@ use mlua::Function;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Bytes of address space of an interpreter's stack; memory is taken as it is needed. Lua bounds its own nesting, in C as in
 /// Lua, and so do our functions.
@@ -37,6 +40,12 @@ pub enum Progress {
 pub enum Job {
     /// Compiles a script. What comes out is the text of the error, or nothing.
     Compile(Arc<Script>),
+    /// Loads a library, for at most this long, and forgets it. What comes out is the text of the error, or nothing; its functions
+    /// are what [`Interpreter::loaded`] gives.
+    Load(Arc<LibrarySource>, Option<Duration>),
+    /// Runs the function of this name of a library, with the keys and arguments of [`Interpreter::input`]. What comes out is the
+    /// reply in this protocol.
+    Call(Arc<Library>, String, Proto),
     /// Runs a script, with the keys and arguments of [`Interpreter::input`]. What comes out is the reply in this protocol.
     Eval(Arc<Script>, Proto),
 }
@@ -62,6 +71,12 @@ pub(crate) struct Shared {
     /// What the script has chosen for `cjson`; the next one begins with the defaults.
     pub(crate) json_options: JsonOptions,
     pub(crate) random: Random,
+    /// What the library that is being loaded has registered.
+    pub(crate) registered: RefCell<Option<Vec<Registered>>>,
+    /// What the last library that was loaded has.
+    pub(crate) loaded: RefCell<Vec<FunctionInfo>>,
+    /// When the library has to be loaded.
+    pub(crate) deadline: Cell<Option<Instant>>,
     /// Suspends the script; a function of Lua, because hooks can't know the stack.
     pub(crate) pause: RefCell<Option<Function>>,
     /// Whether the script has been told to end.
@@ -75,6 +90,9 @@ pub(crate) struct Shared {
 impl Shared {
     /// Asks the host what the script does next.
     pub(crate) fn tick(&self) -> Tick {
+        if self.deadline.get().is_some_and(|end| Instant::now() >= end) {
+            return Tick::Kill("ERR FUNCTION LOAD timeout");
+        }
         let host = self.host.borrow().clone();
         host.map_or(Tick::Go, |host| host.tick())
     }
@@ -103,6 +121,9 @@ impl Interpreter {
             proto: Cell::new(Proto::Resp2),
             json_options: JsonOptions::default(),
             random: Random::new(),
+            registered: RefCell::default(),
+            loaded: RefCell::default(),
+            deadline: Cell::default(),
             pause: RefCell::default(),
             is_killed: Cell::new(false),
             is_bloated: Cell::new(false),
@@ -185,6 +206,11 @@ impl Interpreter {
     /// What came out of the last job.
     pub fn output<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
         read(&self.shared.out.borrow())
+    }
+
+    /// The functions of the library that the last job has loaded.
+    pub fn loaded(&self) -> Vec<FunctionInfo> {
+        self.shared.loaded.take()
     }
 
     /// Whether it had better not be used any more: its state could not be made, or has grown large.

@@ -35,8 +35,10 @@
 
 mod api;
 mod error;
+mod functions;
 mod host;
 mod interpreter;
+mod library;
 mod libs;
 mod machine;
 mod number;
@@ -49,5 +51,6 @@ mod words;
 pub use api::REDIS_VERSION;
 pub use host::{Called, Host, Tick};
 pub use interpreter::{Interpreter, Job, Progress};
+pub use library::{FunctionInfo, Library, LibrarySource};
 pub use script::{Script, ScriptFlags, sha1_hex};
 pub use words::Words;

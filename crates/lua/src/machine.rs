@@ -1,8 +1,10 @@
 //! The inside of an interpreter: the Lua state, and the jobs that it does.
 
 use crate::error::{ErrorTable, plain, raised};
+use crate::functions::Registered;
 use crate::host::Tick;
 use crate::interpreter::{Job, Progress, Resume, Shared};
+use crate::library::{Library, LibrarySource};
 use crate::number::push_g;
 use crate::raw::{Failed, Input, Kept, Raw};
 use crate::sandbox::{CHUNK_NAME, Sandbox};
@@ -14,6 +16,7 @@ use hashbrown::HashMap;
 use mlua::{HookTriggers, Lua, MultiValue, Value, VmState};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Instant;
 
 /// Instructions between two looks at how long a script has been running.
 const TICK_INSTRUCTIONS: u32 = 20_000;
@@ -37,6 +40,8 @@ pub(crate) struct Machine<'a> {
     sandbox: Sandbox,
     raw: Raw,
     compiled: RefCell<HashMap<[u8; 40], Kept>>,
+    /// The functions of the libraries that were needed here, by the libraries' ids and their own names.
+    libraries: RefCell<HashMap<u64, HashMap<String, Kept>>>,
 }
 
 impl Machine<'_> {
@@ -54,7 +59,8 @@ impl Machine<'_> {
         let sandbox = Sandbox::build(&lua, shared)?;
         let raw = Raw::new(&lua, shared, &sandbox.globals, &sandbox.handler)?;
         for (name, function) in raw.functions()? {
-            sandbox.redis.raw_set(name, function)?;
+            sandbox.redis.raw_set(name, &function)?;
+            sandbox.functions.redis.raw_set(name, function)?;
         }
         let machine = Machine {
             lua: &lua,
@@ -62,6 +68,7 @@ impl Machine<'_> {
             sandbox,
             raw,
             compiled: RefCell::default(),
+            libraries: RefCell::default(),
         };
         lua.scope(|scope| {
             let pause = scope.create_function(|_, ()| {
@@ -107,6 +114,23 @@ impl Machine<'_> {
                     self.shared.out.borrow_mut().extend_from_slice(&text);
                 }
             }
+            Job::Load(source, patience) => {
+                self.shared
+                    .deadline
+                    .set(patience.map(|patience| Instant::now() + patience));
+                match self.load(&source) {
+                    Ok(registered) => {
+                        let functions = registered.into_iter().map(|function| function.info);
+                        *self.shared.loaded.borrow_mut() = functions.collect();
+                    }
+                    Err(text) => self.shared.out.borrow_mut().extend_from_slice(&text),
+                }
+                self.shared.deadline.set(None);
+            }
+            Job::Call(library, name, proto) => match self.function_of(&library, &name) {
+                Ok(function) => self.call_function(&name, function, proto),
+                Err(text) => ReplyWriter::new(&mut self.shared.out.borrow_mut(), proto).error(text),
+            },
             Job::Eval(script, proto) => match self.function(&script) {
                 Ok(function) => self.eval(&script, function, proto),
                 Err(text) => ReplyWriter::new(&mut self.shared.out.borrow_mut(), proto).error(text),
@@ -144,6 +168,56 @@ impl Machine<'_> {
         }
     }
 
+    /// Runs a library's text, and returns what it registers, or the text of the error.
+    fn load(&self, source: &LibrarySource) -> Result<Vec<Registered>, Vec<u8>> {
+        let environment = &self.sandbox.functions;
+        let text = lua_text(&source.code);
+        let compiled = environment.compile(self.lua, text).map_err(|error| {
+            format!("ERR Error compiling function: {}", plain(&error)).into_bytes()
+        })?;
+        *self.shared.registered.borrow_mut() = Some(Vec::new());
+        let result = environment
+            .begin_load()
+            .and_then(|()| self.sandbox.run(&compiled, MultiValue::new()));
+        let registered = self.shared.registered.take().unwrap_or_default();
+        let result = environment.end_load().and(result);
+        let failed = match (result, self.sandbox.failure.take()) {
+            (Ok((true, _)), _) => return Ok(registered),
+            (_, Some(failure)) => failure.text,
+            (Ok((false, value)), None) => shown(&value),
+            (Err(error), None) => plain(&error).into_bytes(),
+        };
+        Err([b"ERR Error registering functions: ", failed.as_slice()].concat())
+    }
+
+    /// A function of a library, which is loaded if it was not needed here before.
+    fn function_of(&self, library: &Library, name: &str) -> Result<Kept, Vec<u8>> {
+        let known = self.libraries.borrow().contains_key(&library.id);
+        if !known {
+            let mut functions = HashMap::new();
+            for Registered { info, callback } in self.load(&library.source)? {
+                let kept = self.raw.keep(&callback).map_err(|error| {
+                    format!("ERR Error registering functions: {}", plain(&error)).into_bytes()
+                })?;
+                functions.insert(info.name, kept);
+            }
+            self.libraries.borrow_mut().insert(library.id, functions);
+        }
+        let libraries = self.libraries.borrow();
+        let found = libraries.get(&library.id).and_then(|all| all.get(name));
+        found
+            .copied()
+            .ok_or_else(|| b"ERR Function not found".to_vec())
+    }
+
+    fn call_function(&self, name: &str, function: Kept, proto: Proto) {
+        self.shared.proto.set(Proto::Resp2);
+        self.shared.json_options.set(Default::default());
+        self.sandbox.failure.set(None);
+        let result = self.raw.run(function, Input::Arguments, proto);
+        self.answer(name, result, proto);
+    }
+
     fn eval(&self, script: &Script, function: Kept, proto: Proto) {
         self.shared.proto.set(Proto::Resp2);
         self.shared.json_options.set(Default::default());
@@ -167,7 +241,6 @@ impl Machine<'_> {
     }
 }
 
-#[allow(dead_code, reason = "loading libraries")]
 fn shown(value: &Value) -> Vec<u8> {
     match value {
         Value::String(text) => text.as_bytes().to_vec(),

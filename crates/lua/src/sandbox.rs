@@ -1,6 +1,7 @@
 //! What scripts find around them: Lua's harmless functions, Redis's libraries, and nothing that they could change.
 
 use crate::error::{bad_argument, caught, error_here, error_nowhere, plain, wrong_type};
+use crate::functions::Environment;
 use crate::interpreter::Shared;
 use crate::machine::Failure;
 use crate::number::to_i64;
@@ -26,6 +27,8 @@ pub(crate) struct Sandbox {
     pub(crate) globals: Table,
     /// The functions of `redis`, behind the protected table.
     pub(crate) redis: Table,
+    /// What libraries of functions find around them.
+    pub(crate) functions: Environment,
     /// What the last error was.
     pub(crate) failure: Rc<Cell<Option<Failure>>>,
     runner: Function,
@@ -59,9 +62,10 @@ impl Sandbox {
         set_collector(lua, &globals)?;
         let failure = Rc::default();
         let handler = error_handler(lua, &failure)?;
-        protect(lua, &globals)?;
+        let functions = protect(lua, &globals, shared, &redis)?;
         Ok(Sandbox {
             redis,
+            functions,
             failure,
             runner,
             handler,
@@ -70,7 +74,6 @@ impl Sandbox {
     }
 
     /// Runs a function. Whether it ended well, and what it returned; its error is in `failure`.
-    #[allow(dead_code, reason = "loading libraries")]
     pub(crate) fn run(&self, function: &Function, args: MultiValue) -> mlua::Result<(bool, Value)> {
         self.failure.set(None);
         let mut all = args;
@@ -81,7 +84,12 @@ impl Sandbox {
 }
 
 /// Puts protected tables in front of all tables that scripts see.
-fn protect(lua: &Lua, globals: &Table) -> mlua::Result<()> {
+fn protect(
+    lua: &Lua,
+    globals: &Table,
+    shared: &Rc<Shared>,
+    redis: &Table,
+) -> mlua::Result<Environment> {
     let protector = Protector::new(lua)?;
     for library in [
         "redis",
@@ -111,6 +119,18 @@ fn protect(lua: &Lua, globals: &Table) -> mlua::Result<()> {
         let front = protector.front_of(lua, &string_methods, Value::Boolean(false))?;
         meta.raw_set("__metatable", front)?;
     }
+    let missing = missing_globals(lua)?;
+    globals.set_metatable(Some(missing.clone()))?;
+    let meta = protector.front_of(lua, &missing, Value::Boolean(false))?;
+    let front = protector.front_of(lua, globals, Value::Table(meta))?;
+    globals.raw_set("_G", &front)?;
+    protector.replace_functions(lua, globals)?;
+    lua.set_globals(front)?;
+    Environment::build(lua, shared, &protector, (globals, redis))
+}
+
+/// The metatable of tables of variables: what is not there is an error.
+pub(crate) fn missing_globals(lua: &Lua) -> mlua::Result<Table> {
     let missing = lua.create_table()?;
     missing.raw_set(
         "__index",
@@ -123,16 +143,11 @@ fn protect(lua: &Lua, globals: &Table) -> mlua::Result<()> {
             ))
         })?,
     )?;
-    globals.set_metatable(Some(missing.clone()))?;
-    let meta = protector.front_of(lua, &missing, Value::Boolean(false))?;
-    let front = protector.front_of(lua, globals, Value::Table(meta))?;
-    globals.raw_set("_G", &front)?;
-    protector.replace_functions(lua, globals)?;
-    lua.set_globals(front)
+    Ok(missing)
 }
 
 /// Makes tables that show another one, and can't be changed.
-struct Protector {
+pub(crate) struct Protector {
     /// From the front to what is behind.
     fronts: Table,
     refuse: Function,
@@ -148,7 +163,12 @@ impl Protector {
         })
     }
 
-    fn front_of(&self, lua: &Lua, real: &Table, shown_meta: Value) -> mlua::Result<Table> {
+    pub(crate) fn front_of(
+        &self,
+        lua: &Lua,
+        real: &Table,
+        shown_meta: Value,
+    ) -> mlua::Result<Table> {
         let (front, meta) = (lua.create_table()?, lua.create_table()?);
         meta.raw_set("__index", real)?;
         meta.raw_set("__newindex", &self.refuse)?;

@@ -13,6 +13,10 @@ pub struct ScriptFlags {
     pub allow_oom: bool,
     /// It may run on a replica that has lost its primary.
     pub allow_stale: bool,
+    /// It does not run in a cluster.
+    pub no_cluster: bool,
+    /// It may use keys of several slots of a cluster.
+    pub cross_slots: bool,
     /// It may use keys that it has not declared.
     pub undeclared_keys: bool,
 }
@@ -27,11 +31,26 @@ impl ScriptFlags {
             b"no-writes" => self.no_writes = true,
             b"allow-oom" => self.allow_oom = true,
             b"allow-stale" => self.allow_stale = true,
-            b"no-cluster" | b"allow-cross-slot-keys" => {}
+            b"no-cluster" => self.no_cluster = true,
+            b"allow-cross-slot-keys" => self.cross_slots = true,
             b"allow-undeclared-keys" => self.undeclared_keys = true,
             _ => return false,
         }
         true
+    }
+
+    /// The names of those that are set.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.no_writes, "no-writes"),
+            (self.allow_oom, "allow-oom"),
+            (self.allow_stale, "allow-stale"),
+            (self.no_cluster, "no-cluster"),
+            (self.cross_slots, "allow-cross-slot-keys"),
+            (self.undeclared_keys, "allow-undeclared-keys"),
+        ]
+        .into_iter()
+        .filter_map(|(is_set, name)| is_set.then_some(name))
     }
 
     /// Reads the first line of a script. The error is the reply's text.

@@ -211,10 +211,11 @@ pub fn is_global_command(args: &[&[u8]]) -> bool {
     }
 }
 
-/// The commands that only our own replicas know, level 1 and later: when elements of a key expire.
+/// The commands that only our own replicas know, level 1 and later: when elements of a key expire, and libraries of functions.
 fn is_own_command(args: &[&[u8]]) -> bool {
-    args.first()
-        .is_some_and(|name| name.eq_ignore_ascii_case(b"FIELDEXPIREAT"))
+    args.first().is_some_and(|name| {
+        name.eq_ignore_ascii_case(b"FIELDEXPIREAT") || name.eq_ignore_ascii_case(b"FUNCTION")
+    })
 }
 
 /// Whether a command removes what a running full sync has sent: FLUSHALL and FLUSHDB.

@@ -47,6 +47,7 @@ mod decode;
 mod dump;
 mod encode;
 mod error;
+mod functions;
 mod lzf;
 mod number;
 mod packed;
@@ -66,6 +67,7 @@ pub use encode::{
     put_split_head, put_string,
 };
 pub use error::{At, RdbError};
+pub use functions::{FunctionsError, dump_functions, put_function, restore_functions};
 #[cfg(feature = "fault-injection")]
 pub use store::faults;
 #[cfg(feature = "store")]

@@ -21,7 +21,7 @@ pub use uses::{Hidden, KeyUse, REDACTED};
 use crate::context::{ReadContext, RewriteContext, WriteContext};
 use crate::families::scripting::ScriptKind;
 use crate::pubsub::Space;
-use crate::session::{AsyncHandler, Chain, SessionHandler};
+use crate::session::{AsyncHandler, Chain, LibraryHandler, SessionHandler};
 use damselfly_resp::ReplyWriter;
 
 /// What a handler returns; the reply itself has been written to the writer.
@@ -54,6 +54,8 @@ pub enum Handler {
     Publish(Space),
     /// Runs a script, whose own commands are journalled.
     Script(ScriptKind),
+    /// Changes the libraries of functions in a transaction over all shards; journalled on all of them as it came.
+    Library(LibraryHandler),
 }
 
 /// How a command runs when its keys live on several shards.
@@ -386,7 +388,7 @@ impl Command {
     pub fn is_write(&self) -> bool {
         matches!(
             self.handler,
-            Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_)
+            Handler::Write(_) | Handler::Rewrite(_) | Handler::Global(_) | Handler::Library(_)
         ) || self.flags.has(Flags::WRITES)
     }
 
@@ -433,6 +435,14 @@ impl Command {
     pub fn publishes(&self) -> Option<Space> {
         match self.handler {
             Handler::Publish(space) => Some(space),
+            _ => None,
+        }
+    }
+
+    /// How it changes the libraries of functions, if that is what it does.
+    pub(crate) fn changes_libraries(&self) -> Option<LibraryHandler> {
+        match self.handler {
+            Handler::Library(handler) => Some(handler),
             _ => None,
         }
     }

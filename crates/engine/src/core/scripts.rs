@@ -31,6 +31,11 @@ impl ShardCore {
         is_free.then(|| Effects::new(self.journal.is_active()))
     }
 
+    /// Whether a script that may take memory may begin here.
+    pub(crate) fn has_room_for_script(&mut self) -> bool {
+        self.has_room()
+    }
+
     /// Runs one command. `Parked`: it has to wait for a snapshot; nothing has been changed.
     pub(crate) fn run_in_script(
         &mut self,

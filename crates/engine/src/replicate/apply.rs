@@ -2,7 +2,7 @@
 
 use super::replica::commands;
 use super::skipped::shown;
-use crate::command::CommandError;
+use crate::command::{Command, CommandError};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, key_hash, no_database, writer, writer_with_keys};
 use crate::session::Session;
@@ -38,6 +38,9 @@ pub(super) async fn transaction(
     let transaction = Transaction::begin(thread, plans, scope)
         .await
         .map_err(|error| DataError::terminal(error.to_string()))?;
+    if let Some((_, part)) = parts.first() {
+        libraries(thread, part)?;
+    }
     let hops: Vec<_> = parts
         .into_iter()
         .map(|(shard, part)| {
@@ -70,6 +73,7 @@ pub(super) async fn global(
     let transaction = Transaction::begin_global_replay(thread)
         .await
         .map_err(|error| DataError::terminal(error.to_string()))?;
+    let known = libraries(thread, first)? && known;
     let mut by_shard: BTreeMap<usize, TransactionPart> = parts.iter().cloned().collect();
     let relays = by_shard.len() == thread.engine.mesh.shards();
     let hops: Vec<_> = (0..thread.engine.mesh.shards())
@@ -89,6 +93,25 @@ pub(super) async fn global(
         hop.answer().await?;
     }
     Ok(())
+}
+
+/// Changes the libraries of functions as a part says, which is the same in the parts of all shards. Whether all of it could be
+/// done, where what can't is passed over.
+fn libraries(thread: &Rc<Thread>, part: &TransactionPart) -> Result<bool, DataError> {
+    let engine = &thread.engine;
+    let mut done = true;
+    for (db, args) in commands(part) {
+        let row = engine.table.resolve(&args);
+        let Some(handler) = row.and_then(Command::changes_libraries) else {
+            continue;
+        };
+        if let Err(error) = Session::replay_libraries(thread, handler, &args) {
+            let error = DataError::terminal(format!("record {}: {error}", shown(&args)));
+            engine.skipped.record(row, db, &args, error)?;
+            done = false;
+        }
+    }
+    Ok(done)
 }
 
 /// Whether there is a row for every command of a part. What has none is passed over here, if that is wanted: once, not on

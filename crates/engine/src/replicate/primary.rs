@@ -7,7 +7,9 @@ use damselfly_journal::{Journal, StreamLevel};
 use damselfly_replication::primary::{FlowHandle, FlowTable};
 use damselfly_replication::{DataError, Lineage};
 use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
-use damselfly_snapshot::{Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux};
+use damselfly_snapshot::{
+    Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux, put_function,
+};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,6 +102,15 @@ impl PrimaryShard for EngineShard {
             // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
             let txid = self.thread.engine.mesh.txids_end().to_string();
             flow.write_snapshot(|writer| put_aux(writer.buffer(), TXID_AUX, txid.as_bytes()));
+            if self.thread.owns(0) {
+                // All shards have the same: the first one's flow brings them. (Dragonfly has none.)
+                let sources = self.thread.engine.scripts.libraries.sources();
+                flow.write_snapshot(|writer| {
+                    for source in &sources {
+                        put_function(writer.buffer(), source);
+                    }
+                });
+            }
         }
         let snapshot = self.thread.with_core(|core| {
             // From its first replica on a primary keeps what one that comes back may want.

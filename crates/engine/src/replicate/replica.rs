@@ -61,6 +61,7 @@ impl ReplicaDataSet for EngineDataSet {
         let thread = Thread::current();
         self.0.set_loading(true);
         self.0.skipped.clear();
+        self.0.scripts.forget_libraries();
         // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
         let _ = self
             .0
@@ -206,7 +207,7 @@ impl ReplicaFlowSink for EngineFlow {
             return self.refuse_module(*module);
         }
         if let Event::Function(source) = event {
-            return self.refuse_function(source);
+            return self.load_library(source);
         }
         match self.assembler.take(event).map_err(refusal)? {
             None => {}
@@ -324,15 +325,17 @@ impl EngineFlow {
             .record(None, DbIndex(0), &args, error)
     }
 
-    /// A library of functions: there is no place for it.
-    fn refuse_function(&self, source: &[u8]) -> Result<(), DataError> {
-        let name = source
-            .split(|byte| *byte == b'\n')
-            .next()
-            .unwrap_or_default();
-        let args: [&[u8]; 3] = [b"FUNCTION", b"LOAD", name];
-        let why = "is in the full sync, and functions are not here; --rdb_unknown_types=skip passes over them";
-        let error = DataError::terminal(format!("{} {why}", super::shown(&args)));
+    /// A library of functions.
+    fn load_library(&self, source: &[u8]) -> Result<(), DataError> {
+        let Err(error) = crate::script::libraries::load(&self.thread, source) else {
+            return Ok(());
+        };
+        let name = source.split(|byte| *byte == b'\n').next();
+        let args: [&[u8]; 3] = [b"FUNCTION", b"LOAD", name.unwrap_or_default()];
+        let error = DataError::terminal(format!(
+            "{}: {error}; --rdb_unknown_types=skip passes over such libraries",
+            super::shown(&args)
+        ));
         self.thread
             .engine
             .skipped

@@ -49,6 +49,11 @@ impl ScriptCache {
     /// Forgets all of them.
     pub fn flush(&self) {
         *self.write() = Known::default();
+        self.renew();
+    }
+
+    /// Has the threads look everything up again, and make new states.
+    pub(super) fn renew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 

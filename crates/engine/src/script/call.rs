@@ -9,8 +9,8 @@ use crate::coordinator::{Scope, ShardPlan, Transaction, on_core};
 use crate::core::{CommandBatch, KeyLock, LockMode, ScriptPart, ShardCore, key_hash};
 use crate::engine::Role;
 use crate::session::{Session, is_everywhere};
-use damselfly_lua::{Interpreter, Job, Progress, Script};
-use damselfly_resp::ReplyWriter;
+use damselfly_lua::{Interpreter, Job, Library, Progress, Script, ScriptFlags};
+use damselfly_resp::{Proto, ReplyWriter};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use std::time::Instant;
 /// A script that is to be run.
 pub(crate) struct ScriptCall<'a> {
     /// What runs.
-    pub(crate) script: Arc<Script>,
+    pub(crate) code: Code,
     /// The keys that it has declared.
     pub(crate) keys: &'a [&'a [u8]],
     /// Its other arguments.
@@ -33,10 +33,62 @@ pub(crate) struct ScriptCall<'a> {
     pub(crate) limits: Option<Limits>,
 }
 
+/// What a command runs.
+#[derive(Debug, Clone)]
+pub(crate) enum Code {
+    /// A script.
+    Script(Arc<Script>),
+    /// A function of a library, by its place in it.
+    Function(Arc<Library>, usize),
+}
+
+impl Code {
+    /// What it says of itself.
+    fn flags(&self) -> ScriptFlags {
+        match self {
+            Code::Script(script) => script.flags,
+            Code::Function(library, at) => library.functions[*at].flags,
+        }
+    }
+
+    /// The name of the function.
+    fn function(&self) -> Option<&str> {
+        match self {
+            Code::Script(_) => None,
+            Code::Function(library, at) => Some(&library.functions[*at].name),
+        }
+    }
+
+    fn job(&self, proto: Proto) -> Job {
+        match self {
+            Code::Script(script) => Job::Eval(script.clone(), proto),
+            Code::Function(library, at) => {
+                let name = library.functions[*at].name.clone();
+                Job::Call(library.clone(), name, proto)
+            }
+        }
+    }
+}
+
 impl ScriptCall<'_> {
     /// Whether it may change data, as far as its flags say.
     pub(crate) fn may_write(&self) -> bool {
-        !self.read_only && (self.script.flags.compatible || !self.script.flags.no_writes)
+        let flags = self.code.flags();
+        !self.read_only && (flags.compatible || !flags.no_writes)
+    }
+
+    /// The command that calls a function, as FUNCTION STATS shows it.
+    fn command(&self) -> Vec<Vec<u8>> {
+        let name: &[u8] = if self.read_only {
+            b"FCALL_RO"
+        } else {
+            b"FCALL"
+        };
+        let function = self.code.function().unwrap_or_default();
+        let keys = self.keys.len().to_string();
+        let head = [name, function.as_bytes(), keys.as_bytes()];
+        let words = head.iter().chain(self.keys).chain(self.args);
+        words.map(|word| word.to_vec()).collect()
     }
 }
 
@@ -121,14 +173,12 @@ impl Session {
 
     /// What keeps a script with a first line of its own from running, asked before it begins.
     fn check_script(&self, call: &ScriptCall<'_>) -> CommandResult {
-        let flags = call.script.flags;
+        let flags = call.code.flags();
         if flags.compatible || flags.no_writes {
             return Ok(());
         }
         if self.thread.engine.role() == Role::Replica && !self.is_internal {
-            return Err(CommandError::text(
-                "ERR Can not run script with write flag on readonly replica",
-            ));
+            return Err(CommandError::ReadOnly);
         }
         if call.read_only {
             return Err(CommandError::text(
@@ -139,24 +189,26 @@ impl Session {
     }
 
     /// Whether the script may use keys that it has not declared.
-    fn is_global_script(&self, script: &Script) -> bool {
-        self.script_options().undeclared_keys || script.flags.undeclared_keys
+    fn is_global_script(&self, flags: ScriptFlags) -> bool {
+        self.script_options().undeclared_keys || flags.undeclared_keys
     }
 
     fn script_plan(&self, call: &ScriptCall<'_>) -> Plan {
         let engine = &self.thread.engine;
-        let flags = call.script.flags;
+        let flags = call.code.flags();
         let may_write = engine.role() == Role::Primary || self.is_internal;
         let writes = may_write && !call.read_only && (flags.compatible || !flags.no_writes);
-        let global = self.is_global_script(&call.script);
+        let global = self.is_global_script(flags);
         let all = if global || engine.mesh.shards() == 1 {
             0..engine.mesh.shards()
         } else {
             0..0
         };
+        let grows = writes && !flags.compatible && !flags.allow_oom;
         let empty = |shard| ShardPlan {
             shard,
             writes,
+            grows,
             ..ShardPlan::default()
         };
         let mut plans: BTreeMap<usize, ShardPlan> =
@@ -228,6 +280,12 @@ impl Session {
         if let Some(shard) = only.filter(|shard| !self.thread.owns(*shard)) {
             return self.run_script_away(call, shard, out).await;
         }
+        if only.is_some()
+            && plan.shards.iter().any(|plan| plan.grows)
+            && !self.thread.with_core_now(ShardCore::has_room_for_script)
+        {
+            return Err(CommandError::OutOfMemory);
+        }
         let begin = |core: &mut ShardCore| core.begin_script(plan.writes);
         let result = match only.and_then(|_| self.thread.with_core_now(begin)) {
             Some(effects) => {
@@ -268,7 +326,7 @@ impl Session {
     ) -> CommandResult {
         let owned = |words: &[&[u8]]| words.iter().map(|word| word.to_vec()).collect::<Vec<_>>();
         let (keys, args) = (owned(call.keys), owned(call.args));
-        let (script, read_only) = (call.script.clone(), call.read_only);
+        let (code, read_only) = (call.code.clone(), call.read_only);
         let limits = self.script_limits();
         let (id, db, proto) = (self.id, self.db, self.proto);
         let (is_internal, caller) = (self.is_internal, self.caller(true));
@@ -281,7 +339,7 @@ impl Session {
                 let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
                 let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
                 let call = ScriptCall {
-                    script,
+                    code,
                     keys: &keys,
                     args: &args,
                     read_only,
@@ -312,14 +370,14 @@ impl Session {
         let (user, client) = limits.unzip();
         let mut interpreter = self.interpreter()?;
         interpreter.input(call.keys.iter().copied(), call.args.iter().copied());
-        let flags = call.script.flags;
+        let flags = call.code.flags();
         let declared: Option<SmallVec<[u64; 8]>> =
             (!plan.global).then(|| call.keys.iter().map(|key| key_hash(key)).collect());
         let host = Rc::new(ScriptHost {
             thread: self.thread.clone(),
             db: Cell::new(self.db),
             place: RefCell::new(place),
-            running: Arc::new(Running::new(None, Vec::new())),
+            running: Arc::new(Running::new(call.code.function().map(str::to_owned))),
             declared,
             user,
             client: client.unwrap_or_default(),
@@ -329,10 +387,11 @@ impl Session {
             caller: self.caller(true),
             since: Cell::new(Instant::now()),
         });
-        let job = Job::Eval(call.script.clone(), self.proto);
+        let job = call.code.job(self.proto);
         let before = (self.db, self.proto, self.executing);
         let mut run = ScriptRun {
             host: host.clone(),
+            call,
             plan,
             within,
             own: None,
@@ -356,6 +415,7 @@ impl Session {
 /// A script under way.
 struct ScriptRun<'a> {
     host: Rc<ScriptHost>,
+    call: &'a ScriptCall<'a>,
     plan: &'a Plan,
     /// The transaction that it is a part of.
     within: Option<&'a Transaction>,
@@ -374,6 +434,9 @@ impl ScriptRun<'_> {
                     self.promote();
                     let running = &self.host.thread.engine.scripts.running;
                     if !is_noted {
+                        if self.host.running.function.is_some() {
+                            let _ = self.host.running.command.set(self.call.command());
+                        }
                         running.add(&self.host.running);
                         is_noted = true;
                     }

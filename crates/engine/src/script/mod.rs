@@ -7,13 +7,15 @@
 mod cache;
 mod call;
 mod host;
+pub mod libraries;
 mod pool;
 mod running;
 
 use std::sync::Arc;
 
 pub use cache::ScriptCache;
-pub(crate) use call::ScriptCall;
+pub(crate) use call::{Code, ScriptCall};
+pub use libraries::{Libraries, LibrarySet};
 pub(crate) use pool::InterpreterPool;
 pub use running::RunningScripts;
 pub(crate) use running::{Killed, Running};
@@ -44,6 +46,8 @@ impl Default for ScriptOptions {
 pub struct Scripts {
     /// The scripts that are known by their names.
     pub cache: ScriptCache,
+    /// The libraries of functions.
+    pub libraries: Libraries,
     /// Those that have been running for a while.
     pub running: Arc<RunningScripts>,
 }

@@ -2,7 +2,7 @@
 
 use crate::command::CommandError;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 const BUSY_SCRIPT: &str =
@@ -19,9 +19,8 @@ pub(crate) struct Running {
     pub(crate) began: Instant,
     /// Whether it is a function of a library.
     pub(crate) function: Option<String>,
-    /// The command that runs it.
-    #[allow(dead_code, reason = "FUNCTION STATS")]
-    pub(crate) command: Vec<Vec<u8>>,
+    /// The command that runs it, as far as anybody may ask.
+    pub(crate) command: OnceLock<Vec<Vec<u8>>>,
     /// It has been told to end.
     pub(crate) kill: AtomicBool,
     /// It has called a command that writes.
@@ -30,11 +29,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn new(function: Option<String>, command: Vec<Vec<u8>>) -> Running {
+    pub(crate) fn new(function: Option<String>) -> Running {
         Running {
             began: Instant::now(),
             function,
-            command,
+            command: OnceLock::new(),
             kill: AtomicBool::new(false),
             wrote: AtomicBool::new(false),
             busy: AtomicBool::new(false),
@@ -148,7 +147,6 @@ impl RunningScripts {
     }
 
     /// The function that has been running longest: its name, its command, and for how many milliseconds.
-    #[allow(dead_code, reason = "FUNCTION STATS")]
     pub(crate) fn function(&self) -> Option<(String, Vec<Vec<u8>>, u128)> {
         let scripts = self.lock();
         let found = scripts
@@ -159,7 +157,7 @@ impl RunningScripts {
             .map(|(script, name)| {
                 (
                     name,
-                    script.command.clone(),
+                    script.command.get().cloned().unwrap_or_default(),
                     script.began.elapsed().as_millis(),
                 )
             })

@@ -11,6 +11,7 @@ mod chain;
 mod checks;
 mod handover;
 mod key_by_key;
+mod libraries;
 mod multi;
 mod pause;
 mod pipeline;
@@ -21,6 +22,7 @@ pub use blocking::Blocked;
 pub use chain::{Chain, ChainResult, ChainRun};
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use handover::HandedOver;
+pub use libraries::LibraryHandler;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 pub(crate) use spread::{is_everywhere, push_restore};
@@ -229,9 +231,11 @@ impl Session {
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             _ if row.blocks.is_some() => Begun::Wait,
-            Handler::Async(_) | Handler::Global(_) | Handler::Publish(_) | Handler::Script(_) => {
-                Begun::Wait
-            }
+            Handler::Async(_)
+            | Handler::Global(_)
+            | Handler::Library(_)
+            | Handler::Publish(_)
+            | Handler::Script(_) => Begun::Wait,
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
                 self.begin_data(row, args, pipeline)
             }

@@ -1,7 +1,7 @@
 //! Commands whose keys live on several shards.
 
 use super::Session;
-use crate::command::{Command, CommandError, CommandResult, KeyPositions, Merge, Spread};
+use crate::command::{Command, CommandError, CommandResult, Handler, KeyPositions, Merge, Spread};
 use crate::context::{Effects, ReadContext};
 use crate::coordinator::{Scope, ShardPlan, Transaction};
 use crate::core::{HopWrites, KeyLock, LockMode, ShardCore, key_hash};
@@ -31,8 +31,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let plans = self.plan(row, args)?;
-        let global =
-            matches!(row.handler, crate::command::Handler::Global(_)) || row.looks_further(args);
+        let global = is_global(row) || row.looks_further(args);
         if row.is_write() {
             plans.iter().for_each(|plan| self.note_written(plan.shard));
         }
@@ -147,13 +146,12 @@ impl Session {
         let writes = row.is_write() || row.publishes().is_some();
         if is_everywhere(row) || row.looks_further(args) {
             for shard in 0..mesh.shards() {
-                plans
-                    .entry(shard)
-                    .or_insert_with(|| ShardPlan {
-                        shard,
-                        ..ShardPlan::default()
-                    })
-                    .writes |= writes && is_everywhere(row);
+                let plan = plans.entry(shard).or_insert_with(|| ShardPlan {
+                    shard,
+                    ..ShardPlan::default()
+                });
+                plan.writes |= writes && is_everywhere(row);
+                plan.grows |= row.grows() && row.changes_libraries().is_some();
             }
         }
         let mode = if writes {
@@ -195,6 +193,9 @@ impl Session {
         args: &[&[u8]],
         out: &mut Vec<u8>,
     ) -> CommandResult {
+        if let Some(handler) = row.changes_libraries() {
+            return self.change_libraries(transaction, handler, args, out).await;
+        }
         if is_everywhere(row) {
             let merge = if let Spread::All(merge) = row.spread {
                 merge
@@ -279,7 +280,7 @@ impl Session {
             .into_iter()
             .map(|part| {
                 let writes = match row.handler {
-                    crate::command::Handler::Global(_) => HopWrites::Everything,
+                    Handler::Global(_) => HopWrites::Everything,
                     _ if row.is_write() => HopWrites::Keys(part.written(db)),
                     _ => HopWrites::NOTHING,
                 };
@@ -438,11 +439,14 @@ impl Session {
 
 /// Whether the command runs on every shard.
 pub(crate) fn is_everywhere(row: &Command) -> bool {
-    matches!(row.spread, Spread::All(_))
-        || matches!(row.handler, crate::command::Handler::Global(_))
+    matches!(row.spread, Spread::All(_)) || is_global(row)
 }
 
-fn owned(args: &[&[u8]]) -> Vec<Vec<u8>> {
+fn is_global(row: &Command) -> bool {
+    matches!(row.handler, Handler::Global(_) | Handler::Library(_))
+}
+
+pub(super) fn owned(args: &[&[u8]]) -> Vec<Vec<u8>> {
     args.iter().map(|arg| arg.to_vec()).collect()
 }
 

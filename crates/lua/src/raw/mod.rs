@@ -36,7 +36,6 @@ pub(crate) enum Input {
     /// As the variables KEYS and ARGV.
     Variables,
     /// As its two arguments.
-    #[allow(dead_code, reason = "functions of libraries")]
     Arguments,
 }
 

@@ -1,9 +1,10 @@
-//! Scripts: EVAL and its kin, SCRIPT.
+//! Scripts: EVAL and its kin, FCALL, FUNCTION, SCRIPT.
 
 mod admin;
+mod functions;
 
 use crate::command::{Command, CommandError, Flags, Group, Handler, Keys};
-use crate::script::ScriptCall;
+use crate::script::{Code, ScriptCall};
 use crate::session::Session;
 
 /// Hexadecimal digits of a script's name.
@@ -16,6 +17,8 @@ pub enum ScriptSource {
     Text,
     /// By the SHA-1 sum of its text.
     Name,
+    /// By the name of a function of a library.
+    Function,
 }
 
 /// What a row says of the scripts that it runs.
@@ -35,13 +38,36 @@ impl ScriptKind {
         if self.source == ScriptSource::Name && args[1].len() != NAME_LEN {
             return Err(no_script());
         }
+        if self.source == ScriptSource::Function {
+            return self.read_function(session, args);
+        }
         let (keys, rest) = keys_and_args(args)?;
         let script = match self.source {
-            ScriptSource::Text => session.script_of(args[1])?,
             ScriptSource::Name => session.script_named(args[1]).ok_or_else(no_script)?,
+            _ => session.script_of(args[1])?,
         };
         Ok(ScriptCall {
-            script,
+            code: Code::Script(script),
+            keys,
+            args: rest,
+            read_only: self.read_only,
+            limits: None,
+        })
+    }
+
+    fn read_function<'a>(
+        self,
+        session: &Session,
+        args: &'a [&'a [u8]],
+    ) -> Result<ScriptCall<'a>, CommandError> {
+        let found = session.thread.engine.scripts.libraries.function(args[1]);
+        let (library, at) = found.ok_or(CommandError::text("ERR Function not found"))?;
+        let (keys, rest) = keys_and_args(args).map_err(|error| match error {
+            CommandError::NotInteger => CommandError::text("ERR Bad number of keys provided"),
+            other => other,
+        })?;
+        Ok(ScriptCall {
+            code: Code::Function(library, at),
             keys,
             args: rest,
             read_only: self.read_only,
@@ -86,6 +112,9 @@ pub static COMMANDS: &[Command] = &[
     row("evalsha", "2.6.0", ScriptSource::Name, false, "Runs a script that is known by its SHA-1 sum."),
     row("eval_ro", "7.0.0", ScriptSource::Text, true, "Runs a script that may only read.").with(Flags::READS),
     row("evalsha_ro", "7.0.0", ScriptSource::Name, true, "Runs a script that may only read, and is known by its SHA-1 sum.").with(Flags::READS),
+    row("fcall", "7.0.0", ScriptSource::Function, false, "Runs a function of a library."),
+    row("fcall_ro", "7.0.0", ScriptSource::Function, true, "Runs a function of a library that may only read.").with(Flags::READS),
+    functions::FUNCTION,
     admin::SCRIPT,
 ];
 

@@ -96,6 +96,7 @@ fn figures(report: &Report) -> (Figures, Figures) {
     use Figure::{Bytes, Ratio, Signed};
     let (clients, shards) = (&report.sums.clients, &report.sums.shards);
     let scripts = report.engine.scripts.cache.bytes();
+    let functions = report.engine.scripts.libraries.current().bytes();
     let used = report.used_memory();
     let peak = report.shared.facts.peak_memory(used);
     let keys: u64 = shards.databases.iter().map(|database| database.keys).sum();
@@ -117,7 +118,7 @@ fn figures(report: &Report) -> (Figures, Figures) {
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
         ("lua.caches", Bytes(scripts as u64)),
-        ("functions.caches", Bytes(0)),
+        ("functions.caches", Bytes(functions as u64)),
     ];
     let after = vec![
         ("overhead.total", Bytes(overhead)),
