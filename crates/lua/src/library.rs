@@ -114,7 +114,7 @@ mod tests {
             read.map_err(|text| String::from_utf8(text).expect("text"))
         };
         assert_eq!(read("#!LUA NAME=Lib_1\nreturn"), Ok("Lib_1".to_owned()));
-        assert_eq!(read("#!lua name=\"x\"\n"), Err(format!("ERR {BAD_NAME}")));
+        assert_eq!(read("#!lua name=\"x y\"\n"), Err(format!("ERR {BAD_NAME}")));
         for (code, error) in [
             ("", "ERR Missing library metadata"),
             ("#!lua name=x", "ERR Invalid library metadata"),

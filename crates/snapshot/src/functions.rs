@@ -96,7 +96,7 @@ mod tests {
         let mut value = vec![0, 1, b'x'];
         finish_dump(&mut value, Profile::Flow);
         assert_eq!(restore_functions(b""), Err(FunctionsError::Footer));
-        assert_eq!(restore_functions(&[0; 10]), Err(FunctionsError::Footer));
+        assert_eq!(restore_functions(&[1; 10]), Err(FunctionsError::Footer));
         assert!(restore_functions(&value).is_err());
         let mut ended = END.to_vec();
         finish_dump(&mut ended, Profile::Flow);

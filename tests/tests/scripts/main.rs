@@ -1,5 +1,7 @@
 //! Scripts: what they answer beside `redis-server`, what replicas get of them, and what becomes of those that don't end.
 
+mod functions;
+
 use std::time::Duration;
 
 use damselfly_resp::Reply;
@@ -18,6 +20,11 @@ const DATA: [&str; 6] = [
     "HSET h f v g w",
     "ZADD z 1.5 a 2 b",
     "SADD s m",
+];
+
+const SEVERAL_SHARDS: [&str; 2] = [
+    "--proactor_threads=3",
+    "--default_lua_flags=allow-undeclared-keys",
 ];
 
 fn unescaped(text: &str) -> Vec<u8> {
@@ -47,9 +54,9 @@ fn answer(client: &mut Client, args: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Runs every case on both servers: those whose answers differ.
-fn differing(ours: &mut Client, theirs: &mut Client) -> Vec<String> {
+fn differing(cases: &str, ours: &mut Client, theirs: &mut Client) -> Vec<String> {
     let mut found = Vec::new();
-    for line in CASES.lines() {
+    for line in cases.lines() {
         let args: Vec<Vec<u8>> = line.split('\t').map(unescaped).collect();
         let (mine, other) = (answer(ours, &args), answer(theirs, &args));
         if mine != other {
@@ -60,7 +67,7 @@ fn differing(ours: &mut Client, theirs: &mut Client) -> Vec<String> {
     found
 }
 
-fn compare(flags: &[&str]) {
+fn compare(cases: &str, flags: &[&str]) {
     let (server, redis) = (Server::start(flags), Redis::start());
     for proto in ["HELLO 2", "HELLO 3"] {
         let (mut ours, mut theirs) = (server.client(), redis.client());
@@ -69,7 +76,7 @@ fn compare(flags: &[&str]) {
             client.ok("FLUSHALL");
             DATA.iter().for_each(|line| drop(client.ok(line)));
         }
-        let found = differing(&mut ours, &mut theirs);
+        let found = differing(cases, &mut ours, &mut theirs);
         assert!(
             found.is_empty(),
             "{proto}, {flags:?}:\n{}",
@@ -80,15 +87,12 @@ fn compare(flags: &[&str]) {
 
 #[test]
 fn scripts_answer_as_in_redis() {
-    compare(&["--proactor_threads=1"]);
+    compare(CASES, &["--proactor_threads=1"]);
 }
 
 #[test]
 fn scripts_over_several_shards_answer_as_in_redis() {
-    compare(&[
-        "--proactor_threads=3",
-        "--default_lua_flags=allow-undeclared-keys",
-    ]);
+    compare(CASES, &SEVERAL_SHARDS);
 }
 
 /// Scripts that write to two keys, some of which fail on their way.
