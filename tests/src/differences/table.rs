@@ -278,6 +278,18 @@ static SCRIPTS: &[Difference] = &[
         Test("tests/tests/scripts/main.rs", "replies_are_bounded_in_depth"),
     ),
     row(
+        "what a library keeps in variables of its own",
+        "each thread has the library loaded for itself, with its own variables",
+        "one Lua state runs all functions in Redis: a counter in a local of the library counts there, and not always here",
+        Test("tests/tests/scripts/functions.rs", "variables_of_libraries_are_a_threads_own"),
+    ),
+    row(
+        "`FUNCTION LIST` and `FUNCTION DUMP`",
+        "libraries and functions in the order of their names",
+        "Redis has the order of a hash table",
+        Test("tests/tests/scripts/functions.rs", "replicas_have_the_libraries"),
+    ),
+    row(
         "`SCRIPT DEBUG YES`",
         "refused",
         "there is no debugger",

@@ -202,3 +202,15 @@ fn endless_functions_are_killed() {
     assert!(text.starts_with(b"ERR Script killed by user"), "{reply:?}");
     client.ok("SET key 1");
 }
+
+#[test]
+fn variables_of_libraries_are_a_threads_own() {
+    let server = Server::with_shards(1);
+    let mut client = server.client();
+    let code = "#!lua name=lib\nlocal n = 0 redis.register_function('count', function() n = n + 1 return n end)";
+    run(&mut client, &["FUNCTION", "LOAD", code]);
+    assert_eq!(client.integer("FCALL count 0"), 1);
+    assert_eq!(client.integer("FCALL count 0"), 2);
+    run(&mut client, &["FUNCTION", "LOAD", "REPLACE", code]);
+    assert_eq!(client.integer("FCALL count 0"), 1);
+}

@@ -440,7 +440,7 @@ impl Command {
     }
 
     /// How it changes the libraries of functions, if that is what it does.
-    pub(crate) fn changes_libraries(&self) -> Option<LibraryHandler> {
+    pub fn changes_libraries(&self) -> Option<LibraryHandler> {
         match self.handler {
             Handler::Library(handler) => Some(handler),
             _ => None,
