@@ -65,6 +65,19 @@ impl Process {
         arguments: &[S],
         variables: &[(String, String)],
     ) -> io::Result<Process> {
+        Process::start_in(None, program, arguments, variables)
+    }
+
+    /// The same in another directory than its own, if one is given.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start_in<S: AsRef<OsStr>>(
+        directory: Option<&Path>,
+        program: &Path,
+        arguments: &[S],
+        variables: &[(String, String)],
+    ) -> io::Result<Process> {
         let name = program
             .file_name()
             .map_or_else(|| "process".into(), |name| name.to_string_lossy());
@@ -75,7 +88,7 @@ impl Process {
         command
             .args(arguments)
             .envs(variables.iter().cloned())
-            .current_dir(dir.path());
+            .current_dir(directory.unwrap_or(dir.path()));
         command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)

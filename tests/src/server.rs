@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -102,6 +102,17 @@ impl Server {
             .collect();
         let binary = binary().unwrap_or_else(|error| panic!("{error}"));
         Process::start(binary, flags, &variables).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same in a directory, whose files the flags may name.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    #[track_caller]
+    pub fn bare_in(directory: &Path, flags: &[&str]) -> Process {
+        let binary = binary().unwrap_or_else(|error| panic!("{error}"));
+        Process::start_in(Some(directory), binary, flags, &[])
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Kills it (SIGKILL) and starts it again with the same flags on the same port, with nothing in it.

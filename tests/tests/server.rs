@@ -46,7 +46,7 @@ fn wrong_flags_end_with_what_is_wrong() {
             "--experimental_replicaof_v2=false",
             "only the new algorithm",
         ),
-        ("--tls=true", "not supported"),
+        ("--jwt_validate=true", "not supported"),
         ("--flagfile=/no/such/file", "/no/such/file"),
         ("redis.conf", "'redis.conf' is no flag"),
     ] {

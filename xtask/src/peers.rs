@@ -59,6 +59,9 @@ fn redis_62() -> PathBuf {
 }
 
 fn install_debian() -> Result {
+    if !is_installed("openssl") {
+        apt_get("openssl")?;
+    }
     if DEBIAN_PROGRAMS.iter().all(|program| is_installed(program)) {
         return Ok(());
     }

@@ -27,6 +27,7 @@ pub mod replicate;
 pub mod script;
 pub mod session;
 pub mod slow;
+pub mod socket;
 pub mod stats;
 pub mod thread;
 pub mod tracking;

@@ -29,6 +29,12 @@ pub enum LinkError {
         /// What the system said.
         why: String,
     },
+    /// No encrypted connection: the handshake failed, at either end. Retriable: certificates are replaced while servers run.
+    #[error("cannot encrypt the connection: {why}")]
+    Tls {
+        /// Why.
+        why: String,
+    },
     /// A connection of the link closed, or reading or writing it failed.
     #[error("the {connection} connection closed: {why}")]
     Closed {
@@ -207,6 +213,7 @@ impl LinkError {
         match self {
             Resolve { .. }
             | Connect { .. }
+            | Tls { .. }
             | Closed { .. }
             | Timeout { .. }
             | Silence { .. }

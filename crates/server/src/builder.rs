@@ -13,6 +13,7 @@ use crate::flags::FlagError;
 use crate::limits;
 use crate::net::{Accepted, ClientSlots, ListenError, ListenOptions, accept_all, listen};
 use crate::settings::Settings;
+use crate::tls::{Tls, TlsError, watch_files};
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum StartError {
     /// The configuration does not fit together.
     #[error(transparent)]
     Config(#[from] FlagError),
+    /// TLS can't be had as the flags ask for it.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Nothing listens.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -42,6 +46,8 @@ pub struct Shared {
     pub addresses: Arc<[SocketAddr]>,
     /// What is known of the server as a whole.
     pub facts: Arc<ServerFacts>,
+    /// How connections are encrypted.
+    pub tls: Arc<Tls>,
 }
 
 /// What serves the connections. It is started by a function given to [`Builder::start_with`];
@@ -114,6 +120,8 @@ impl Builder {
     ) -> Result<Server, StartError> {
         let mut config = self.config;
         config.validate()?;
+        let tls = Arc::<Tls>::default();
+        tls.load(&config)?;
         let listeners = listen(&ListenOptions {
             hosts: config.bind.clone(),
             port: config.port,
@@ -142,6 +150,7 @@ impl Builder {
             stop: CancellationToken::new(),
             clients: Arc::default(),
             addresses,
+            tls,
         };
         let service = service(&shared)?;
         let acceptor = start_acceptor(listeners, shared.clone(), service)?;
@@ -174,7 +183,13 @@ fn start_acceptor<S: Service + Send + 'static>(
                 shared.stop.clone(),
                 deal,
             );
-            if let Err(error) = runtime.block_on(accepting) {
+            let accepted = runtime.block_on(async {
+                tokio::select! {
+                    accepted = accepting => accepted,
+                    () = watch_files(&shared.tls, &shared.settings) => Ok(()),
+                }
+            });
+            if let Err(error) = accepted {
                 tracing::error!(%error, "cannot accept connections");
             }
         })
@@ -206,6 +221,11 @@ impl Server {
     /// ends for another reason.
     pub fn stop_token(&self) -> CancellationToken {
         self.shared.stop.clone()
+    }
+
+    /// Reads the files behind TLS again, as SIGHUP asks. What is wrong with them is logged, and those read before stay in use.
+    pub fn reload_tls(&self) {
+        self.shared.tls.reload(&self.shared.settings.load(), true);
     }
 
     /// Whether the server has ended.

@@ -105,6 +105,22 @@ pub struct Config {
     pub latency_monitor_threshold: u64,
     /// The default user's password: `#` and the hexadecimal digits of its SHA-256; empty = none.
     pub requirepass: String,
+    /// Whether clients have to speak TLS.
+    pub tls: bool,
+    /// The private key behind the certificate; empty = none.
+    pub tls_key_file: PathBuf,
+    /// The certificate that this server shows, with those between it and its CA; empty = none.
+    pub tls_cert_file: PathBuf,
+    /// Certificates of the CAs that sign clients' and a primary's certificates; empty = none.
+    pub tls_ca_cert_file: PathBuf,
+    /// A directory of files with such certificates; empty = none.
+    pub tls_ca_cert_dir: PathBuf,
+    /// Whether clients have to show a certificate, where there is a CA to check it with.
+    pub tls_auth_clients: TlsClients,
+    /// Whether the link to the primary speaks TLS.
+    pub tls_replication: bool,
+    /// What is checked of a primary's certificate.
+    pub tls_replication_verify: TlsVerify,
     /// The file of users; empty = none.
     pub aclfile: PathBuf,
     /// Kinds of denials that ACL LOG keeps.
@@ -183,6 +199,14 @@ impl Default for Config {
             slowlog_max_len: 128,
             latency_monitor_threshold: 0,
             requirepass: String::new(),
+            tls: false,
+            tls_key_file: PathBuf::new(),
+            tls_cert_file: PathBuf::new(),
+            tls_ca_cert_file: PathBuf::new(),
+            tls_ca_cert_dir: PathBuf::new(),
+            tls_auth_clients: TlsClients::Required,
+            tls_replication: false,
+            tls_replication_verify: TlsVerify::Full,
             aclfile: PathBuf::new(),
             acllog_max_len: 128,
             acl_pubsub_default: false,
@@ -289,6 +313,30 @@ pub enum UnknownTypes {
     Error,
     /// Count the value, list its key, go on.
     Skip,
+}
+
+/// Whether clients show certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsClients {
+    /// They have to, where a CA is named that signs them.
+    #[default]
+    Required,
+    /// They may; one that is wrong is refused all the same.
+    Optional,
+    /// They are not asked.
+    No,
+}
+
+/// What is checked of a primary's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsVerify {
+    /// That a CA vouches for it, and that it is for the host that was asked for.
+    #[default]
+    Full,
+    /// That a CA vouches for it.
+    Ca,
+    /// Nothing.
+    None,
 }
 
 /// A host and port to connect to.

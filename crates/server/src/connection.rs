@@ -1,8 +1,10 @@
 //! One client connection: bytes in, requests to its session, replies out.
 
 use crate::clients::{Buffers, ClientEntry, Replies};
+use crate::net::Stream;
 use crate::pushes;
 use crate::service::SessionHost;
+use crate::tls::{is_tls, refuse_tls};
 use crate::waiting::Link;
 use damselfly_engine::resp::{ArgVec, ProtocolError, ReplyWriter, RequestDecoder, RequestLimits};
 use damselfly_engine::{Begun, Pipeline, Session};
@@ -10,8 +12,7 @@ use smallvec::SmallVec;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::WaitForCancellationFuture;
 
 /// Bytes asked of the socket at once.
@@ -25,6 +26,9 @@ const WORTH_WARMING: usize = 4;
 /// Capacity that buffers keep when they are empty.
 const KEPT_BYTES: usize = 64 * 1024;
 
+/// Time for telling a peer that the connection ends.
+const GOODBYE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Why a connection ended.
 enum End {
     /// The peer closed it, or it asked to be closed.
@@ -33,6 +37,8 @@ enum End {
     Killed,
     /// The session handed the socket to somebody else.
     Upgraded,
+    /// It is a TLS client, and this is no TLS.
+    SpeaksTls,
 }
 
 /// Ends when the client is killed.
@@ -40,7 +46,7 @@ pub(crate) type Killed<'a, 'token> = Pin<&'a mut WaitForCancellationFuture<'toke
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(
-    stream: TcpStream,
+    stream: Stream,
     session: Session,
     host: Rc<SessionHost>,
     limits: RequestLimits,
@@ -53,11 +59,19 @@ pub(crate) async fn serve(
         input: Vec::with_capacity(READ_BYTES),
         ahead: Vec::new(),
         pipeline: Pipeline::default(),
+        is_new: true,
     };
     let end = connection.run().await;
     connection.session.end().await;
+    if connection.stream.holds_back() && !matches!(end, Ok(End::Upgraded)) {
+        connection.say_goodbye().await;
+    }
     match end {
         Ok(End::Upgraded) => connection.hand_over().await,
+        Ok(End::SpeaksTls) => {
+            let peer = connection.host.entry.addr;
+            refuse_tls(connection.stream, peer).await;
+        }
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
         Ok(End::Closed) => {}
         Err(error) => {
@@ -67,7 +81,7 @@ pub(crate) async fn serve(
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     session: Session,
     host: Rc<SessionHost>,
     decoder: RequestDecoder,
@@ -76,9 +90,18 @@ struct Connection {
     /// Bytes read while a command waited, behind the input.
     ahead: Vec<u8>,
     pipeline: Pipeline,
+    /// Whether nothing has been read yet.
+    is_new: bool,
 }
 
 impl Connection {
+    /// Whether the first bytes that came are those of TLS.
+    #[cold]
+    fn speaks_tls(&mut self) -> bool {
+        self.is_new = false;
+        is_tls(&self.input)
+    }
+
     async fn run(&mut self) -> io::Result<End> {
         // Waited for from one end of the connection to the other, not anew for every request.
         let kill = self.host.entry.kill_token();
@@ -88,6 +111,9 @@ impl Connection {
                 self.input.append(&mut self.ahead);
             } else if let Some(end) = self.read(killed.as_mut()).await? {
                 return Ok(end);
+            }
+            if self.is_new && self.speaks_tls() {
+                return Ok(End::SpeaksTls);
             }
             let refused = self.execute_input(killed.as_mut()).await;
             self.host.entry.update(&self.session, self.buffers());
@@ -192,6 +218,7 @@ impl Connection {
             ahead,
             host,
             stream,
+            ..
         } = self;
         let mut link = Link {
             stream,
@@ -246,6 +273,11 @@ impl Connection {
         Ok(killed.then_some(End::Killed))
     }
 
+    /// Ends the encryption, so that the peer sees that nothing is missing. One that does not read is not waited for.
+    async fn say_goodbye(&mut self) {
+        drop(tokio::time::timeout(GOODBYE, self.stream.shutdown()).await);
+    }
+
     /// Lets whoever takes the socket serve it to its end.
     async fn hand_over(mut self) {
         if let Some(upgrade) = self.session.upgrade.take() {
@@ -253,7 +285,8 @@ impl Connection {
                 .entry
                 .kind
                 .set(crate::clients::ClientKind::Replica);
-            upgrade(self.stream, self.input, self.host.entry.kill_token()).await;
+            let socket = self.stream.into_socket();
+            upgrade(socket, self.input, self.host.entry.kill_token()).await;
         }
     }
 }

@@ -40,18 +40,20 @@ mod process;
 mod pushes;
 mod service;
 mod settings;
+mod tls;
 mod waiting;
 pub use builder::{Builder, Server, Service, Shared, StartError};
 pub use clients::{Buffers, ClientEntry, ClientGuard, ClientKind, ClientTable, Replies};
-pub use config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+pub use config::{Config, Endpoint, MAX_SHARDS, TlsClients, TlsVerify, UnknownTypes};
 pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};
 pub use logging::init as init_logging;
 pub use net::{
-    Accepted, ClientSlot, ClientSlots, ListenError, ListenOptions, StreamOptions, accept_all,
-    listen, resolve_ipv4_first, tune,
+    Accepted, ClientSlot, ClientSlots, ListenError, ListenOptions, Stream, StreamOptions,
+    accept_all, listen, resolve_ipv4_first, tune,
 };
 pub use process::run;
 pub use service::{ServerThread, SessionHost};
 pub use settings::{GlobMatch, SettingError, Settings};
+pub use tls::{Loaded as LoadedTls, Tls, TlsError, TlsStream};

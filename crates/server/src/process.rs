@@ -49,6 +49,7 @@ fn serve(
     // Before the server runs, so that no signal finds the default action.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let _pid_file = PidFile::write(&config.pidfile)?;
     let server = start(config)?;
     for address in server.addresses() {
@@ -56,10 +57,16 @@ fn serve(
     }
     let stop = server.stop_token();
     runtime.block_on(async {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!("SIGTERM: shutting down"),
-            _ = interrupt.recv() => tracing::info!("SIGINT: shutting down"),
-            () = stop.cancelled() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break tracing::info!("SIGTERM: shutting down"),
+                _ = interrupt.recv() => break tracing::info!("SIGINT: shutting down"),
+                _ = hangup.recv() => {
+                    tracing::info!("SIGHUP: reading TLS files again");
+                    server.reload_tls();
+                }
+                () = stop.cancelled() => break,
+            }
         }
     });
     server.shutdown();

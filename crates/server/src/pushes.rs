@@ -2,13 +2,13 @@
 //! and are not copied here.
 
 use crate::clients::ClientEntry;
+use crate::net::Stream;
 use damselfly_engine::pubsub::PushQueue;
 use damselfly_engine::thread::Thread;
 use smallvec::SmallVec;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 /// Bytes of replies from which on limits are looked at.
 const LARGE_BYTES: usize = 16 * 1024;
@@ -25,7 +25,7 @@ pub(crate) async fn ready(queue: Option<&PushQueue>) {
 
 /// Sends replies, and all pushes that wait behind them. How many bytes they were. Dropped in the middle, the connection can't go on.
 pub(crate) async fn send_all(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     replies: &[u8],
     queue: Option<&PushQueue>,
     entry: &ClientEntry,
@@ -45,14 +45,18 @@ pub(crate) async fn send_all(
         }
         rest = &rest[written..];
     }
-    let Some(queue) = queue else {
-        return Ok(replies.len());
-    };
-    queue.note_replies(0);
-    Ok(replies.len() + send(stream, queue).await?)
+    let mut sent = replies.len();
+    if let Some(queue) = queue {
+        queue.note_replies(0);
+        sent += send(stream, queue).await?;
+    }
+    if stream.holds_back() {
+        stream.flush().await?;
+    }
+    Ok(sent)
 }
 
-async fn send(stream: &mut TcpStream, queue: &PushQueue) -> io::Result<usize> {
+async fn send(stream: &mut Stream, queue: &PushQueue) -> io::Result<usize> {
     let mut sent = 0;
     while !queue.is_empty() {
         let mut chunk = queue.take_chunk();

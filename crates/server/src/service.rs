@@ -9,6 +9,7 @@ use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
 use crate::net::Accepted;
+use crate::tls::encrypted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
 use damselfly_engine::resp::RequestLimits;
@@ -89,7 +90,10 @@ impl EngineService {
                 memory_limit: config.lua_mem_limit as usize,
                 busy_ms: config.busy_reply_threshold,
             },
-            replication: replication_options(&config),
+            replication: ReplicationOptions {
+                secure: Some(shared.tls.clone()),
+                ..replication_options(&config)
+            },
             ..EngineOptions::default()
         };
         let running = Engine::start(options, COMMANDS)?;
@@ -172,6 +176,7 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
         valkey_compatible: config.info_replication_valkey_compatible,
         priority: config.replica_priority,
         announced: config.replica_announced,
+        secure: None,
     }
 }
 
@@ -200,6 +205,9 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let stream = match tokio::net::TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return tracing::warn!(%peer, %error, "cannot watch a new connection"),
+    };
+    let Some(stream) = encrypted(stream, peer, &shared.tls.current(), &shared.stop).await else {
+        return;
     };
     let config = shared.settings.load();
     let server = ServerThread::of(&thread, &shared);

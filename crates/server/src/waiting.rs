@@ -2,6 +2,7 @@
 //! watched meanwhile, so that nothing is served to a client that is gone.
 
 use crate::connection::Killed;
+use crate::net::Stream;
 use crate::pushes;
 use crate::service::SessionHost;
 use damselfly_engine::pubsub::PushQueue;
@@ -9,7 +10,6 @@ use damselfly_engine::{Pipeline, Session};
 use std::io;
 use std::pin::pin;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 
 /// Bytes that a waiting client may send ahead. Whether it is gone shows behind them: it is not seen where a client sends more.
 const MAX_AHEAD: usize = 1 << 20;
@@ -19,7 +19,7 @@ const READ_BYTES: usize = 4 * 1024;
 /// A connection's socket, beside its session.
 pub(crate) struct Link<'a> {
     /// The socket.
-    pub(crate) stream: &'a mut TcpStream,
+    pub(crate) stream: &'a mut Stream,
     /// What has been read while a command waited.
     pub(crate) ahead: &'a mut Vec<u8>,
     /// The connection.
@@ -115,7 +115,7 @@ impl Link<'_> {
     }
 }
 
-async fn read_ahead(stream: &mut TcpStream, ahead: &mut Vec<u8>) -> io::Result<usize> {
+async fn read_ahead(stream: &mut Stream, ahead: &mut Vec<u8>) -> io::Result<usize> {
     if ahead.len() >= MAX_AHEAD {
         return std::future::pending().await;
     }

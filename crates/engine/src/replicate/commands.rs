@@ -5,12 +5,12 @@ use super::handover::{Request, answer_takeover};
 use super::info::RoleWords;
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
 use crate::session::{AsyncResult, Session};
+use crate::socket::Socket;
 use damselfly_replication::driver::{CommandOutcome, FlowTicket};
 use damselfly_replication::replica::{LinkPhase, Role};
 use damselfly_replication::{PrimaryDataSet, SyncId};
 use damselfly_resp::ReplyWriter;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 fn replicaof<'a>(
@@ -78,12 +78,12 @@ fn from_replica<'a>(
 async fn serve_flow(
     data: EngineDataSet,
     ticket: FlowTicket,
-    stream: TcpStream,
+    socket: Box<dyn Socket>,
     rest: Vec<u8>,
     killed: CancellationToken,
 ) {
     let (sync, flow) = (ticket.sync_id(), ticket.flow());
-    let Ok(stream) = stream.into_std() else {
+    let Ok(attach) = socket.detach() else {
         return;
     };
     let ended = CancellationToken::new();
@@ -94,8 +94,8 @@ async fn serve_flow(
         Box::new(move || {
             Box::pin(async move {
                 let _ended = guard;
-                match TcpStream::from_std(stream) {
-                    Ok(stream) => ticket.run(shard_data.shard(flow), stream, rest).await,
+                match attach() {
+                    Ok(socket) => ticket.run(shard_data.shard(flow), socket, rest).await,
                     Err(error) => tracing::warn!(%error, flow, "a flow's socket can't be watched"),
                 }
             })

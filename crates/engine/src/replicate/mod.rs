@@ -25,7 +25,7 @@ pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
 pub(crate) use skipped::shown;
 pub use skipped::{Skipped, SkippedKey};
-pub use upstream::{UpstreamConnection, UpstreamConnections};
+pub use upstream::{SecureUpstream, Securing, Transport, UpstreamConnection, UpstreamConnections};
 
 use crate::engine::Engine;
 use damselfly_replication::driver::{LinkOptions, PrimaryHub, Random, ReplicaOfHandle};
@@ -46,6 +46,8 @@ pub struct ReplicationOptions {
     pub priority: u32,
     /// Whether failover monitors are to know of this server while it is a replica.
     pub announced: bool,
+    /// What encrypts the connections of the link to a primary; `None`: nothing does.
+    pub secure: Option<Arc<dyn SecureUpstream>>,
 }
 
 /// The replication of a running engine: its replicas, and its own link.
@@ -89,6 +91,7 @@ impl Replication {
             connect: upstream::UpstreamConnect {
                 engine: engine.clone(),
                 connections: upstream.clone(),
+                secure: options.secure.clone(),
             },
             random: Random::default(),
         };

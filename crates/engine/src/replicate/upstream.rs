@@ -1,6 +1,7 @@
 //! The connections that this server made to its primary: what CLIENT LIST shows of them, and how CLIENT KILL closes them.
 
 use crate::engine::Engine;
+use crate::socket::Socket;
 use crate::thread::unix_ms;
 use damselfly_replication::LinkError;
 use damselfly_replication::driver::{Connect, TcpConnect};
@@ -80,11 +81,29 @@ impl Open {
     }
 }
 
-/// TCP, each connection among the [`UpstreamConnections`] as long as it lives.
+/// Encrypts connections to a primary, as its owner is configured at the time.
+pub trait SecureUpstream: std::fmt::Debug + Send + Sync {
+    /// Makes a connection to `host` a secure one, or gives it back if it is to stay plain. The caller bounds it in time.
+    fn secure<'a>(&'a self, socket: TcpStream, host: &'a str) -> Securing<'a>;
+}
+
+/// What [`SecureUpstream::secure`] does.
+pub type Securing<'a> = Pin<Box<dyn Future<Output = Result<Transport, LinkError>> + 'a>>;
+
+/// What carries the bytes of a connection to the primary.
+pub enum Transport {
+    /// TCP.
+    Plain(TcpStream),
+    /// Something over TCP.
+    Secure(Box<dyn Socket>),
+}
+
+/// TCP, perhaps with something over it, each connection among the [`UpstreamConnections`] as long as it lives.
 #[derive(Clone)]
 pub(super) struct UpstreamConnect {
     pub(super) engine: Arc<Engine>,
     pub(super) connections: Arc<UpstreamConnections>,
+    pub(super) secure: Option<Arc<dyn SecureUpstream>>,
 }
 
 impl Connect for UpstreamConnect {
@@ -92,14 +111,23 @@ impl Connect for UpstreamConnect {
 
     async fn connect(&self, host: &str, port: u16) -> Result<UpstreamStream, LinkError> {
         let stream = TcpConnect.connect(host, port).await?;
-        self.listed(stream).map_err(|error| LinkError::Connect {
+        let (listed, active_at) = self.listed(&stream).map_err(|error| LinkError::Connect {
             why: error.to_string(),
+        })?;
+        let transport = match &self.secure {
+            Some(secure) => secure.secure(stream, host).await?,
+            None => Transport::Plain(stream),
+        };
+        Ok(UpstreamStream {
+            transport,
+            active_at,
+            _listed: listed,
         })
     }
 }
 
 impl UpstreamConnect {
-    fn listed(&self, stream: TcpStream) -> io::Result<UpstreamStream> {
+    fn listed(&self, stream: &TcpStream) -> io::Result<(Listed, Arc<AtomicI64>)> {
         let now = unix_ms();
         let shown = UpstreamConnection {
             id: self.engine.next_client_id(),
@@ -117,20 +145,17 @@ impl UpstreamConnect {
             socket,
         };
         self.connections.lock().insert(id, open);
-        Ok(UpstreamStream {
-            stream,
-            active_at,
-            _listed: Listed {
-                id,
-                connections: self.connections.clone(),
-            },
-        })
+        let listed = Listed {
+            id,
+            connections: self.connections.clone(),
+        };
+        Ok((listed, active_at))
     }
 }
 
 /// A connection to the primary.
 pub(super) struct UpstreamStream {
-    stream: TcpStream,
+    transport: Transport,
     active_at: Arc<AtomicI64>,
     _listed: Listed,
 }
@@ -163,7 +188,10 @@ impl AsyncRead for UpstreamStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let polled = match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Transport::Secure(socket) => Pin::new(socket).poll_read(context, buffer),
+        };
         self.noted(polled)
     }
 }
@@ -174,15 +202,24 @@ impl AsyncWrite for UpstreamStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let polled = match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Transport::Secure(socket) => Pin::new(socket).poll_write(context, bytes),
+        };
         self.noted(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Transport::Secure(socket) => Pin::new(socket).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        match &mut self.transport {
+            Transport::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Transport::Secure(socket) => Pin::new(socket).poll_shutdown(context),
+        }
     }
 }

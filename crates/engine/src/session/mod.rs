@@ -34,6 +34,7 @@ use crate::pause::Paused;
 use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
 use crate::slow::SlowCommand;
+use crate::socket::Socket;
 use crate::thread::Thread;
 use crate::tracking::{Caller, Tracking};
 use crate::watch::DirtyFlag;
@@ -139,11 +140,7 @@ pub struct Session {
 /// Takes a connection's socket, the bytes read from it that no command has used, and the token that kills the connection;
 /// runs until the socket is done with.
 pub type Upgrade = Box<
-    dyn FnOnce(
-        tokio::net::TcpStream,
-        Vec<u8>,
-        CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = ()>>>,
+    dyn FnOnce(Box<dyn Socket>, Vec<u8>, CancellationToken) -> Pin<Box<dyn Future<Output = ()>>>,
 >;
 
 impl Session {

@@ -15,10 +15,15 @@ use damselfly_engine::{
     Session,
 };
 
+use crate::builder::Shared;
 use crate::config::{Config, Endpoint, UnknownTypes};
 use crate::limits::make_room_for_clients;
 use crate::service::{ServerThread, SessionHost, replication_options};
 use crate::settings::Settings;
+use crate::tls::Tls;
+
+/// Passwords that TLS may need.
+const TLS_NEEDS: &[&[u8]] = &[b"requirepass", b"masterauth"];
 
 /// The lines of CONFIG HELP (Redis 7.0, `config.c`).
 const HELP: &[&str] = &[
@@ -35,9 +40,13 @@ const HELP: &[&str] = &[
     "    Prints this help.",
 ];
 
-fn settings(session: &Session) -> Option<Arc<Settings>> {
+fn shared(session: &Session) -> Option<Shared> {
     let host = session.host.downcast_ref::<SessionHost>()?;
-    Some(host.server.shared.settings.clone())
+    Some(host.server.shared.clone())
+}
+
+fn settings(session: &Session) -> Option<Arc<Settings>> {
+    Some(shared(session)?.settings)
 }
 
 fn needs_server() -> CommandError {
@@ -90,8 +99,12 @@ fn set<'a>(
         let settings = settings(session).ok_or_else(needs_server)?;
         let refused = |error: crate::SettingError| CommandError::owned(format!("ERR {error}"));
         check_clients(&args[2..]).map_err(refused)?;
+        let concerns_tls = check_tls(&settings, &args[2..]).map_err(refused)?;
         settings.set(&args[2..]).map_err(refused)?;
         let config = settings.load();
+        if let Some(shared) = shared(session).filter(|_| concerns_tls) {
+            shared.tls.reload(&config, true);
+        }
         if names(&args[2..], "requirepass") {
             super::acl::set_password(&session.thread.engine.acl, &config);
         }
@@ -111,6 +124,24 @@ fn set<'a>(
 fn names(pairs: &[&[u8]], parameter: &str) -> bool {
     let mut names = pairs.iter().step_by(2);
     names.any(|name| name.eq_ignore_ascii_case(parameter.as_bytes()))
+}
+
+/// Whether a change concerns TLS; it is refused if TLS can't be had so.
+fn check_tls(settings: &Settings, arguments: &[&[u8]]) -> Result<bool, crate::SettingError> {
+    let (pairs, _) = arguments.as_chunks::<2>();
+    let has_part = |name: &[u8]| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with(b"tls") || TLS_NEEDS.contains(&name.as_slice())
+    };
+    let Some([name, _]) = pairs.iter().find(|[name, _]| has_part(name)) else {
+        return Ok(false);
+    };
+    let config = settings.preview(arguments)?;
+    Tls::check(&config).map_err(|error| crate::SettingError::Refused {
+        name: String::from_utf8_lossy(name).into_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(true)
 }
 
 /// Whether the system lets this process have as many clients as `maxclients` asks for.

@@ -16,8 +16,6 @@ pub struct Refused {
 /// server open that its operator believes closed, so a value other than the harmless one is an error.
 #[rustfmt::skip]
 pub static REFUSED: &[Refused] = &[
-    Refused { name: "tls", harmless: "false" },
-    Refused { name: "tls_replication", harmless: "false" },
     Refused { name: "jwt_validate", harmless: "false" },
     Refused { name: "restricted_commands", harmless: "" },
     Refused { name: "rename_command", harmless: "" },
@@ -80,8 +78,7 @@ pub static VALUES: &[&str] = &[
     "stderrthreshold", "subscriber_thread_limit", "subset_knn_search_threshold", "table_growth_margin",
     "tiered_low_memory_factor", "tiered_max_file_size", "tiered_max_pending_stash_bytes", "tiered_min_value_size",
     "tiered_offload_threshold", "tiered_prefix", "tiered_storage_max_pending_writes", "tiered_storage_throttle_us",
-    "tiered_storage_write_depth", "tiered_upload_threshold", "tls_ca_cert_dir", "tls_ca_cert_file", "tls_cert_file",
-    "tls_cipher_suites", "tls_ciphers", "tls_key_file", "tls_session_cache_size", "tls_session_cache_timeout",
+    "tiered_storage_write_depth", "tiered_upload_threshold", "tls_cipher_suites", "tls_ciphers", "tls_session_cache_size", "tls_session_cache_timeout",
     "tx_queue_warning_len", "undefok", "unixsocketperm", "uring_direct_table_len", "uring_recv_buffer_cnt",
     "uring_wake_mode", "vmodule",
 ];

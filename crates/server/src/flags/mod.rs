@@ -344,14 +344,14 @@ mod tests {
             Err(FlagError::Unsupported { .. })
         ));
         assert!(matches!(
-            run(&["--tls"], &[]),
+            run(&["--jwt_validate"], &[]),
             Err(FlagError::Unsupported { .. })
         ));
         assert!(
             run(
                 &[
                     "--restricted_commands=",
-                    "--tls=false",
+                    "--jwt_validate=false",
                     "--memcached_port=0"
                 ],
                 &[]

@@ -5,7 +5,7 @@
 //! the names in `redis` are Redis 7.0's for the same thing.
 
 use super::value::{Kind, Value};
-use crate::config::{Config, Endpoint, MAX_SHARDS, UnknownTypes};
+use crate::config::{Config, Endpoint, MAX_SHARDS, TlsClients, TlsVerify, UnknownTypes};
 use damselfly_engine::acl::PasswordHash;
 use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::EvictionPolicy;
@@ -269,6 +269,28 @@ const REQUIREPASS: Access = (
     },
 );
 
+/// The words of a flag, each with what it means: the first is told from the rest by its place.
+macro_rules! choice {
+    ($field:ident: $($word:literal => $value:expr),*) => {
+        (
+            (|config| {
+                let words = [$(($word, $value)),*];
+                let named = words.iter().find(|(_, value)| *value == config.$field);
+                Value::Text(named.map_or("", |(word, _)| word).to_owned())
+            }) as fn(&Config) -> Value,
+            (|config, value| {
+                let words = [$(($word, $value)),*];
+                let named = words.iter().find(|(word, _)| *word == value.text());
+                config.$field = named.ok_or("no such word")?.1;
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+const TLS_AUTH_CLIENTS: Access = choice!(tls_auth_clients: "yes" => TlsClients::Required, "optional" => TlsClients::Optional, "no" => TlsClients::No);
+const TLS_VERIFY: Access = choice!(tls_replication_verify: "full" => TlsVerify::Full, "ca" => TlsVerify::Ca, "none" => TlsVerify::None);
+
 const ACL_PUBSUB_DEFAULT: Access = (
     |config| Value::Text(ACL_CHANNELS[usize::from(!config.acl_pubsub_default)].to_owned()),
     |config, value| {
@@ -365,6 +387,22 @@ pub static FLAGS: &[Flag] = &[
         "Time from which on the latency monitor notes something; 0 = never"),
     flag!("requirepass", "PASSWORD", Kind::Secret, Runtime, [("requirepass", 1)], REQUIREPASS,
         "Password of the default user; a hash of it is kept"),
+    flag!("tls", "", Kind::Bool, Runtime, [], truth!(tls),
+        "Clients have to speak TLS; needs tls_key_file, tls_cert_file, and a password or a CA"),
+    flag!("tls_key_file", "PATH", Kind::Text, Runtime, [("tls-key-file", 1)], text!(tls_key_file),
+        "Private key of this server's certificate (PEM, not encrypted)"),
+    flag!("tls_cert_file", "PATH", Kind::Text, Runtime, [("tls-cert-file", 1)], text!(tls_cert_file),
+        "Certificate that this server shows to clients and to its primary, with those between it and its CA (PEM)"),
+    flag!("tls_ca_cert_file", "PATH", Kind::Text, Runtime, [("tls-ca-cert-file", 1)], text!(tls_ca_cert_file),
+        "Certificates of the CAs that sign clients' and a primary's certificates (PEM); with it clients have to show one"),
+    flag!("tls_ca_cert_dir", "PATH", Kind::Text, Runtime, [("tls-ca-cert-dir", 1)], text!(tls_ca_cert_dir),
+        "Directory of files with such certificates"),
+    flag!("tls_auth_clients", "WORD", Kind::Choice(&["yes", "optional", "no"]), Runtime, [("tls-auth-clients", 1)], TLS_AUTH_CLIENTS,
+        "Whether clients have to show a certificate where a CA is named: yes, optional, no = a password will do"),
+    flag!("tls_replication", "", Kind::Bool, Runtime, [("tls-replication", 1)], truth!(tls_replication),
+        "The link to a primary speaks TLS"),
+    flag!("tls_replication_verify", "WORD", Kind::Choice(&["full", "ca", "none"]), Runtime, [], TLS_VERIFY,
+        "What is checked of a primary's certificate: full = its CA and its host name, ca = its CA, none = nothing"),
     flag!("aclfile", "PATH", Kind::Text, Startup, [("aclfile", 1)], text!(aclfile),
         "File of users, which ACL LOAD reads and ACL SAVE writes"),
     flag!("acllog_max_len", "N", int(0, i64::MAX), Runtime, [("acllog-max-len", 1)], number!(acllog_max_len: usize),
@@ -482,6 +520,8 @@ mod tests {
                 Value::Text(_) if flag.name == "acl_pubsub_default" => {
                     Value::Text("allchannels".into())
                 }
+                Value::Text(_) if flag.name == "tls_auth_clients" => Value::Text("optional".into()),
+                Value::Text(_) if flag.name == "tls_replication_verify" => Value::Text("ca".into()),
                 Value::Text(_) if flag.name == "maxmemory_policy" => {
                     Value::Text("allkeys-lru".into())
                 }

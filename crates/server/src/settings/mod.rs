@@ -121,20 +121,18 @@ impl Settings {
     /// # Errors
     /// [`SettingError`] about the first parameter that can't be set.
     pub fn set(&self, arguments: &[&[u8]]) -> Result<(), SettingError> {
-        let (pairs, rest) = arguments.as_chunks::<2>();
-        if !rest.is_empty() || pairs.is_empty() {
-            return Err(SettingError::Syntax);
-        }
-        let entries = resolve(pairs)?;
-        self.try_update(|config| {
-            for (entry, [name, value]) in entries.iter().zip(pairs) {
-                let value = String::from_utf8_lossy(value);
-                entry
-                    .set(config, &value)
-                    .map_err(|reason| refused(name, reason))?;
-            }
-            Ok(())
-        })
+        let changes = Changes::resolve(arguments)?;
+        self.try_update(|config| changes.apply(config))
+    }
+
+    /// What the configuration would be after [`set`](Settings::set).
+    ///
+    /// # Errors
+    /// As [`set`](Settings::set).
+    pub fn preview(&self, arguments: &[&[u8]]) -> Result<Config, SettingError> {
+        let mut config = Config::clone(&self.load());
+        Changes::resolve(arguments)?.apply(&mut config)?;
+        Ok(config)
     }
 
     /// Changes a copy and puts it in place when the change succeeds.
@@ -168,23 +166,45 @@ fn refused(name: &[u8], reason: impl Into<String>) -> SettingError {
     }
 }
 
-/// The parameters of all pairs, checked for what does not depend on the values.
-fn resolve(pairs: &[[&[u8]; 2]]) -> Result<Vec<&'static Entry>, SettingError> {
-    let mut entries: Vec<&'static Entry> = Vec::with_capacity(pairs.len());
-    for [name, _] in pairs {
-        let entry = names::find(name)
-            .ok_or_else(|| SettingError::Unknown(String::from_utf8_lossy(name).into_owned()))?;
-        match entry.change() {
-            Change::Startup => return Err(refused(name, "can't set immutable config")),
-            Change::Protected => return Err(refused(name, "can't set protected config")),
-            Change::Runtime => {}
+/// What CONFIG SET asks for.
+struct Changes<'a> {
+    pairs: &'a [[&'a [u8]; 2]],
+    entries: Vec<&'static Entry>,
+}
+
+impl<'a> Changes<'a> {
+    /// The parameters of all pairs, checked for what does not depend on the values.
+    fn resolve(arguments: &'a [&'a [u8]]) -> Result<Changes<'a>, SettingError> {
+        let (pairs, rest) = arguments.as_chunks::<2>();
+        if !rest.is_empty() || pairs.is_empty() {
+            return Err(SettingError::Syntax);
         }
-        if entries.iter().any(|seen| seen.is_same(entry)) {
-            return Err(refused(name, "duplicate parameter"));
+        let mut entries: Vec<&'static Entry> = Vec::with_capacity(pairs.len());
+        for [name, _] in pairs {
+            let entry = names::find(name)
+                .ok_or_else(|| SettingError::Unknown(String::from_utf8_lossy(name).into_owned()))?;
+            match entry.change() {
+                Change::Startup => return Err(refused(name, "can't set immutable config")),
+                Change::Protected => return Err(refused(name, "can't set protected config")),
+                Change::Runtime => {}
+            }
+            if entries.iter().any(|seen| seen.is_same(entry)) {
+                return Err(refused(name, "duplicate parameter"));
+            }
+            entries.push(entry);
         }
-        entries.push(entry);
+        Ok(Changes { pairs, entries })
     }
-    Ok(entries)
+
+    fn apply(&self, config: &mut Config) -> Result<(), SettingError> {
+        for (entry, [name, value]) in self.entries.iter().zip(self.pairs) {
+            let value = String::from_utf8_lossy(value);
+            entry
+                .set(config, &value)
+                .map_err(|reason| refused(name, reason))?;
+        }
+        Ok(())
+    }
 }
 
 impl Entry {

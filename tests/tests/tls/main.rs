@@ -1,0 +1,10 @@
+//! TLS: the page on secure replication command by command, who gets in with what, certificates replaced under load, and flags
+//! that do not fit together.
+
+mod authority;
+mod client;
+mod matrix;
+mod page;
+mod refusals;
+mod rotation;
+mod tool;
