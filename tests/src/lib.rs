@@ -45,6 +45,7 @@ mod process;
 mod proxy;
 mod redis;
 mod rng;
+pub mod sentinel;
 mod server;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -13,9 +13,7 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("ping", "loading"),
     // They change the role of the whole server, also while it loads, and never in the middle of a transaction.
     ("replicaof", "loading"),
-    ("replicaof", "no_multi"),
     ("slaveof", "loading"),
-    ("slaveof", "no_multi"),
     // There is no cluster.
     ("restore-asking", "asking"),
 ];

@@ -307,22 +307,12 @@ static SCRIPTS: &[Difference] = &[
 static REPLICATION: &[Difference] = &[
     row(
         "`REPLICAOF host port`",
-        "answers when the new primary has been reached, authenticated and greeted, or with an error; then nothing has changed",
+        "answers when the new primary has been reached, authenticated and greeted, or with an error; then nothing has changed. Between `MULTI` and `EXEC` as in Redis",
         "the point of the project. Redis answers at once and tries for ever",
         Script("
             REPLICAOF 127.0.0.1 1 => OK || ERR cannot connect: 127.0.0.1:1: *
             ROLE => [slave, 127.0.0.1, 1, connect*, -1] || [master, *
             REPLICAOF NO ONE
-        "),
-    ),
-    row(
-        "`REPLICAOF`, `SLAVEOF`",
-        "not inside `MULTI`; allowed while loading",
-        "they change the role of all shards",
-        Script("
-            MULTI
-            REPLICAOF NO ONE => QUEUED || ERR Command not allowed inside a transaction
-            DISCARD
         "),
     ),
     row(
@@ -453,7 +443,7 @@ static CONNECTIONS: &[Difference] = &[
 static WORDS: &[Difference] = &[
     row(
         "`COMMAND INFO`",
-        "`DEBUG`'s subcommands are listed; of `SORT` the key behind `STORE` is told, the keys of `BY` and `GET` are not; `PFCOUNT` only reads, `PING` answers while loading, `REPLICAOF` too and not in transactions; `MIGRATE` neither, and its keys are told by GETKEYS alone; `RESTORE-ASKING` is not `asking`",
+        "`DEBUG`'s subcommands are listed; of `SORT` the key behind `STORE` is told, the keys of `BY` and `GET` are not; `PFCOUNT` only reads, `PING` answers while loading, `REPLICAOF` too; `MIGRATE` not in transactions, and its keys are told by GETKEYS alone; `RESTORE-ASKING` is not `asking`",
         "what is told is what happens here",
         Seen(seen::commands_are_described_alike_but_for_these),
     ),

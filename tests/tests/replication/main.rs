@@ -13,6 +13,7 @@ mod links;
 mod pair;
 mod partial;
 mod replicaof;
+mod sentinel;
 mod stable;
 mod states;
 mod wait;

@@ -13,36 +13,63 @@ use damselfly_resp::ReplyWriter;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
+/// Whom REPLICAOF names; `None` is nobody.
+fn named<'a>(args: &[&'a [u8]]) -> Result<Option<(&'a str, u16)>, CommandError> {
+    if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one") {
+        return Ok(None);
+    }
+    let host =
+        std::str::from_utf8(args[1]).map_err(|_| CommandError::text("ERR Invalid master host"))?;
+    let port = std::str::from_utf8(args[2])
+        .ok()
+        .and_then(|port| port.parse::<u16>().ok());
+    let port = port.ok_or(CommandError::text("ERR Invalid master port"))?;
+    Ok(Some((host, port)))
+}
+
 fn replicaof<'a>(
     session: &'a mut Session,
     args: &'a [&'a [u8]],
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
+        let primary = named(args)?;
         let handle = session.thread.engine.replication().link.clone();
-        let result = if args[1].eq_ignore_ascii_case(b"no") && args[2].eq_ignore_ascii_case(b"one")
-        {
-            handle.follow_no_one().await
-        } else {
-            let host = std::str::from_utf8(args[1])
-                .map_err(|_| CommandError::text("ERR Invalid master host"))?;
-            let port = std::str::from_utf8(args[2])
-                .ok()
-                .and_then(|port| port.parse::<u16>().ok());
-            let port = port.ok_or(CommandError::text("ERR Invalid master port"))?;
-            let (role, status) = handle.status();
-            let follows = role == Role::Replica(format!("{host}:{port}"));
-            if follows && status.is_some_and(|status| status.phase == LinkPhase::StableSync) {
-                ReplyWriter::new(out, session.proto)
-                    .simple("OK Already connected to specified master");
-                return Ok(());
+        let (role, status) = handle.status();
+        let follows =
+            primary.is_some_and(|(host, port)| role == Role::Replica(format!("{host}:{port}")));
+        if follows && status.is_some_and(|status| status.phase == LinkPhase::StableSync) {
+            ReplyWriter::new(out, session.proto).simple("OK Already connected to specified master");
+            return Ok(());
+        }
+        let result = match primary {
+            _ if session.executing => {
+                replicaof_at_once(session, primary, follows).await;
+                Ok(())
             }
-            handle.follow(host, port).await
+            Some((host, port)) => handle.follow(host, port).await,
+            None => handle.follow_no_one().await,
         };
         result.map_err(|error| CommandError::owned(error.to_string()))?;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
+}
+
+/// REPLICAOF between MULTI and EXEC, as Sentinel sends it. Nobody waits for a primary there: it is followed from here on, and
+/// connected when that succeeds, as Redis does always.
+async fn replicaof_at_once(session: &Session, primary: Option<(&str, u16)>, follows: bool) {
+    let engine = &session.thread.engine;
+    let handle = engine.replication().link.clone();
+    match primary {
+        Some(_) if follows => {}
+        Some((host, port)) => engine.begin_as_replica(host, port),
+        // What the transaction holds would be waited for.
+        None if session.executing_on_shards => {
+            tokio::task::spawn_local(async move { handle.follow_no_one().await });
+        }
+        None => drop(handle.follow_no_one().await),
+    }
 }
 
 /// REPLCONF and DFLY: what a replica says on its control connection.
@@ -162,8 +189,7 @@ pub static COMMANDS: &[Command] = &[
         Flags::ADMIN
             .or(Flags::NO_SCRIPT)
             .or(Flags::STALE)
-            .or(Flags::LOADING)
-            .or(Flags::NO_MULTI),
+            .or(Flags::LOADING),
     )
     .with(Flags::NO_ASYNC_LOADING),
     row(
@@ -177,8 +203,7 @@ pub static COMMANDS: &[Command] = &[
         Flags::ADMIN
             .or(Flags::NO_SCRIPT)
             .or(Flags::STALE)
-            .or(Flags::LOADING)
-            .or(Flags::NO_MULTI),
+            .or(Flags::LOADING),
     )
     .with(Flags::NO_ASYNC_LOADING),
     row(

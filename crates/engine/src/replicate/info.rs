@@ -66,7 +66,9 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
     let (role, status) = replication.link.status();
     match &role {
         Role::Primary => text.push_str("role:master\r\n"),
-        Role::Replica(address) => replica_lines(&mut text, engine, address, status.as_ref()),
+        Role::Replica(address) => {
+            replica_lines(&mut text, engine, address, status.as_ref(), offset)
+        }
     }
     skipped_lines(&mut text, engine, role != Role::Primary);
     let words = RoleWords::of(engine);
@@ -124,7 +126,13 @@ fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words:
     );
 }
 
-fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Option<&LinkStatus>) {
+fn replica_lines(
+    text: &mut String,
+    engine: &Engine,
+    address: &str,
+    status: Option<&LinkStatus>,
+    journalled: u64,
+) {
     let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
     let phase = status.map_or(LinkPhase::Connecting, |status| status.phase);
     let up = if phase == LinkPhase::StableSync {
@@ -142,17 +150,19 @@ fn replica_lines(text: &mut String, engine: &Engine, address: &str, status: Opti
         u8::from(phase == LinkPhase::FullSync),
     );
     if let Some(status) = status {
-        if !status.executed.is_empty() {
-            let offset: u64 = status
-                .executed
-                .iter()
-                .map(|lsn| lsn.0.saturating_sub(1))
-                .sum();
-            let _ = write!(
-                text,
-                "slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n"
-            );
+        if let Some(ms) = status.down_ms {
+            let _ = write!(text, "master_link_down_since_seconds:{}\r\n", ms / 1_000);
         }
+        let executed = status.executed.iter().map(|lsn| lsn.0.saturating_sub(1));
+        // Before its flows are open again a link tells nothing; the journal goes as far, where it relays.
+        let offset = match status.executed.is_empty() {
+            true => journalled,
+            false => executed.sum(),
+        };
+        let _ = write!(
+            text,
+            "slave_read_repl_offset:{offset}\r\nslave_repl_offset:{offset}\r\n"
+        );
         if let Some(error) = &status.last_error {
             let name = if phase == LinkPhase::Failed {
                 "master_link_error"

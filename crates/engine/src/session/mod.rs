@@ -95,6 +95,8 @@ pub struct Session {
     pub no_touch: bool,
     /// Whether EXEC is running the queued commands: nothing may block.
     pub(crate) executing: bool,
+    /// Whether that holds any shard, so that a cut would wait for it.
+    pub(crate) executing_on_shards: bool,
     /// Shards that it has written to, for WAIT: bit *i* of word *i / 64*.
     pub written: Vec<u64>,
     /// What a WAIT has waited for, on shards to which nothing was written since.
@@ -167,6 +169,7 @@ impl Session {
             is_internal: false,
             no_touch: false,
             executing: false,
+            executing_on_shards: false,
             written: vec![0; words],
             waited_for: Vec::new(),
             commands: 0,

@@ -169,6 +169,7 @@ impl Session {
         )
         .await?;
         self.executing = true;
+        self.executing_on_shards = !transaction.shards().is_empty();
         let result = self.exec_in(&transaction, queue, out).await;
         self.executing = false;
         // Behind what the transaction has done to shard 0.

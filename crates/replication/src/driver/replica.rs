@@ -69,6 +69,8 @@ pub struct LinkStatus {
     pub executed: Vec<Lsn>,
     /// Milliseconds since bytes came last.
     pub last_io_ms: Option<u64>,
+    /// Milliseconds since the link was last in stable sync, or since it began; `None` while it is.
+    pub down_ms: Option<u64>,
     /// The number that the primary gave to the link.
     pub sync_id: Option<crate::ids::SyncId>,
 }
@@ -95,6 +97,8 @@ struct Board {
     stats: LinkStats,
     last_error: Option<LinkError>,
     flows: Vec<Arc<FlowProgress>>,
+    /// Since when it has not been in stable sync.
+    down_since_ms: Option<u64>,
 }
 
 /// What reaches the task of a link.
@@ -154,6 +158,9 @@ impl LinkHandle {
             },
             last_io_ms: received
                 .map(|received| self.shared.clock.now_ms().saturating_sub(received)),
+            down_ms: board
+                .down_since_ms
+                .map(|since| self.shared.clock.now_ms().saturating_sub(since)),
             sync_id: board.sync_id,
         }
     }
@@ -228,6 +235,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
         stats: link.stats(),
         last_error: None,
         flows: Vec::new(),
+        down_since_ms: Some(clock.now_ms()),
     };
     let shared = Arc::new(Shared {
         clock,
@@ -526,6 +534,10 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         board.phase = self.link.phase();
+        board.down_since_ms = match board.phase {
+            LinkPhase::StableSync => None,
+            _ => board.down_since_ms.or(Some(self.clock.now_ms())),
+        };
         board.upstream = self.link.upstream().cloned();
         board.stats = self.link.stats();
         board.last_error = self.link.last_error().cloned();

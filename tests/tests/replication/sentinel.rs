@@ -1,0 +1,92 @@
+//! Redis Sentinel watches a primary and two replicas of ours. Stopped and cut off primaries, and rounds of them, are in
+//! `cargo xtask soak --only sentinel`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use damselfly_resp::Reply;
+use damselfly_tests::sentinel::{Sentinels, primary_of};
+use damselfly_tests::{Client, Server, eventually};
+
+use crate::pair::{DEADLINE, follow, settle, synced};
+
+/// Writes through the sentinels: each key to whom they call the primary, until one replica has it. All that was acknowledged so.
+fn write_through(sentinels: &[SocketAddr], stop: &AtomicBool, count: &AtomicUsize) -> Vec<String> {
+    let (mut keys, mut at) = (Vec::new(), 0);
+    while !stop.load(Relaxed) {
+        at += 1;
+        let Some(primary) = primary_of(sentinels[at % sentinels.len()]) else {
+            continue;
+        };
+        let Ok(mut client) = Client::connect(primary) else {
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        };
+        let _ = client.set_timeout(Some(Duration::from_millis(500)));
+        while !stop.load(Relaxed) {
+            let key = format!("key:{}:{at}", keys.len());
+            let written = client.try_call(&["SET", &key, "1"]);
+            if !matches!(written, Ok(Reply::Simple(_))) {
+                break;
+            }
+            match client.try_call(&["WAIT", "1", "300"]) {
+                Ok(Reply::Integer(count)) if count > 0 => keys.push(key),
+                _ => break,
+            }
+            count.fetch_add(1, Relaxed);
+        }
+    }
+    keys
+}
+
+#[test]
+fn a_primary_that_dies_is_replaced_and_comes_back_as_a_replica() {
+    let mut servers: Vec<Server> = (0..3).map(|_| Server::with_shards(2)).collect();
+    let old = servers[0].address();
+    for replica in &servers[1..] {
+        follow(replica, old);
+        synced(replica);
+    }
+    let sentinels = Sentinels::start(old, 2, Duration::from_millis(500))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (stop, count) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+    let writer = {
+        let (addresses, stop, count) = (sentinels.addresses(), stop.clone(), count.clone());
+        std::thread::spawn(move || write_through(&addresses, &stop, &count))
+    };
+    eventually(DEADLINE, "writes", || count.load(Relaxed) > 50);
+    servers[0].kill();
+    let new = sentinels
+        .await_other_than(old, DEADLINE)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let before = count.load(Relaxed);
+    eventually(DEADLINE, "writes to the new primary", || {
+        count.load(Relaxed) > before + 50
+    });
+    stop.store(true, Relaxed);
+    let keys = writer.join().expect("the writer does not panic");
+    let at = servers
+        .iter()
+        .position(|server| server.address() == new)
+        .expect("one of ours");
+    let mut client = servers[at].client();
+    for keys in keys.chunks(500) {
+        let exists = format!("EXISTS {}", keys.join(" "));
+        assert_eq!(
+            client.integer(&exists),
+            keys.len() as i64,
+            "acknowledged by WAIT 1"
+        );
+    }
+    servers[0].crash_and_restart();
+    for (index, server) in servers.iter().enumerate().filter(|(index, _)| *index != at) {
+        eventually(DEADLINE, "a replica of the new primary", || {
+            let info = server.client().info("replication");
+            info["role"] == "slave" && info["master_port"] == new.port().to_string()
+        });
+        settle(&servers[at], server);
+        assert_eq!(server.client().integer("EXISTS key:0:1"), 1, "{index}");
+    }
+}
