@@ -6,6 +6,7 @@ use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
 use crate::mesh::Mesh;
+use crate::monitor::Monitors;
 use crate::pause::Pauses;
 use crate::pubsub::{Index, OutputLimits, PublishedEvents};
 use crate::replicate::{Replication, ReplicationOptions, Skipped};
@@ -133,6 +134,8 @@ pub struct Engine {
     pub subscriptions: Index,
     /// Who tracks which keys.
     pub tracking: Arc<TrackingIndex>,
+    /// Who sees the commands of all others.
+    pub monitors: Monitors,
     /// What clients have to wait for.
     pub pauses: Arc<Pauses>,
     /// How much may wait for clients that do not read.
@@ -170,6 +173,7 @@ impl Engine {
         let table = CommandTable::new(&families);
         Arc::new(Engine {
             tracking: Arc::new(TrackingIndex::new(options.threads)),
+            monitors: Monitors::new(options.threads),
             mesh: Mesh::new(options.threads, options.shards),
             acl: Acl::new(&table),
             slow: SlowLog::default(),

@@ -21,6 +21,7 @@ pub mod eviction;
 pub mod families;
 pub mod keyspace;
 pub mod mesh;
+pub mod monitor;
 pub mod pause;
 pub mod pubsub;
 pub mod replicate;

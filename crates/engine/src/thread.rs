@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::mesh::{Message, ReplyTo};
 use crate::replicate::EngineSnapshot;
 use crate::script::InterpreterPool;
-pub use crate::world::unix_ms;
+pub use crate::world::{unix_ms, unix_us};
 use damselfly_replication::primary::{FlowSignal, FlowTable};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -42,6 +42,8 @@ pub struct Thread {
     pub(crate) scripts: InterpreterPool,
     /// Who tracks which keys, of the clients on this thread.
     pub trackers: RefCell<crate::tracking::Trackers>,
+    /// Those of them that see the commands of all others.
+    pub(crate) monitors: RefCell<Vec<Rc<crate::pubsub::PushQueue>>>,
     /// What waits to be pushed to the clients on this thread, by their ids.
     pub push_queues: RefCell<hashbrown::HashMap<u64, Rc<crate::pubsub::PushQueue>>>,
     core: Option<RefCell<ShardCore>>,
@@ -81,6 +83,7 @@ impl Thread {
             subscribers: RefCell::default(),
             scripts: InterpreterPool::default(),
             trackers: RefCell::default(),
+            monitors: RefCell::default(),
             push_queues: RefCell::default(),
             core,
             waking: Cell::new(false),

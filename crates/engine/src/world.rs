@@ -46,6 +46,17 @@ pub fn unix_ms() -> i64 {
     now.saturating_add(SHIFT_MS.load(Ordering::Relaxed))
 }
 
+/// The time, in Unix microseconds: for people to read.
+pub fn unix_us() -> i64 {
+    if SIMULATED.get().is_some() || SHIFT_MS.load(Ordering::Relaxed) != 0 {
+        return unix_ms().saturating_mul(1000);
+    }
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// From the process's randomly seeded hasher and the clock: unique, not secret.
 pub(crate) fn random() -> u64 {
     if let Some(world) = SIMULATED.get() {

@@ -129,6 +129,7 @@ struct SessionState {
     redirect: Option<u64>,
     broken_redirect: bool,
     broadcast: bool,
+    monitors: bool,
 }
 
 impl ClientEntry {
@@ -213,6 +214,7 @@ impl ClientEntry {
         state.watches = !session.watched.is_empty();
         state.dirty = state.watches && session.dirty.load(Ordering::Relaxed);
         state.command = session.last_row;
+        state.monitors = session.is_monitor();
         let tracked = session.tracking.tracked();
         state.redirect = tracked.map(|tracked| tracked.redirect.map_or(0, |(id, _)| id));
         state.broken_redirect = tracked.is_some_and(|tracked| tracked.is_broken.get());
@@ -316,6 +318,11 @@ impl ClientEntry {
         self.kind.get() == ClientKind::Normal && self.is_subscriber(&self.state.borrow())
     }
 
+    /// Whether it sees the commands of all others.
+    pub fn monitors(&self) -> bool {
+        self.state.borrow().monitors
+    }
+
     /// Bytes of pushes and replies that wait for it to read.
     pub fn waiting_bytes(&self) -> usize {
         let state = self.state.borrow();
@@ -357,6 +364,7 @@ impl ClientEntry {
     fn flags(&self, state: &SessionState) -> String {
         let letters: String = [
             self.kind.get().flag(),
+            state.monitors.then_some('O'),
             self.is_subscriber(state).then_some('P'),
             state.multi.map(|_| 'x'),
             self.is_blocked().then_some('b'),

@@ -207,7 +207,10 @@ fn end_idle_clients(server: &ServerThread) {
     let now = unix_ms();
     let entries = server.clients.entries();
     for entry in entries.iter().filter(|entry| {
-        entry.kind.get() == ClientKind::Normal && !entry.is_blocked() && !entry.listens()
+        entry.kind.get() == ClientKind::Normal
+            && !entry.is_blocked()
+            && !entry.listens()
+            && !entry.monitors()
     }) {
         if entry.idle_ms(now) > timeout_ms {
             tracing::debug!(id = entry.id, "closing an idle client");

@@ -1,3 +1,4 @@
 //! Connections and what is said of them, beside redis-server 7.0.
 
+mod monitor;
 mod pause;

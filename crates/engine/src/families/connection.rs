@@ -161,6 +161,7 @@ fn reset<'a>(session: &'a mut Session, _: &'a [&'a [u8]], out: &'a mut Vec<u8>) 
         session.db = DbIndex(0);
         session.unsubscribe_all();
         session.untrack();
+        session.stop_monitoring();
         session.set_proto(Proto::Resp2);
         session.name.clear();
         session.forget_user();

@@ -505,13 +505,17 @@ impl ScriptRun<'_> {
         (session.db, session.proto) = (self.host.db.get(), proto);
         let mut reply = Vec::new();
         let result = match self.host.admit(&args) {
-            Ok((row, keys)) => self.run_row(session, row, &args, &keys, &mut reply).await,
+            Ok((row, keys)) => {
+                let result = self.run_row(session, row, &args, &keys, &mut reply).await;
+                self.host.db.set(session.db);
+                self.host.show(row, &args);
+                result
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = result {
             error.write(&mut ReplyWriter::new(&mut reply, proto));
         }
-        self.host.db.set(session.db);
         interpreter.reply(&reply);
     }
 

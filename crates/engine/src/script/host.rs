@@ -151,6 +151,14 @@ impl ScriptHost {
         Ok(())
     }
 
+    /// Shows a command that has run to those who look on.
+    #[inline]
+    pub(crate) fn show(&self, row: &'static Command, args: &[&[u8]]) {
+        if self.thread.engine.monitors.any() {
+            crate::monitor::show(&self.thread, self.db.get(), "lua", 0, row, args);
+        }
+    }
+
     /// Runs a command in place, if it can run there.
     fn run_here(
         &self,
@@ -186,7 +194,10 @@ impl Host for ScriptHost {
                 Called::Replied
             }
             Ok((row, keys)) if row.is_data() => match self.run_here(row, args, &keys, &mut out) {
-                Step::Done => Called::Replied,
+                Step::Done => {
+                    self.show(row, args);
+                    Called::Replied
+                }
                 Step::Parked => Called::Later,
             },
             Ok(_) => Called::Later,

@@ -28,6 +28,7 @@ impl Session {
         self.check_role(row)?;
         self.check_subscription(row)?;
         self.check_loading(row)?;
+        self.check_monitor(row, args)?;
         Ok(row)
     }
 

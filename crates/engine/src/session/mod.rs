@@ -12,6 +12,7 @@ mod checks;
 mod handover;
 mod key_by_key;
 mod libraries;
+mod monitor;
 mod multi;
 mod pause;
 mod pipeline;
@@ -23,6 +24,7 @@ pub use chain::{Chain, ChainResult, ChainRun};
 pub(crate) use checks::UNKNOWN_ECHO_BYTES;
 pub use handover::HandedOver;
 pub use libraries::LibraryHandler;
+pub(crate) use monitor::monitor;
 pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 pub(crate) use spread::{is_everywhere, push_restore};
@@ -125,6 +127,8 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// Which keys it is told of.
     pub tracking: Tracking,
+    /// Whether it sees the commands of all others.
+    monitors: bool,
     /// For whom it works, if not for itself: a script's session on another thread.
     pub(crate) acts_for: Option<Caller>,
     /// Kills the connection.
@@ -184,6 +188,7 @@ impl Session {
             pushes: None,
             subscriptions: Subscriptions::default(),
             tracking: Tracking::default(),
+            monitors: false,
             acts_for: None,
             kill: CancellationToken::new(),
             published: Vec::new(),
@@ -237,7 +242,11 @@ impl Session {
             | Handler::Publish(_)
             | Handler::Script(_) => Begun::Wait,
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
-                self.begin_data(row, args, pipeline)
+                let begun = self.begin_data(row, args, pipeline);
+                if begun == Begun::Done {
+                    self.show(row, args);
+                }
+                begun
             }
         }
     }
@@ -258,6 +267,7 @@ impl Session {
                 out.error(error.reply());
             }
         });
+        self.show(row, args);
         if let Some(begun) = timer {
             let took = begun.elapsed();
             thread.stats.borrow_mut().took(row, took);
@@ -378,7 +388,7 @@ impl Session {
         let thread = self.thread.clone();
         thread.stats.borrow_mut().count(row);
         let begun = std::time::Instant::now();
-        let result = self.run_row(row, args, out).await;
+        let result = self.run_shown(row, args, out).await;
         let mut stats = thread.stats.borrow_mut();
         let took = begun.elapsed();
         stats.took(row, took);
@@ -409,6 +419,22 @@ impl Session {
             let log = &self.thread.engine.slow;
             log.add(command, crate::thread::unix_ms(), &self.peer, &self.name);
         }
+    }
+
+    /// [`Session::run_row`], shown to those who look on: a script before its commands.
+    async fn run_shown(
+        &mut self,
+        row: &'static Command,
+        args: &[&[u8]],
+        out: &mut Vec<u8>,
+    ) -> CommandResult {
+        if row.is_script() {
+            self.show(row, args);
+            return self.run_row(row, args, out).await;
+        }
+        let result = self.run_row(row, args, out).await;
+        self.show(row, args);
+        result
     }
 
     /// Runs one admitted command to its end, whatever its kind, outside of any transaction.
@@ -443,6 +469,7 @@ impl Session {
         self.stop_waiting();
         self.unsubscribe_all();
         self.untrack();
+        self.stop_monitoring();
         self.thread.push_queues.borrow_mut().remove(&self.id);
         self.unwatch().await;
     }

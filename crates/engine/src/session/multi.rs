@@ -294,6 +294,9 @@ impl Session {
         for (shard, index) in places {
             out.extend_from_slice(replies[&shard].get(index));
         }
+        for queued in queue {
+            self.show(queued.row, &queued.args());
+        }
     }
 
     async fn exec_one(
@@ -304,8 +307,12 @@ impl Session {
     ) {
         let (args, before, others) = (queued.args(), out.len(), self.pushes_len());
         let timer = self.thread.slow.borrow().begin(queued.row, &args);
+        let is_denied = self.is_denied(queued.row, &args);
+        if queued.row.is_script() && !is_denied {
+            self.show(queued.row, &args);
+        }
         let result = match queued.row.handler {
-            _ if self.is_denied(queued.row, &args) => self.check_queued(queued.row, &args),
+            _ if is_denied => self.check_queued(queued.row, &args),
             Handler::Session(handler) => {
                 handler(self, &args, &mut ReplyWriter::new(out, self.proto))
             }
@@ -320,6 +327,9 @@ impl Session {
             },
             _ => self.run_in(transaction, queued.row, &args, out).await,
         };
+        if !queued.row.is_script() && !is_denied {
+            self.show(queued.row, &args);
+        }
         if let Some(begun) = timer {
             self.note_if_slow(queued.row, &args, begun.elapsed());
         }

@@ -16,7 +16,7 @@ impl Session {
 
     #[cold]
     fn is_paused(&mut self, paused: Paused, row: &'static Command, args: &[&[u8]]) -> bool {
-        if self.is_internal {
+        if self.is_internal || self.is_monitor() {
             return false;
         }
         let ends_multi = row.flags.has(Flags::ENDS_MULTI);

@@ -31,6 +31,7 @@ const FAST: Flags = EASY.or(Flags::FAST);
 pub static COMMANDS: &[Command] = &[
     row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS).hints("nondeterministic_output_order"),
     row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST).hints("nondeterministic_output"),
+    row("monitor", 1, "1.0.0", Handler::Session(crate::session::monitor), "Shows the commands of all clients as they run.").with(EASY.or(Flags::ADMIN).or(Flags::NO_SCRIPT)),
     row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)).hints("nondeterministic_output"),
 ];
 
