@@ -299,7 +299,7 @@ async fn run_requests(
     link: &mut Link<'_>,
 ) -> Option<usize> {
     if requests.len() >= WORTH_WARMING {
-        session.warm(requests.iter().filter_map(|(args, _)| args.get(1).copied()));
+        session.warm(requests.iter().map(|(args, _)| args.as_slice()));
     }
     let mut end = None;
     for (args, at) in requests {

@@ -44,7 +44,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// What it says of itself.
-    fn flags(&self) -> ScriptFlags {
+    pub(super) fn flags(&self) -> ScriptFlags {
         match self {
             Code::Script(script) => script.flags,
             Code::Function(library, at) => library.functions[*at].flags,
@@ -59,7 +59,7 @@ impl Code {
         }
     }
 
-    fn job(&self, proto: Proto) -> Job {
+    pub(super) fn job(&self, proto: Proto) -> Job {
         match self {
             Code::Script(script) => Job::Eval(script.clone(), proto),
             Code::Function(library, at) => {
@@ -78,7 +78,7 @@ impl ScriptCall<'_> {
     }
 
     /// The command that calls a function, as FUNCTION STATS shows it.
-    fn command(&self) -> Vec<Vec<u8>> {
+    pub(super) fn command(&self) -> Vec<Vec<u8>> {
         let name: &[u8] = if self.read_only {
             b"FCALL_RO"
         } else {
@@ -96,8 +96,8 @@ impl ScriptCall<'_> {
 pub(crate) type Limits = Option<(Arc<User>, Vec<u8>)>;
 
 /// What a script wants of the shards.
-struct Plan {
-    shards: Vec<ShardPlan>,
+pub(super) struct Plan {
+    pub(super) shards: Vec<ShardPlan>,
     /// It may use any key.
     global: bool,
     writes: bool,
@@ -147,7 +147,7 @@ impl Session {
         })
     }
 
-    fn interpreter(&self) -> Result<Interpreter, CommandError> {
+    pub(super) fn interpreter(&self) -> Result<Interpreter, CommandError> {
         let generation = self.thread.engine.scripts.cache.generation();
         let limit = self.script_options().memory_limit;
         self.thread
@@ -158,7 +158,7 @@ impl Session {
             })
     }
 
-    fn give_back(&self, interpreter: Interpreter) {
+    pub(super) fn give_back(&self, interpreter: Interpreter) {
         let generation = self.thread.engine.scripts.cache.generation();
         self.thread.scripts.put(generation, interpreter);
     }
@@ -172,7 +172,7 @@ impl Session {
     }
 
     /// What keeps a script with a first line of its own from running, asked before it begins.
-    fn check_script(&self, call: &ScriptCall<'_>) -> CommandResult {
+    pub(super) fn check_script(&self, call: &ScriptCall<'_>) -> CommandResult {
         let flags = call.code.flags();
         if flags.compatible || flags.no_writes {
             return Ok(());
@@ -189,15 +189,21 @@ impl Session {
     }
 
     /// Whether the script may use keys that it has not declared.
-    fn is_global_script(&self, flags: ScriptFlags) -> bool {
+    pub(super) fn is_global_script(&self, flags: ScriptFlags) -> bool {
         self.script_options().undeclared_keys || flags.undeclared_keys
     }
 
-    fn script_plan(&self, call: &ScriptCall<'_>) -> Plan {
+    /// Whether the script may write.
+    pub(super) fn script_writes(&self, call: &ScriptCall<'_>) -> bool {
+        let flags = call.code.flags();
+        let may_write = self.thread.engine.role() == Role::Primary || self.is_internal;
+        may_write && !call.read_only && (flags.compatible || !flags.no_writes)
+    }
+
+    pub(super) fn script_plan(&self, call: &ScriptCall<'_>) -> Plan {
         let engine = &self.thread.engine;
         let flags = call.code.flags();
-        let may_write = engine.role() == Role::Primary || self.is_internal;
-        let writes = may_write && !call.read_only && (flags.compatible || !flags.no_writes);
+        let writes = self.script_writes(call);
         let global = self.is_global_script(flags);
         let all = if global || engine.mesh.shards() == 1 {
             0..engine.mesh.shards()
@@ -270,7 +276,7 @@ impl Session {
         let plan = self.script_plan(call);
         if within.is_some() {
             return self
-                .run_script_as(call, &plan, Place::Transaction, within, out)
+                .run_script_as(call, plan, Place::Transaction, within, out)
                 .await;
         }
         let only = match plan.shards.as_slice() {
@@ -290,13 +296,13 @@ impl Session {
         let result = match only.and_then(|_| self.thread.with_core_now(begin)) {
             Some(effects) => {
                 let here = Place::Here(effects);
-                self.run_script_as(call, &plan, here, None, out).await
+                self.run_script_as(call, plan, here, None, out).await
             }
             None if plan.shards.is_empty() => {
-                self.run_script_as(call, &plan, Place::Nowhere, None, out)
+                self.run_script_as(call, plan, Place::Nowhere, None, out)
                     .await
             }
-            None => self.run_script_in_transaction(call, &plan, out).await,
+            None => self.run_script_in_transaction(call, plan, out).await,
         };
         self.record_published().await;
         result
@@ -305,7 +311,7 @@ impl Session {
     async fn run_script_in_transaction(
         &mut self,
         call: &ScriptCall<'_>,
-        plan: &Plan,
+        plan: Plan,
         out: &mut Vec<u8>,
     ) -> CommandResult {
         let scope = Scope {
@@ -361,23 +367,44 @@ impl Session {
     async fn run_script_as(
         &mut self,
         call: &ScriptCall<'_>,
-        plan: &Plan,
+        plan: Plan,
         place: Place,
         within: Option<&Transaction>,
         out: &mut Vec<u8>,
     ) -> CommandResult {
+        let mut interpreter = self.interpreter()?;
+        let host = self.script_host(call, plan.global, place, Instant::now());
+        interpreter.input(call.keys.iter().copied(), call.args.iter().copied());
+        let progress = interpreter.start(call.code.job(self.proto), Some(host.clone()));
+        let run = ScriptRun {
+            host,
+            call: Some(call),
+            plan,
+            within,
+            own: None,
+        };
+        self.drive_script(run, interpreter, progress, out).await;
+        Ok(())
+    }
+
+    /// What a script's interpreter asks.
+    pub(super) fn script_host(
+        &mut self,
+        call: &ScriptCall<'_>,
+        global: bool,
+        place: Place,
+        began: Instant,
+    ) -> Rc<ScriptHost> {
         let limits = call.limits.clone().unwrap_or_else(|| self.script_limits());
         let (user, client) = limits.unzip();
-        let mut interpreter = self.interpreter()?;
-        interpreter.input(call.keys.iter().copied(), call.args.iter().copied());
         let flags = call.code.flags();
         let declared: Option<SmallVec<[u64; 8]>> =
-            (!plan.global).then(|| call.keys.iter().map(|key| key_hash(key)).collect());
-        let host = Rc::new(ScriptHost {
+            (!global).then(|| call.keys.iter().map(|key| key_hash(key)).collect());
+        Rc::new(ScriptHost {
             thread: self.thread.clone(),
             db: Cell::new(self.db),
             place: RefCell::new(place),
-            running: Arc::new(Running::new(call.code.function().map(str::to_owned))),
+            running: Arc::new(Running::new(call.code.function().map(str::to_owned), began)),
             declared,
             user,
             client: client.unwrap_or_default(),
@@ -385,21 +412,26 @@ impl Session {
             allow_oom: !flags.compatible && flags.allow_oom,
             is_internal: self.is_internal,
             caller: self.caller(true),
-            since: Cell::new(Instant::now()),
-        });
-        let job = call.code.job(self.proto);
+            since: Cell::new(began),
+        })
+    }
+
+    /// Drives a script that has been started to its end.
+    pub(super) async fn drive_script(
+        &mut self,
+        mut run: ScriptRun<'_>,
+        mut interpreter: Interpreter,
+        progress: Progress,
+        out: &mut Vec<u8>,
+    ) {
         let before = (self.db, self.proto, self.executing);
-        let mut run = ScriptRun {
-            host: host.clone(),
-            call,
-            plan,
-            within,
-            own: None,
-        };
         self.executing = true;
-        run.drive(self, &mut interpreter, job).await;
+        run.drive(self, &mut interpreter, progress).await;
+        let ScriptRun {
+            host, plan, own, ..
+        } = run;
         // What it did is in the journal before it is answered.
-        drop(run);
+        drop(own);
         (self.db, self.proto, self.executing) = before;
         interpreter.output(|reply| out.extend_from_slice(reply));
         self.give_back(interpreter);
@@ -408,24 +440,29 @@ impl Session {
                 .iter()
                 .for_each(|plan| self.note_written(plan.shard));
         }
-        Ok(())
     }
 }
 
 /// A script under way.
-struct ScriptRun<'a> {
-    host: Rc<ScriptHost>,
-    call: &'a ScriptCall<'a>,
-    plan: &'a Plan,
+pub(super) struct ScriptRun<'a> {
+    pub(super) host: Rc<ScriptHost>,
+    /// What was called, where that has not been noted yet.
+    pub(super) call: Option<&'a ScriptCall<'a>>,
+    pub(super) plan: Plan,
     /// The transaction that it is a part of.
-    within: Option<&'a Transaction>,
+    pub(super) within: Option<&'a Transaction>,
     /// The transaction that it has become.
-    own: Option<Transaction>,
+    pub(super) own: Option<Transaction>,
 }
 
 impl ScriptRun<'_> {
-    async fn drive(&mut self, session: &mut Session, interpreter: &mut Interpreter, job: Job) {
-        let mut progress = interpreter.start(job, Some(self.host.clone()));
+    async fn drive(
+        &mut self,
+        session: &mut Session,
+        interpreter: &mut Interpreter,
+        begun: Progress,
+    ) {
+        let mut progress = begun;
         let mut is_noted = false;
         loop {
             match progress {
@@ -434,9 +471,7 @@ impl ScriptRun<'_> {
                     self.promote();
                     let running = &self.host.thread.engine.scripts.running;
                     if !is_noted {
-                        if self.host.running.function.is_some() {
-                            let _ = self.host.running.command.set(self.call.command());
-                        }
+                        self.call.iter().for_each(|call| self.host.note_call(call));
                         running.add(&self.host.running);
                         is_noted = true;
                     }
@@ -458,11 +493,7 @@ impl ScriptRun<'_> {
                 .running
                 .remove(&self.host.running);
         }
-        if let Place::Here(effects) = self.host.place.replace(Place::Nowhere) {
-            self.host
-                .thread
-                .with_core_now(|core| core.end_script(effects));
-        }
+        self.host.end();
     }
 
     /// Has the commands that wait on the shards looked at again: those that wait for this script are refused.
@@ -473,7 +504,7 @@ impl ScriptRun<'_> {
     }
 
     /// From here on others may run on the shard: what has been running in place becomes a transaction.
-    fn promote(&mut self) {
+    pub(super) fn promote(&mut self) {
         if !matches!(*self.host.place.borrow(), Place::Here(_)) {
             return;
         }

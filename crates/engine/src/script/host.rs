@@ -1,6 +1,6 @@
 //! What a running script's commands may do, and those of them that run in place.
 
-use super::Running;
+use super::{Running, ScriptCall};
 use crate::acl::{Denied, LogContext, LogEntry, User};
 use crate::command::{Command, CommandError, Flags, KeyPositions};
 use crate::context::Effects;
@@ -59,6 +59,20 @@ pub(crate) struct ScriptHost {
 }
 
 impl ScriptHost {
+    /// Notes what was called, for FUNCTION STATS.
+    pub(super) fn note_call(&self, call: &ScriptCall<'_>) {
+        if self.running.function.is_some() {
+            let _ = self.running.command.set(call.command());
+        }
+    }
+
+    /// The script has ended. What it did in place is journalled.
+    pub(super) fn end(&self) {
+        if let Place::Here(effects) = self.place.replace(Place::Nowhere) {
+            self.thread.with_core_now(|core| core.end_script(effects));
+        }
+    }
+
     /// The row of a command that the script may run.
     pub(crate) fn admit(
         &self,

@@ -6,6 +6,7 @@
 
 mod cache;
 mod call;
+mod here;
 mod host;
 pub mod libraries;
 mod pool;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 pub use cache::ScriptCache;
 pub(crate) use call::{Code, ScriptCall};
+pub(crate) use here::SuspendedScript;
 pub use libraries::{Libraries, LibrarySet};
 pub(crate) use pool::InterpreterPool;
 pub use running::RunningScripts;

@@ -29,9 +29,9 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn new(function: Option<String>) -> Running {
+    pub(crate) fn new(function: Option<String>, began: Instant) -> Running {
         Running {
-            began: Instant::now(),
+            began,
             function,
             command: OnceLock::new(),
             kill: AtomicBool::new(false),

@@ -30,11 +30,14 @@ pub use pipeline::Pipeline;
 pub(crate) use spread::{is_everywhere, push_restore};
 
 use crate::acl::Permit;
-use crate::command::{Command, CommandError, CommandResult, Flags, Handler, KeyPositions, Spread};
+use crate::command::{
+    Command, CommandError, CommandResult, Flags, Handler, KeyPositions, Keys, Spread,
+};
 use crate::core::{CommandBatch, Step};
 use crate::pause::Paused;
 use crate::pubsub::{PushQueue, Subscriptions};
 use crate::replicate::EngineDataSet;
+use crate::script::SuspendedScript;
 use crate::slow::SlowCommand;
 use crate::socket::Socket;
 use crate::thread::Thread;
@@ -119,6 +122,8 @@ pub struct Session {
     pub describe: fn(&Session) -> Vec<u8>,
     /// The command that waits for others.
     blocked: Option<Blocked>,
+    /// The script that has begun and goes on in [`Session::run_waiting`].
+    pub(crate) suspended: Option<Box<SuspendedScript>>,
     /// Which pauses hold the command that has met one.
     waits_with: Paused,
     /// What waits to be pushed to the client, if it has ever asked for anything that is pushed.
@@ -184,6 +189,7 @@ impl Session {
             permit,
             describe: |session| format!("id={}", session.id).into_bytes(),
             blocked: None,
+            suspended: None,
             waits_with: Paused::All,
             pushes: None,
             subscriptions: Subscriptions::default(),
@@ -203,16 +209,27 @@ impl Session {
         self.thread.tick();
     }
 
-    /// Fetches what requests with these first arguments (nearly always keys) will read, all at once. Changes nothing.
-    pub fn warm<'a>(&self, keys: impl Iterator<Item = &'a [u8]>) {
+    /// Fetches what requests will read, all at once. Changes nothing.
+    pub fn warm<'a>(&self, requests: impl Iterator<Item = &'a [&'a [u8]]>) {
         let thread = &self.thread;
         if !thread.owns_any() {
             return;
         }
         let mesh = &thread.engine.mesh;
-        let keys: SmallVec<[&[u8]; 32]> =
-            keys.filter(|key| thread.owns(mesh.shard_of(key))).collect();
+        let keys: SmallVec<[&[u8]; 32]> = requests
+            .filter_map(|args| self.likely_key(args))
+            .filter(|key| thread.owns(mesh.shard_of(key)))
+            .collect();
         thread.with_core_now(|core| core.warm(self.db, &keys));
+    }
+
+    /// A key of a request, most likely: its first argument, or what is one in a script's command if the last one was such, too.
+    fn likely_key<'a>(&self, args: &'a [&'a [u8]]) -> Option<&'a [u8]> {
+        let at = match self.last_row.map(|row| row.keys) {
+            Some(Keys::Counted { first, .. }) if args.len() > 3 => first.into(),
+            _ => 1,
+        };
+        args.get(at).copied()
     }
 
     /// Runs a request if it can be run without waiting, or puts it into a batch for its shard.
@@ -236,11 +253,10 @@ impl Session {
         match row.handler {
             Handler::Session(handler) => self.begin_session(row, handler, args, pipeline),
             _ if row.blocks.is_some() => Begun::Wait,
-            Handler::Async(_)
-            | Handler::Global(_)
-            | Handler::Library(_)
-            | Handler::Publish(_)
-            | Handler::Script(_) => Begun::Wait,
+            Handler::Async(_) | Handler::Global(_) | Handler::Library(_) | Handler::Publish(_) => {
+                Begun::Wait
+            }
+            Handler::Script(kind) => self.begin_script(row, kind, args, pipeline),
             Handler::Read(_) | Handler::Write(_) | Handler::Rewrite(_) => {
                 let begun = self.begin_data(row, args, pipeline);
                 if begun == Begun::Done {
@@ -369,6 +385,9 @@ impl Session {
     /// Runs a request for which [`Session::begin`] answered [`Begun::Wait`]. The pipeline has been finished.
     /// There is no reply yet if the session is blocked afterwards ([`Session::waiter`]): see [`Session::unblocked`].
     pub async fn run_waiting(&mut self, args: &[&[u8]], out: &mut Vec<u8>) {
+        if let Some(script) = self.suspended.take() {
+            return self.go_on_with_script(*script, args, out).await;
+        }
         let result = match self.admit_waiting(args) {
             Ok(row) => self.run_counted(row, args, out).await,
             Err(error) => Err(self.abort_exec(args, error).await),
