@@ -26,7 +26,7 @@ const LISTPACK_RDB_VERSION: u16 = 10;
 pub fn finish_dump(payload: &mut Vec<u8>, profile: Profile) {
     let version = match profile {
         Profile::Flow | Profile::Dragonfly => LISTPACK_RDB_VERSION,
-        Profile::Redis62 => RDB_VERSION,
+        profile => profile.rdb_version(),
     };
     payload.extend_from_slice(&version.to_le_bytes());
     payload.extend_from_slice(&crc64(payload).to_le_bytes());

@@ -1,7 +1,8 @@
 //! Hashes field by field, and sets member by member.
 
 use super::primitives::{put_int, put_len, put_string};
-use super::value::{Head, Profile};
+use super::profile::Profile;
+use super::value::Head;
 use crate::wire::{MEMBER_EXPIRY_BASE_S, type_byte};
 
 /// How the fields of a hash are written.
@@ -19,9 +20,13 @@ impl HashForm {
     /// The form for readers of `profile`, of a hash whose first field expires then.
     pub(crate) fn new(profile: Profile, first_expiry: Option<i64>) -> HashForm {
         match (profile, first_expiry) {
-            (_, None) | (Profile::Redis62, _) => HashForm::Plain,
-            (Profile::Dragonfly, _) => HashForm::Seconds,
-            (Profile::Flow, Some(first_expiry)) => HashForm::Millis { first_expiry },
+            (Profile::Dragonfly, Some(_)) => HashForm::Seconds,
+            (Profile::Flow | Profile::Redis74, Some(first_expiry)) => {
+                HashForm::Millis { first_expiry }
+            }
+            (Profile::Redis62 | Profile::Redis70 | Profile::Redis72, _) | (_, None) => {
+                HashForm::Plain
+            }
         }
     }
 
@@ -78,8 +83,8 @@ impl SetForm {
     /// The form for readers of `profile`, of a set whose first member expires then.
     pub(crate) fn new(profile: Profile, first_expiry: Option<i64>) -> SetForm {
         match (profile, first_expiry) {
-            (_, None) | (Profile::Redis62, _) => SetForm::Plain,
             (Profile::Flow | Profile::Dragonfly, Some(_)) => SetForm::Seconds,
+            _ => SetForm::Plain,
         }
     }
 

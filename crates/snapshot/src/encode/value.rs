@@ -2,6 +2,7 @@
 
 use super::elements::{HashForm, SetForm};
 use super::primitives::{put_f64, put_int, put_len, put_raw_string, put_string};
+use super::profile::Profile;
 use crate::decode::{KeyMeta, LastUse};
 use crate::number::{canonical_int, exact_int, score_text};
 use crate::packed::{ListpackWriter, ZiplistWriter, put_intset};
@@ -17,17 +18,6 @@ const MAX_INTSET: usize = 512;
 const MAX_NODE_BYTES: usize = 8192;
 /// Room that an element takes in a node besides its bytes, at most.
 const ELEMENT_OVERHEAD: usize = 11;
-
-/// Who reads what is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// Shard flows: listpack types 16, 17, 18; no conversion at either end. Also DUMP.
-    Flow,
-    /// Shard flows to Dragonfly: the same, and its own type for hashes whose fields expire, in seconds.
-    Dragonfly,
-    /// Files and PSYNC: what Redis 6.2 (RDB version 9) can read: ziplists, intsets, quicklists of ziplists, plain types.
-    Redis62,
-}
 
 /// What stands before a value: the key and its properties.
 #[derive(Debug, Clone, Copy, Default)]
@@ -179,15 +169,12 @@ impl Encoder {
         items: impl Iterator<Item = T>,
     ) {
         self.scratch.clear();
-        let nodes = match self.profile {
-            Profile::Flow | Profile::Dragonfly => {
-                list_nodes(&mut self.scratch, items, put_listpack_node)
-            }
-            Profile::Redis62 => list_nodes(&mut self.scratch, items, put_ziplist_node),
-        };
-        let kind = match self.profile {
-            Profile::Flow | Profile::Dragonfly => type_byte::LIST_QUICKLIST_2,
-            Profile::Redis62 => type_byte::LIST_QUICKLIST,
+        let (kind, nodes) = if self.profile.has_listpacks() {
+            let nodes = list_nodes(&mut self.scratch, items, put_listpack_node);
+            (type_byte::LIST_QUICKLIST_2, nodes)
+        } else {
+            let nodes = list_nodes(&mut self.scratch, items, put_ziplist_node);
+            (type_byte::LIST_QUICKLIST, nodes)
         };
         head.put(out, kind);
         put_len(out, nodes);
@@ -208,12 +195,17 @@ impl Encoder {
             head.put(out, type_byte::SET_INTSET);
             return put_raw_string(out, &self.scratch);
         }
+        let packs = self.profile.has_set_listpacks() && len <= MAX_PACKED_ITEMS;
+        if packs && self.pack_set(members.clone()) {
+            head.put(out, type_byte::SET_LISTPACK);
+            return put_raw_string(out, &self.scratch);
+        }
         SetForm::Plain.put_beginning(out, head, len);
         members.for_each(|member| SetForm::Plain.put_member(out, member.as_ref(), None));
     }
 
     /// Writes a set of `len` members, the first of which expires at `first_expiry`: members, and when they expire, in seconds.
-    /// What Redis 6.2 reads can't say that: there the members are without a time, until an SREM takes them away.
+    /// What Redis reads can't say that: there the members are without a time, until an SREM takes them away.
     pub fn timed_set<T: AsRef<[u8]>>(
         &mut self,
         out: &mut Vec<u8>,
@@ -238,15 +230,12 @@ impl Encoder {
         pairs: impl Iterator<Item = (F, V)> + Clone,
     ) {
         if len <= MAX_PACKED_ITEMS && self.pack_hash(pairs.clone()) {
-            let flow = self.profile != Profile::Redis62;
-            head.put(
-                out,
-                if flow {
-                    type_byte::HASH_LISTPACK
-                } else {
-                    type_byte::HASH_ZIPLIST
-                },
-            );
+            let kind = if self.profile.has_listpacks() {
+                type_byte::HASH_LISTPACK
+            } else {
+                type_byte::HASH_ZIPLIST
+            };
+            head.put(out, kind);
             return put_raw_string(out, &self.scratch);
         }
         head.put(out, type_byte::HASH);
@@ -258,7 +247,7 @@ impl Encoder {
     }
 
     /// Writes a hash of `len` fields, the first of which expires at `first_expiry`: fields, values, and when they expire.
-    /// What Redis 6.2 reads can't say that: there the fields are without a time, until an HDEL takes them away.
+    /// What Redis reads before 7.4 can't say that: there the fields are without a time, until an HDEL takes them away.
     pub fn timed_hash<F: AsRef<[u8]>, V: AsRef<[u8]>>(
         &mut self,
         out: &mut Vec<u8>,
@@ -283,15 +272,12 @@ impl Encoder {
         members: impl Iterator<Item = (T, f64)> + Clone,
     ) {
         if len <= MAX_PACKED_ITEMS && self.pack_zset(members.clone()) {
-            let flow = self.profile != Profile::Redis62;
-            head.put(
-                out,
-                if flow {
-                    type_byte::ZSET_LISTPACK
-                } else {
-                    type_byte::ZSET_ZIPLIST
-                },
-            );
+            let kind = if self.profile.has_listpacks() {
+                type_byte::ZSET_LISTPACK
+            } else {
+                type_byte::ZSET_ZIPLIST
+            };
+            head.put(out, kind);
             return put_raw_string(out, &self.scratch);
         }
         head.put(out, type_byte::ZSET);
@@ -300,6 +286,14 @@ impl Encoder {
             put_string(out, member.as_ref());
             put_f64(out, score);
         }
+    }
+
+    /// Packs into `scratch`; false if an element is too long.
+    fn pack_set<T: AsRef<[u8]>>(&mut self, mut members: impl Iterator<Item = T>) -> bool {
+        let mut pack = Pack::begin(self.profile, &mut self.scratch);
+        let fits = members.all(|member| pack.push(member.as_ref()));
+        pack.end();
+        fits
     }
 
     /// Packs into `scratch`; false if an element is too long.
@@ -339,9 +333,10 @@ enum Pack<'a> {
 impl<'a> Pack<'a> {
     fn begin(profile: Profile, scratch: &'a mut Vec<u8>) -> Pack<'a> {
         scratch.clear();
-        match profile {
-            Profile::Flow | Profile::Dragonfly => Pack::Listpack(ListpackWriter::begin(scratch)),
-            Profile::Redis62 => Pack::Ziplist(ZiplistWriter::begin(scratch)),
+        if profile.has_listpacks() {
+            Pack::Listpack(ListpackWriter::begin(scratch))
+        } else {
+            Pack::Ziplist(ZiplistWriter::begin(scratch))
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::extension::put_blob;
 use super::primitives::{put_aux, put_len, put_select};
+use super::profile::Profile;
 use crate::crc::Crc64;
 use crate::wire::{EOF_TOKEN_LEN, RDB_VERSION, opcode};
 use lz4_flex::frame::{BlockMode, FrameEncoder, FrameInfo};
@@ -9,7 +10,7 @@ use std::io::Write;
 
 /// Collects the bytes of one RDB stream, to be taken piece by piece, and keeps its checksum.
 ///
-/// Entries are appended to [`RdbWriter::buffer`] with the `put_*` functions and [`Encoder`](super::Encoder).
+/// Its header announces RDB version 9, unless it is made for others ([`RdbWriter::for_readers`]). Entries are appended to [`RdbWriter::buffer`] with the `put_*` functions and [`Encoder`](super::Encoder).
 ///
 /// ```
 /// use damselfly_snapshot::{Encoder, EntryMeta, Head, Profile, RdbWriter};
@@ -28,6 +29,8 @@ pub struct RdbWriter {
     hashed: usize,
     crc: Crc64,
     db: Option<u32>,
+    /// The version that the header announces, if not [`RDB_VERSION`].
+    version: Option<u16>,
 }
 
 impl RdbWriter {
@@ -36,10 +39,19 @@ impl RdbWriter {
         RdbWriter::default()
     }
 
-    /// Writes `REDIS0009` and the AUX fields.
+    /// An empty stream of the version that readers of `profile` know.
+    pub fn for_readers(profile: Profile) -> RdbWriter {
+        RdbWriter {
+            version: Some(profile.rdb_version()),
+            ..RdbWriter::default()
+        }
+    }
+
+    /// Writes `REDIS`, the version, and the AUX fields.
     pub fn header(&mut self, aux: &[(&[u8], &[u8])]) {
+        let version = self.version.unwrap_or(RDB_VERSION);
         self.out
-            .extend_from_slice(format!("REDIS{RDB_VERSION:04}").as_bytes());
+            .extend_from_slice(format!("REDIS{version:04}").as_bytes());
         for (key, value) in aux {
             put_aux(&mut self.out, key, value);
         }

@@ -100,6 +100,15 @@ impl SnapshotOptions {
         }
     }
 
+    /// A file that readers of `profile` can load ([`Profile::of_rdb_version`]), values whole. Its writer is
+    /// [`RdbWriter::for_readers`](crate::RdbWriter::for_readers) of the same.
+    pub fn file_for(profile: Profile) -> SnapshotOptions {
+        SnapshotOptions {
+            profile,
+            ..SnapshotOptions::file()
+        }
+    }
+
     /// What is said of an entry before its value.
     pub(super) fn meta<'a>(&self, entry: &EntryRef<'a>) -> EntryMeta<'a> {
         EntryMeta::new(entry.key())

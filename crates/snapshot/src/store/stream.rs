@@ -162,6 +162,8 @@ enum Next {
 fn form(profile: Profile, head: &Head<'_>) -> u8 {
     match (profile, head) {
         (Profile::Redis62, _) => type_byte::STREAM_1,
+        (Profile::Redis70, _) => type_byte::STREAM_2,
+        (Profile::Redis72 | Profile::Redis74, _) => type_byte::STREAM_3,
         (Profile::Flow | Profile::Dragonfly, Head::Bare) => type_byte::STREAM_2,
         (Profile::Flow | Profile::Dragonfly, Head::Entry(_)) => type_byte::STREAM_3,
     }

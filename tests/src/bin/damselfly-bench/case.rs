@@ -10,6 +10,8 @@ use damselfly_tests::{Peer, PeerKind};
 pub struct Scale {
     /// Small strings in the data set of a full sync.
     pub keys: u64,
+    /// Strings that are imported from a Redis.
+    pub import_keys: u64,
     /// Strings of 1 KB in the other one.
     pub big_keys: u64,
     /// Keys that the speed cases read and write.
@@ -26,6 +28,7 @@ impl Scale {
     /// The scale of DESIGN 9.
     pub const FULL: Scale = Scale {
         keys: 2_000_000,
+        import_keys: 5_000_000,
         big_keys: 300_000,
         speed_keys: 1_000_000,
         collections: 1_000_000,
@@ -35,6 +38,7 @@ impl Scale {
     /// Whether everything works, not how fast.
     pub const QUICK: Scale = Scale {
         keys: 200_000,
+        import_keys: 500_000,
         big_keys: 30_000,
         speed_keys: 100_000,
         collections: 50_000,

@@ -7,6 +7,7 @@
 mod case;
 mod collections;
 mod full_sync;
+mod import;
 mod memory;
 mod report;
 mod scripts;
@@ -60,7 +61,13 @@ const CHAPTERS: &[Chapter] = &[
     Chapter {
         name: "main",
         title: "Speed, replication, memory",
-        families: &[speed::CASES, full_sync::CASES, stable::CASES, memory::CASES],
+        families: &[
+            speed::CASES,
+            full_sync::CASES,
+            stable::CASES,
+            import::CASES,
+            memory::CASES,
+        ],
     },
     Chapter {
         name: "memory-collections",
