@@ -1,6 +1,6 @@
 //! What all threads of an engine share, and starting and stopping the threads.
 
-use crate::acl::Acl;
+use crate::acl::{Acl, Restricted};
 use crate::command::{Command, CommandError, CommandResult, CommandTable};
 use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
@@ -118,6 +118,8 @@ pub struct Engine {
     pub table: CommandTable,
     /// Who may do what.
     pub acl: Acl,
+    /// Commands that only administrators' connections may run, if there are such; sessions are told by whoever makes them.
+    pub restricted: OnceLock<Arc<Restricted>>,
     /// What took long.
     pub slow: SlowLog,
     /// The settings it was started with.
@@ -176,6 +178,7 @@ impl Engine {
             monitors: Monitors::new(options.threads),
             mesh: Mesh::new(options.threads, options.shards),
             acl: Acl::new(&table),
+            restricted: OnceLock::new(),
             slow: SlowLog::default(),
             table,
             options,

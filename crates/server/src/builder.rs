@@ -11,7 +11,10 @@ use crate::config::{Config, Endpoint};
 use crate::counters::ServerFacts;
 use crate::flags::FlagError;
 use crate::limits;
-use crate::net::{Accepted, ClientSlots, ListenError, ListenOptions, accept_all, listen};
+use crate::net::{
+    Accepted, ClientSlots, Door, ListenError, ListenOptions, Listening, ListeningSocket,
+    SocketFile, accept_all, listen, listen_unix,
+};
 use crate::settings::Settings;
 use crate::tls::{Tls, TlsError, watch_files};
 
@@ -44,6 +47,8 @@ pub struct Shared {
     pub clients: Arc<ClientSlots>,
     /// The addresses that are listened on.
     pub addresses: Arc<[SocketAddr]>,
+    /// Those of the admin port.
+    pub admin_addresses: Arc<[SocketAddr]>,
     /// What is known of the server as a whole.
     pub facts: Arc<ServerFacts>,
     /// How connections are encrypted.
@@ -122,19 +127,14 @@ impl Builder {
         config.validate()?;
         let tls = Arc::<Tls>::default();
         tls.load(&config)?;
-        let listeners = listen(&ListenOptions {
-            hosts: config.bind.clone(),
-            port: config.port,
-            backlog: config.tcp_backlog,
-            reuse_port: false,
-        })?;
-        let addresses = listeners
-            .iter()
-            .map(|listener| listener.local_addr())
-            .collect::<io::Result<Arc<[_]>>>()?;
-        config.port = addresses
-            .first()
-            .map_or(0, |address| i32::from(address.port()));
+        let doors = Doors::open(&config)?;
+        let (addresses, admin_addresses) = (doors.addresses.clone(), doors.admin_addresses.clone());
+        let port = |addresses: &[SocketAddr]| {
+            addresses
+                .first()
+                .map_or(0, |address| i32::from(address.port()))
+        };
+        (config.port, config.admin_port) = (port(&addresses), port(&admin_addresses));
         let held = limits::make_room_for_clients(config.maxclients);
         if held < u64::from(config.maxclients) {
             tracing::warn!(
@@ -150,10 +150,11 @@ impl Builder {
             stop: CancellationToken::new(),
             clients: Arc::default(),
             addresses,
+            admin_addresses,
             tls,
         };
         let service = service(&shared)?;
-        let acceptor = start_acceptor(listeners, shared.clone(), service)?;
+        let acceptor = start_acceptor(doors, shared.clone(), service)?;
         Ok(Server {
             shared,
             acceptor: Some(acceptor),
@@ -161,9 +162,71 @@ impl Builder {
     }
 }
 
+/// All that is listened on.
+struct Doors {
+    listeners: Vec<Listening>,
+    addresses: Arc<[SocketAddr]>,
+    admin_addresses: Arc<[SocketAddr]>,
+    file: Option<SocketFile>,
+}
+
+impl Doors {
+    fn open(config: &Config) -> Result<Doors, StartError> {
+        let mut doors = Doors {
+            listeners: Vec::new(),
+            addresses: Arc::new([]),
+            admin_addresses: Arc::new([]),
+            file: None,
+        };
+        doors.addresses = doors.open_tcp(Door::Public, config, &config.bind, config.port)?;
+        let hosts = match config.admin_bind.is_empty() {
+            true => &config.bind,
+            false => &config.admin_bind,
+        };
+        doors.admin_addresses = doors.open_tcp(Door::Admin, config, hosts, config.admin_port)?;
+        if !config.unixsocket.as_os_str().is_empty() {
+            let mode = u32::from_str_radix(&config.unixsocketperm, 8).ok();
+            let mode = mode.filter(|mode| *mode != 0);
+            let (listener, file) = listen_unix(&config.unixsocket, mode)?;
+            doors.file = Some(file);
+            doors.listeners.push(Listening {
+                door: Door::Unix,
+                socket: ListeningSocket::Unix(listener),
+            });
+        }
+        Ok(doors)
+    }
+
+    /// Opens a port on its addresses, and says which they are.
+    fn open_tcp(
+        &mut self,
+        door: Door,
+        config: &Config,
+        hosts: &[String],
+        port: i32,
+    ) -> Result<Arc<[SocketAddr]>, StartError> {
+        let listeners = listen(&ListenOptions {
+            hosts: hosts.to_vec(),
+            port,
+            backlog: config.tcp_backlog,
+            reuse_port: false,
+        })?;
+        let addresses = listeners
+            .iter()
+            .map(|listener| listener.local_addr())
+            .collect::<io::Result<Arc<[_]>>>()?;
+        let listening = |listener| Listening {
+            door,
+            socket: ListeningSocket::Tcp(listener),
+        };
+        self.listeners.extend(listeners.into_iter().map(listening));
+        Ok(addresses)
+    }
+}
+
 /// Accepts in a new thread, which ends the service when the server is to end.
 fn start_acceptor<S: Service + Send + 'static>(
-    listeners: Vec<std::net::TcpListener>,
+    doors: Doors,
     shared: Shared,
     service: S,
 ) -> io::Result<JoinHandle<()>> {
@@ -176,8 +239,9 @@ fn start_acceptor<S: Service + Send + 'static>(
             // Whatever ends this thread ends the server, a panic too.
             let _stop = shared.stop.clone().drop_guard();
             let deal = |connection| service.accept(connection);
+            let _file = doors.file;
             let accepting = accept_all(
-                listeners,
+                doors.listeners,
                 shared.settings.clone(),
                 shared.clients.clone(),
                 shared.stop.clone(),
@@ -210,6 +274,11 @@ impl Server {
     /// All addresses that are listened on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.shared.addresses
+    }
+
+    /// All addresses of the admin port.
+    pub fn admin_addresses(&self) -> &[SocketAddr] {
+        &self.shared.admin_addresses
     }
 
     /// The configuration of the running server.
@@ -266,6 +335,7 @@ impl Drop for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::RawSocket;
     use std::io::{Read, Write};
     use std::net::TcpStream;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -279,7 +349,10 @@ mod tests {
 
     impl Service for Greeter {
         fn accept(&self, mut connection: Accepted) {
-            connection.stream.write_all(b"hello").unwrap();
+            let RawSocket::Tcp(stream) = &mut connection.stream else {
+                panic!("not TCP");
+            };
+            stream.write_all(b"hello").unwrap();
             self.connections.send(connection).unwrap();
         }
     }
@@ -317,7 +390,7 @@ mod tests {
         let address = server.address().unwrap();
         assert_eq!(server.settings().load().port, i32::from(address.port()));
         assert_eq!(read(&server, 5), "hello");
-        assert_eq!(accepted.recv().unwrap().local, address);
+        assert_eq!(accepted.recv().unwrap().local, address.into());
         assert!(!server.has_ended());
         server.shutdown();
         assert!(

@@ -1,5 +1,6 @@
 //! The connected clients, as CLIENT LIST and CLIENT KILL see them.
 
+use crate::net::Address;
 use damselfly_engine::acl::User;
 use damselfly_engine::pubsub::{Kind, OutputLimits, PushQueue};
 use damselfly_engine::resp::Proto;
@@ -9,7 +10,6 @@ use damselfly_engine::waiter::{Outcome, Waiter};
 use damselfly_engine::{Command, CommandTable, Session};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -87,9 +87,9 @@ pub struct ClientEntry {
     /// Its id.
     pub id: u64,
     /// The peer.
-    pub addr: SocketAddr,
+    pub addr: Address,
     /// Our end.
-    pub laddr: SocketAddr,
+    pub laddr: Address,
     /// When it connected, in Unix milliseconds.
     pub connected_at: i64,
     /// What it is.
@@ -136,8 +136,8 @@ impl ClientEntry {
     /// A client that has just connected.
     pub fn new(
         id: u64,
-        addr: SocketAddr,
-        laddr: SocketAddr,
+        addr: Address,
+        laddr: Address,
         fd: i32,
         kill: CancellationToken,
     ) -> ClientEntry {

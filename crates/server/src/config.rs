@@ -31,6 +31,22 @@ pub struct Config {
     pub port: i32,
     /// Addresses or names to listen on; empty = all interfaces, IPv4 and IPv6.
     pub bind: Vec<String>,
+    /// TCP port for administration; 0 = none, -1 = a free one.
+    pub admin_port: i32,
+    /// Addresses of the admin port; empty = those of `bind`.
+    pub admin_bind: Vec<String>,
+    /// Whether the admin port is without TLS, whatever `tls` says.
+    pub no_tls_on_admin_port: bool,
+    /// Whether nobody has to authenticate on the admin port.
+    pub admin_nopass: bool,
+    /// Commands that only the admin port may run.
+    pub restricted_commands: Vec<String>,
+    /// Whether strangers are turned away from a server without a password.
+    pub protected_mode: bool,
+    /// Path of a Unix socket; empty = none.
+    pub unixsocket: PathBuf,
+    /// Permissions of its file, in octal digits; empty or 0 = the system's default.
+    pub unixsocketperm: String,
     /// OS threads that carry connections and shards; 0 = one a core.
     pub proactor_threads: usize,
     /// Shards, 1 to the number of threads; 0 = one a thread.
@@ -162,6 +178,14 @@ impl Default for Config {
         Config {
             port: 6379,
             bind: Vec::new(),
+            admin_port: 0,
+            admin_bind: Vec::new(),
+            no_tls_on_admin_port: false,
+            admin_nopass: false,
+            restricted_commands: Vec::new(),
+            protected_mode: true,
+            unixsocket: PathBuf::new(),
+            unixsocketperm: String::new(),
             proactor_threads: 0,
             num_shards: 0,
             dbnum: 16,

@@ -69,8 +69,8 @@ pub(crate) async fn serve(
     match end {
         Ok(End::Upgraded) => connection.hand_over().await,
         Ok(End::SpeaksTls) => {
-            let peer = connection.host.entry.addr;
-            refuse_tls(connection.stream, peer).await;
+            let peer = connection.host.entry.addr.clone();
+            refuse_tls(connection.stream, &peer).await;
         }
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
         Ok(End::Closed) => {}

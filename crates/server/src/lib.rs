@@ -25,6 +25,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod admission;
 mod builder;
 mod clients;
 mod commands;
@@ -38,6 +39,7 @@ mod net;
 mod output_limits;
 mod process;
 mod pushes;
+mod secrets;
 mod service;
 mod settings;
 mod tls;
@@ -50,8 +52,9 @@ pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};
 pub use logging::init as init_logging;
 pub use net::{
-    Accepted, ClientSlot, ClientSlots, ListenError, ListenOptions, Stream, StreamOptions,
-    accept_all, listen, resolve_ipv4_first, tune,
+    Accepted, Address, ClientSlot, ClientSlots, Door, ListenError, ListenOptions, Listening,
+    ListeningSocket, RawSocket, SocketFile, Stream, StreamOptions, accept_all, listen, listen_unix,
+    resolve_ipv4_first, tune,
 };
 pub use process::run;
 pub use service::{ServerThread, SessionHost};

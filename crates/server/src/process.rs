@@ -10,10 +10,14 @@ use crate::builder::{Server, StartError};
 use crate::config::Config;
 use crate::flags::{Parsed, parse_process};
 use crate::logging;
+use crate::secrets;
 
 /// Runs the server that the command line asks for, until SIGTERM, SIGINT or SHUTDOWN.
 /// `start` makes a server of a configuration.
 pub fn run(start: impl FnOnce(Config) -> Result<Server, StartError>) -> ExitCode {
+    if let Err(error) = secrets::hide() {
+        eprintln!("damselfly: cannot hide the passwords of the command line from ps: {error}");
+    }
     let (config, ignored) = match parse_process() {
         Ok(Parsed::Run { config, ignored }) => (*config, ignored),
         Ok(Parsed::Show(text)) => {
@@ -54,6 +58,9 @@ fn serve(
     let server = start(config)?;
     for address in server.addresses() {
         print(&format!("listening on {address}\n"));
+    }
+    for address in server.admin_addresses() {
+        print(&format!("admin port on {address}\n"));
     }
     let stop = server.stop_token();
     runtime.block_on(async {

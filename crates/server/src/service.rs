@@ -1,5 +1,6 @@
 //! The engine behind the listeners: deals connections to threads, each of which serves its own.
 
+use crate::admission::admitted;
 use crate::builder::{Builder, Server, Service, Shared, StartError};
 use crate::clients::{ClientEntry, ClientTable};
 use crate::commands::{
@@ -8,8 +9,8 @@ use crate::commands::{
 use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
-use crate::net::Accepted;
-use crate::tls::encrypted;
+use crate::net::{Accepted, Door};
+use damselfly_engine::acl::Restricted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
 use damselfly_engine::resp::RequestLimits;
@@ -19,6 +20,7 @@ use damselfly_engine::{Engine, EngineOptions, RunningEngine, Session};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the server keeps on each thread of the engine.
@@ -98,6 +100,7 @@ impl EngineService {
         };
         let running = Engine::start(options, COMMANDS)?;
         load_at_start(&running.engine().acl, &config)?;
+        restrict(running.engine(), &config)?;
         if let Some(primary) = &config.replicaof {
             running
                 .engine()
@@ -199,14 +202,12 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
         stream,
         peer,
         local,
+        door,
         slot,
     } = accepted;
     let fd = stream.as_raw_fd();
-    let stream = match tokio::net::TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => return tracing::warn!(%peer, %error, "cannot watch a new connection"),
-    };
-    let Some(stream) = encrypted(stream, peer, &shared.tls.current(), &shared.stop).await else {
+    let acl = &thread.engine.acl;
+    let Some(stream) = admitted(stream, &peer, door, &shared, acl).await else {
         return;
     };
     let config = shared.settings.load();
@@ -214,7 +215,7 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     let mut session = Session::new(thread, Rc::new(()));
     let entry = Rc::new(ClientEntry::new(
         session.id,
-        peer,
+        peer.clone(),
         local,
         fd,
         shared.stop.child_token(),
@@ -227,7 +228,8 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     session.peer = peer.to_string();
     // Others may have something for it before it asks for anything.
     session.push_queue();
-    session.peer_ip = peer.ip().to_canonical().to_string();
+    session.peer_ip = peer.host();
+    open_door(&mut session, door, &config);
     let limits = RequestLimits {
         max_bulk_len: config.max_bulk_len as _,
         max_multi_bulk_len: config.max_multi_bulk_len as _,
@@ -235,6 +237,32 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
     };
     serve(stream, session, host, limits).await;
     drop(slot);
+}
+
+/// Gives a session what its door does.
+fn open_door(session: &mut Session, door: Door, config: &Config) {
+    if door != Door::Admin {
+        session.restricted = session.thread.engine.restricted.get().cloned();
+    } else if config.admin_nopass {
+        session.trust();
+    }
+}
+
+/// Notes the commands that only the admin port may run.
+fn restrict(engine: &Engine, config: &Config) -> io::Result<()> {
+    if config.restricted_commands.is_empty() {
+        return Ok(());
+    }
+    let restricted = Restricted::new(engine.acl.catalog(), &config.restricted_commands);
+    let restricted = restricted.map_err(|name| {
+        io::Error::other(format!("--restricted_commands: there is no command {name}"))
+    })?;
+    if config.admin_port == 0 {
+        tracing::warn!("--restricted_commands without --admin_port: nobody can run these commands");
+    }
+    // It was not set before: the engine is new.
+    let _ = engine.restricted.set(Arc::new(restricted));
+    Ok(())
 }
 
 /// The client of a session, as CLIENT LIST shows it.

@@ -391,14 +391,6 @@ static REPLICATION: &[Difference] = &[
 #[rustfmt::skip]
 static CONNECTIONS: &[Difference] = &[
     row(
-        "`protected-mode`",
-        "`no`",
-        "bind to what you trust",
-        Script("
-            CONFIG GET protected-mode => [protected-mode, yes] || [protected-mode, no]
-        "),
-    ),
-    row(
         "`CLIENT LIST`, `CLIENT KILL`",
         "the flows of a link stand there too: of a replica with `flags=S`, of the link to the primary with `flags=M` and without figures of buffers; killing one ends the link",
         "they are connections of their own",

@@ -5,6 +5,7 @@ mod authority;
 mod client;
 mod matrix;
 mod page;
+mod redis;
 mod refusals;
 mod rotation;
 mod tool;

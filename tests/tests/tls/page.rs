@@ -78,7 +78,7 @@ impl Reader {
         self.words(line).split_off(1)
     }
 
-    fn openssl(&mut self, line: &str, answers: &str) {
+    fn openssl(&self, line: &str, answers: &str) {
         let mut child = Command::new("openssl")
             .args(line.split_whitespace().skip(1))
             .current_dir(self.path())
@@ -95,30 +95,32 @@ impl Reader {
         assert!(output.status.success(), "{line}: {said}");
     }
 
-    /// A key and a request, as the page makes them, signed by the CA.
-    fn identity(&mut self, name: &str, host: &str) {
+    /// Keys and requests as the page makes them, a CA likewise, and what it signs.
+    fn certificates(&mut self) {
+        const CA: &str =
+            "openssl req -x509 -newkey rsa:4096 -nodes -keyout ca-key.pem -out ca-cert.pem";
         const REQUEST: &str =
             "openssl req -newkey rsa:4096 -nodes -keyout server-key.pem -out server-req.pem";
         const SIGN: &str = "openssl x509 -req -in server-req.pem -days 365 -CA ca-cert.pem -CAkey ca-key.pem -CAcreateserial -out server-cert.pem";
-        if name == "server" {
-            self.words(REQUEST);
-            self.words(SIGN);
-        }
-        let of = |line: &str| line.replace("server-", &format!("{name}-"));
-        self.openssl(&of(REQUEST), &format!("\n\n\n\n\n{host}\n\n\n\n"));
-        self.openssl(&of(SIGN), "");
-    }
-
-    fn certificates(&mut self) {
-        let ca = "openssl req -x509 -newkey rsa:4096 -nodes -keyout ca-key.pem -out ca-cert.pem";
-        self.openssl(ca, "\n\n\n\n\nThe CA\n\n");
-        for (name, host) in [
+        const OWNERS: [(&str, &str); 3] = [
             ("server", "localhost"),
             ("client", "a client"),
             ("replica-client", "a replica"),
-        ] {
-            self.identity(name, host);
-        }
+        ];
+        self.words(REQUEST);
+        self.words(SIGN);
+        let of = |line: &str, name: &str| line.replace("server-", &format!("{name}-"));
+        let reader = &*self;
+        std::thread::scope(|scope| {
+            scope.spawn(|| reader.openssl(CA, "\n\n\n\n\nThe CA\n\n"));
+            for (name, host) in OWNERS {
+                let answers = format!("\n\n\n\n\n{host}\n\n\n\n");
+                scope.spawn(move || reader.openssl(&of(REQUEST, name), &answers));
+            }
+        });
+        OWNERS
+            .iter()
+            .for_each(|(name, _)| self.openssl(&of(SIGN, name), ""));
     }
 }
 
@@ -135,6 +137,8 @@ fn the_page_on_secure_replication_works_word_for_word() {
     let mut reader = Reader::new();
     reader.certificates();
     secure_replication(&mut reader);
+    reader.ports.clear();
+    admin_ports(&mut reader);
 }
 
 /// "Secure Replication Setup".
@@ -187,4 +191,58 @@ fn secure_replication(reader: &mut Reader) {
             .any(|line| line.starts_with("master_replid:") && line.len() == 54),
         "{info:?}"
     );
+}
+
+/// "Non-TLS Connections over Admin Ports".
+fn admin_ports(reader: &mut Reader) {
+    let _primary = reader.server(
+        "dragonfly --tls --tls_key_file=server-key.pem --tls_cert_file=server-cert.pem --tls_ca_cert_file=ca-cert.pem \
+         --port 6379 -admin_port=6380 --no_tls_on_admin_port=true",
+        &[],
+    );
+    const REPLICA: &str = "dragonfly --tls --tls_key_file=replica-client-key.pem --tls_cert_file=replica-client-cert.pem \
+                           --tls_ca_cert_file=ca-cert.pem --port 6381 -admin_port=6382";
+    await_port(reader.port("6380"));
+    // As on the page: its next command speaks in the clear to a port that does not.
+    let as_written = reader.server(REPLICA, &[]);
+    await_port(reader.port("6382"));
+    let to_replica = reader.cli("redis-cli -p 6382");
+    let to_replica = strs(&to_replica);
+    let refused = redis_cli(reader.path(), &to_replica, &["PING"]);
+    assert!(refused.contains("--no_tls_on_admin_port"), "{refused}");
+    drop(as_written);
+    let _replica = reader.server(REPLICA, &["--no_tls_on_admin_port".to_owned()]);
+    await_port(reader.port("6382"));
+    let admin_port = reader.port("6380").port().to_string();
+    let (public, replica_public) = (reader.port("6379").port(), reader.port("6381").port());
+    let dir = reader.path();
+    let set = redis_cli(dir, &["-p", &admin_port], &["SET", "greeting", "hello"]);
+    assert_eq!(set, "OK");
+    let answer = redis_cli(dir, &to_replica, &["REPLICAOF", "localhost", &admin_port]);
+    assert_eq!(answer, "OK");
+    let is_stable = |text: &str| text.ends_with("stable_sync");
+    let role = await_answer(dir, &to_replica, &["ROLE"], is_stable);
+    assert_eq!(
+        lines(&role),
+        ["replica", "localhost", &admin_port, "stable_sync"]
+    );
+    assert_eq!(redis_cli(dir, &to_replica, &["GET", "greeting"]), "hello");
+    // "incoming connections on ports 6379 and 6381 still require TLS".
+    for port in [public, replica_public] {
+        let port = port.to_string();
+        let plain = redis_cli(dir, &["-p", &port], &["PING"]);
+        assert!(plain.contains("this port speaks TLS only"), "{plain}");
+        let certified = [
+            "--tls",
+            "--key",
+            "client-key.pem",
+            "--cert",
+            "client-cert.pem",
+            "--cacert",
+            "ca-cert.pem",
+            "-p",
+            &port,
+        ];
+        assert_eq!(redis_cli(dir, &certified, &["PING"]), "PONG");
+    }
 }

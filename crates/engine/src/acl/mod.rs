@@ -14,6 +14,7 @@ mod file;
 mod log;
 mod password;
 mod permit;
+mod restricted;
 mod selector;
 mod user;
 
@@ -24,6 +25,7 @@ pub use file::{FileErrors, parse_file};
 pub use log::{LogContext, LogEntry};
 pub use password::{PasswordHash, generate};
 pub use permit::Permit;
+pub use restricted::Restricted;
 pub use user::User;
 
 use crate::command::CommandTable;

@@ -49,6 +49,20 @@ impl User {
         user
     }
 
+    /// The same user without some commands.
+    pub(super) fn without(&self, names: &[String], catalog: &Catalog) -> User {
+        let mut user = self.clone();
+        for name in names {
+            let rule = format!("-{name}");
+            for selector in &mut user.selectors {
+                selector
+                    .apply(rule.as_bytes(), catalog)
+                    .expect("these are commands");
+            }
+        }
+        user
+    }
+
     /// Whether it may do everything.
     pub fn is_free(&self) -> bool {
         self.selectors.iter().any(Selector::is_free)

@@ -1,7 +1,7 @@
 //! Whether the session's user may do what it asks for.
 
 use super::Session;
-use crate::acl::{Denied, LogContext, LogEntry, User};
+use crate::acl::{DEFAULT_NAME, Denied, LogContext, LogEntry, Restricted, User};
 use crate::command::{Command, CommandError, CommandResult};
 use crate::thread::unix_ms;
 use std::sync::Arc;
@@ -11,6 +11,9 @@ const NO_AUTH: CommandError = CommandError::text("NOAUTH Authentication required
 /// The answer to wrong names and passwords.
 const WRONG_PASS: CommandError =
     CommandError::text("WRONGPASS invalid username-password pair or user is disabled.");
+/// The answer to whoever came through another door than the administrators'.
+const RESTRICTED: CommandError =
+    CommandError::text("ERR Cannot execute restricted command (admin only)");
 /// The answer to nobody: the connection is closed.
 const GONE: CommandError = CommandError::text("NOAUTH the user of this connection was deleted");
 
@@ -24,11 +27,33 @@ impl Session {
     /// a command line is, from any thread.
     pub fn limits(&mut self) -> Option<Arc<User>> {
         let acl = &self.thread.engine.acl;
-        if self.permit.is_free(acl) || self.is_internal {
+        if self.is_internal || (self.permit.is_free(acl) && self.restricted.is_none()) {
             return None;
         }
         let is_there = self.permit.refresh(acl);
+        if let Some(restricted) = &self.restricted {
+            return Some(Arc::new(
+                restricted.limit(self.permit.user(), acl.catalog()),
+            ));
+        }
         (!is_there || !self.permit.user().is_free()).then(|| self.permit.user().clone())
+    }
+
+    /// Whether the connection may run the command (Dragonfly, `--restricted_commands`).
+    #[cold]
+    pub(super) fn check_restricted(&self, row: &'static Command) -> CommandResult {
+        let catalog = self.thread.engine.acl.catalog();
+        let is_restricted = |restricted: &Arc<Restricted>| restricted.has(catalog, row);
+        match self.restricted.as_ref().is_some_and(is_restricted) && !self.is_internal {
+            true => Err(RESTRICTED),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes it the default user's, whatever password that has; after RESET, too.
+    pub fn trust(&mut self) {
+        self.is_trusted = true;
+        self.forget_user();
     }
 
     /// Whether nobody has to authenticate, or this session has.
@@ -211,6 +236,10 @@ impl Session {
 
     /// Becomes the default user's again.
     pub fn forget_user(&mut self) {
-        self.permit = crate::acl::Permit::new(&self.thread.engine.acl);
+        let acl = &self.thread.engine.acl;
+        self.permit = crate::acl::Permit::new(acl);
+        if let Some(user) = acl.user(DEFAULT_NAME).filter(|_| self.is_trusted) {
+            self.permit.authenticate(user);
+        }
     }
 }

@@ -17,6 +17,9 @@ impl Session {
         if !ends_multi {
             self.check_authenticated(row)?;
         }
+        if self.restricted.is_some() {
+            self.check_restricted(row)?;
+        }
         if row.flags.has(Flags::NO_MULTI) && self.multi.is_some() {
             return Err(CommandError::text(
                 "ERR Command not allowed inside a transaction",

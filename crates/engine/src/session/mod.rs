@@ -29,7 +29,7 @@ pub use multi::{COMMANDS as TRANSACTION_COMMANDS, MultiState, QueuedCommand};
 pub use pipeline::Pipeline;
 pub(crate) use spread::{is_everywhere, push_restore};
 
-use crate::acl::Permit;
+use crate::acl::{Permit, Restricted};
 use crate::command::{
     Command, CommandError, CommandResult, Flags, Handler, KeyPositions, Keys, Spread,
 };
@@ -51,6 +51,7 @@ use smallvec::SmallVec;
 use std::any::Any;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// A handler that runs on the connection, at once.
@@ -118,6 +119,10 @@ pub struct Session {
     pub peer_ip: String,
     /// Its user, and what that may do.
     pub(crate) permit: Permit,
+    /// Commands that its connection may not run, whoever its user is.
+    pub restricted: Option<Arc<Restricted>>,
+    /// Whether it is the default user's without a password.
+    pub(crate) is_trusted: bool,
     /// Says who it is, as CLIENT LIST does.
     pub describe: fn(&Session) -> Vec<u8>,
     /// The command that waits for others.
@@ -187,6 +192,8 @@ impl Session {
             peer: String::new(),
             peer_ip: String::new(),
             permit,
+            restricted: None,
+            is_trusted: false,
             describe: |session| format!("id={}", session.id).into_bytes(),
             blocked: None,
             suspended: None,

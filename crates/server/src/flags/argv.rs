@@ -105,12 +105,20 @@ fn split(argument: &str) -> Result<(String, Option<String>), FlagError> {
         .or_else(|| argument.strip_prefix('-'));
     let bare = bare
         .filter(|bare| !bare.is_empty())
-        .ok_or_else(|| FlagError::NoFlag(argument.to_owned()))?;
+        .ok_or_else(|| FlagError::NoFlag(shown(argument)))?;
     let (name, value) = match bare.split_once('=') {
         Some((name, value)) => (name, Some(value.to_owned())),
         None => (bare, None),
     };
     Ok((name.replace('-', "_"), value))
+}
+
+/// An argument without its value: it may be a password that was meant for a flag.
+fn shown(argument: &str) -> String {
+    match argument.split_once('=') {
+        Some((name, _)) => format!("{name}=…"),
+        None => argument.to_owned(),
+    }
 }
 
 /// A flag that stands alone: a boolean, a negated boolean, or one whose value is the next argument.

@@ -17,9 +17,7 @@ pub struct Refused {
 #[rustfmt::skip]
 pub static REFUSED: &[Refused] = &[
     Refused { name: "jwt_validate", harmless: "false" },
-    Refused { name: "restricted_commands", harmless: "" },
     Refused { name: "rename_command", harmless: "" },
-    Refused { name: "unixsocket", harmless: "" },
     Refused { name: "memcached_port", harmless: "0" },
     Refused { name: "cluster_mode", harmless: "" },
     Refused { name: "user", harmless: "" },
@@ -28,7 +26,7 @@ pub static REFUSED: &[Refused] = &[
 /// Boolean flags that are taken with a warning.
 #[rustfmt::skip]
 pub static BOOLEANS: &[&str] = &[
-    "active_replica", "admin_nopass", "alsologtostderr", "always_flush_pipeline", "background_debug_jobs",
+    "active_replica", "alsologtostderr", "always_flush_pipeline", "background_debug_jobs",
     "background_heartbeat", "background_snapshotting", "backing_file_direct", "break_replication_on_master_restart",
     "cache_mode", "cluster_flush_decommit_memory", "cluster_search", "colorlogtostderr", "conn_use_incoming_cpu",
     "deserialize_hnsw_index", "df_snapshot_format", "disable_json_defragmentation", "enable_heartbeat_eviction",
@@ -37,7 +35,7 @@ pub static BOOLEANS: &[&str] = &[
     "expose_http_api", "force_epoll", "gcs_dry_upload", "journal_omit_redundant_writes", "jsonpathv2",
     "keep_legacy_memory_metrics", "latency_tracking", "lock_on_hashtags", "log_prefix", "log_utc_time", "logtostderr",
     "logtostdout", "lua_allow_undeclared_auto_correct", "lua_auto_async", "lua_enable_redis_log", "lua_resp2_legacy_float",
-    "managed_service_info", "mget_dedup_keys", "migrate_connections", "multi_exec_squash", "no_tls_on_admin_port",
+    "managed_service_info", "mget_dedup_keys", "migrate_connections", "multi_exec_squash", 
     "omit_basic_usage", "primary_port_http_enabled", "proactor_register_fd", "rdb_ignore_expiry", "rdb_load_dry_run",
     "rdb_sbf_chunked", "replica_delete_expired", "replica_reconnect_on_master_restart", "replicaof_no_one_start_journal",
     "s3_ec2_metadata", "s3_sign_payload", "s3_use_helio_client", "s3_use_https", "search_reject_legacy_field",
@@ -52,7 +50,7 @@ pub static BOOLEANS: &[&str] = &[
 /// Flags with a value that are taken with a warning.
 #[rustfmt::skip]
 pub static VALUES: &[&str] = &[
-    "admin_bind", "admin_port", "allocation_tracker", "async_dispatch_quota", "availability_zone",
+    "allocation_tracker", "async_dispatch_quota", "availability_zone",
     "cluster_announce_ip", "cluster_coordinator_connect_timeout_ms", "cluster_coordinator_response_timeout_ms",
     "cluster_node_id", "command_alias", "compression_level", "compression_mode", "conn_io_thread_start", "conn_io_threads",
     "container_iteration_yield_interval_usec", "epoll_file_threads", "eviction_memory_budget_threshold",
@@ -79,7 +77,7 @@ pub static VALUES: &[&str] = &[
     "tiered_low_memory_factor", "tiered_max_file_size", "tiered_max_pending_stash_bytes", "tiered_min_value_size",
     "tiered_offload_threshold", "tiered_prefix", "tiered_storage_max_pending_writes", "tiered_storage_throttle_us",
     "tiered_storage_write_depth", "tiered_upload_threshold", "tls_cipher_suites", "tls_ciphers", "tls_session_cache_size", "tls_session_cache_timeout",
-    "tx_queue_warning_len", "undefok", "unixsocketperm", "uring_direct_table_len", "uring_recv_buffer_cnt",
+    "tx_queue_warning_len", "undefok", "uring_direct_table_len", "uring_recv_buffer_cnt",
     "uring_wake_mode", "vmodule",
 ];
 

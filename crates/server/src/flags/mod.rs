@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn protection_that_is_not_there_is_refused() {
         assert!(matches!(
-            run(&["--restricted_commands=x"], &[]),
+            run(&["--rename_command=x"], &[]),
             Err(FlagError::Unsupported { .. })
         ));
         assert!(matches!(
@@ -350,7 +350,7 @@ mod tests {
         assert!(
             run(
                 &[
-                    "--restricted_commands=",
+                    "--rename_command=",
                     "--jwt_validate=false",
                     "--memcached_port=0"
                 ],

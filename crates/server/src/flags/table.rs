@@ -126,15 +126,34 @@ type Access = (
     fn(&mut Config, &Value) -> Result<(), String>,
 );
 
-const BIND: Access = (
-    |config| Value::Text(config.bind.join(" ")),
+/// A list of words, separated by commas or blanks.
+macro_rules! list {
+    ($field:ident, $between:literal) => {
+        (
+            (|config| Value::Text(config.$field.join($between))) as fn(&Config) -> Value,
+            (|config, value| {
+                let separator = |letter: char| letter == ',' || letter.is_whitespace();
+                let words = value
+                    .text()
+                    .split(separator)
+                    .filter(|word| !word.is_empty());
+                config.$field = words.map(str::to_owned).collect();
+                Ok(())
+            }) as fn(&mut Config, &Value) -> Result<(), String>,
+        )
+    };
+}
+
+const UNIXSOCKETPERM: Access = (
+    |config| Value::Text(config.unixsocketperm.clone()),
     |config, value| {
-        let separator = |letter: char| letter == ',' || letter.is_whitespace();
-        let hosts = value
-            .text()
-            .split(separator)
-            .filter(|host| !host.is_empty());
-        config.bind = hosts.map(str::to_owned).collect();
+        let text = value.text();
+        let is_mode =
+            text.is_empty() || u32::from_str_radix(text, 8).is_ok_and(|mode| mode <= 0o777);
+        if !is_mode {
+            return Err("expected permissions in octal, such as 770".to_owned());
+        }
+        config.unixsocketperm = text.to_owned();
         Ok(())
     },
 );
@@ -307,8 +326,24 @@ const ACL_CHANNELS: &[&str] = &["allchannels", "resetchannels"];
 pub static FLAGS: &[Flag] = &[
     flag!("port", "PORT", int(-1, 65_535), Startup, [("port", 1)], number!(port: i32),
         "TCP port; 0 = no TCP, -1 = a free port, which is printed"),
-    flag!("bind", "ADDRESSES", Kind::Text, Startup, [("bind", 1)], BIND,
+    flag!("bind", "ADDRESSES", Kind::Text, Startup, [("bind", 1)], list!(bind, " "),
         "Addresses or names to listen on, separated by commas or blanks; empty = all interfaces"),
+    flag!("admin_port", "PORT", int(-1, 65_535), Startup, [], number!(admin_port: i32),
+        "TCP port for administration, which alone may run restricted commands; 0 = none, -1 = a free port, which is printed"),
+    flag!("admin_bind", "ADDRESSES", Kind::Text, Startup, [], list!(admin_bind, " "),
+        "Addresses or names of the admin port; empty = those of bind"),
+    flag!("no_tls_on_admin_port", "", Kind::Bool, Startup, [], truth!(no_tls_on_admin_port),
+        "The admin port is without TLS, for a private network"),
+    flag!("admin_nopass", "", Kind::Bool, Startup, [], truth!(admin_nopass),
+        "Nobody has to authenticate on the admin port"),
+    flag!("restricted_commands", "NAMES", Kind::Text, Startup, [], list!(restricted_commands, ","),
+        "Commands that only clients of the admin port may run, separated by commas; a container stands for its subcommands"),
+    flag!("protected_mode", "", Kind::Bool, Runtime, [("protected-mode", 1)], truth!(protected_mode),
+        "Turn away clients from other machines while the default user needs no password and clients show no certificates"),
+    flag!("unixsocket", "PATH", Kind::Text, Startup, [("unixsocket", 1)], text!(unixsocket),
+        "Path of a Unix socket to listen on"),
+    flag!("unixsocketperm", "MODE", Kind::Text, Startup, [("unixsocketperm", 1)], UNIXSOCKETPERM,
+        "Permissions of the Unix socket's file, in octal; empty = the system's default"),
     flag!("proactor_threads", "N", int(0, MAX_SHARDS as i64), Startup, [], number!(proactor_threads: usize),
         "Threads that carry connections and shards; 0 = one a core"),
     flag!("num_shards", "N", int(0, MAX_SHARDS as i64), Startup, [], number!(num_shards: usize),
@@ -520,6 +555,7 @@ mod tests {
                 Value::Text(_) if flag.name == "acl_pubsub_default" => {
                     Value::Text("allchannels".into())
                 }
+                Value::Text(_) if flag.name == "unixsocketperm" => Value::Text("700".into()),
                 Value::Text(_) if flag.name == "tls_auth_clients" => Value::Text("optional".into()),
                 Value::Text(_) if flag.name == "tls_replication_verify" => Value::Text("ca".into()),
                 Value::Text(_) if flag.name == "maxmemory_policy" => {

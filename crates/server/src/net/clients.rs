@@ -44,6 +44,11 @@ impl ClientSlots {
         self.rejected.store(0, Ordering::Relaxed);
     }
 
+    /// Counts a connection that was turned away for another reason.
+    pub fn count_rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Connections that are open now.
     pub fn connected(&self) -> usize {
         self.connected.load(Ordering::Acquire)

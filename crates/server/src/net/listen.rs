@@ -56,6 +56,14 @@ pub enum ListenError {
         /// The system's error.
         source: io::Error,
     },
+    /// A Unix socket that can't be listened on.
+    #[error("--unixsocket={}: {source}", .path.display())]
+    Unix {
+        /// Its path.
+        path: std::path::PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// No port is free on all addresses.
     #[error("found no port that is free on all addresses")]
     NoFreePort,

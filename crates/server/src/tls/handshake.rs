@@ -2,10 +2,9 @@
 
 use super::stream::{Carrier, TlsStream};
 use super::{Loaded, refusals};
-use crate::net::Stream;
+use crate::net::{Address, Door, Stream};
 use rustls::ServerConfig;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -18,6 +17,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// What a client reads that sends a request in the clear.
 const NEEDS_TLS: &[u8] =
     b"-ERR this port speaks TLS only, as --tls asks for; connect over TLS (redis-cli --tls)\r\n";
+
+/// The same on the admin port.
+const ADMIN_NEEDS_TLS: &[u8] = b"-ERR this admin port speaks TLS only, as --tls asks for; connect over TLS (redis-cli --tls), or start the server with \
+    --no_tls_on_admin_port=true\r\n";
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +38,8 @@ enum Refusal {
 /// The stream that a client is served on, encrypted if that is asked for; `None` if it is not served. It and the log know why then.
 pub(crate) async fn encrypted(
     socket: TcpStream,
-    peer: SocketAddr,
+    peer: &Address,
+    door: Door,
     tls: &Loaded,
     stop: &CancellationToken,
 ) -> Option<Stream> {
@@ -51,7 +55,11 @@ pub(crate) async fn encrypted(
         Err(Refusal::Gone) => {}
         Err(Refusal::Plain(socket)) => {
             refusals::log(peer, "it does not speak TLS, as --tls asks for");
-            refusals::tell(socket, NEEDS_TLS).await;
+            let line = match door {
+                Door::Admin => ADMIN_NEEDS_TLS,
+                _ => NEEDS_TLS,
+            };
+            refusals::tell(socket, line).await;
         }
         Err(refusal) => refusals::log(peer, &refusal.to_string()),
     }

@@ -12,7 +12,7 @@ mod verify;
 mod watch;
 
 pub(crate) use handshake::encrypted;
-pub(crate) use refusals::{is_tls, refuse_tls};
+pub(crate) use refusals::{is_tls, refuse_tls, tell};
 pub use stream::TlsStream;
 pub(crate) use watch::watch_files;
 

@@ -1,7 +1,7 @@
 //! Connections that are not served because one end speaks TLS and the other does not, or because a handshake failed: what the peer
 //! and the log are told.
 
-use std::net::SocketAddr;
+use crate::net::Address;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -27,13 +27,13 @@ pub(crate) fn is_tls(first: &[u8]) -> bool {
 }
 
 /// Turns away a TLS client where TLS is not spoken.
-pub(crate) async fn refuse_tls(stream: impl AsyncRead + AsyncWrite + Unpin, peer: SocketAddr) {
+pub(crate) async fn refuse_tls(stream: impl AsyncRead + AsyncWrite + Unpin, peer: &Address) {
     log(peer, "it speaks TLS, which this port does not (--tls)");
     tell(stream, SPEAKS_NO_TLS).await;
 }
 
 /// Sends a last line and closes.
-pub(super) async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &[u8]) {
+pub(crate) async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: &[u8]) {
     let told = async {
         stream.write_all(line).await?;
         stream.shutdown().await?;
@@ -45,7 +45,7 @@ pub(super) async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, line: 
 }
 
 /// Logs why a client is not served: not more than a few lines in a while, whoever tries.
-pub(super) fn log(peer: SocketAddr, why: &str) {
+pub(super) fn log(peer: &Address, why: &str) {
     static LINES: Mutex<Option<(Instant, u32)>> = Mutex::new(None);
     let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();

@@ -1,12 +1,12 @@
 //! Which clients CLIENT LIST shows and CLIENT KILL closes (Redis 7.0, `networking.c`, `clientCommand`).
 
 use crate::clients::{ClientEntry, ClientKind};
+use crate::net::Address;
 use damselfly_engine::CommandError;
 use damselfly_engine::acl::{Acl, DEFAULT_NAME};
 use damselfly_engine::families::options::is_word;
 use damselfly_engine::replicate::UpstreamConnection;
 use damselfly_engine::resp::parse_i64;
-use std::net::SocketAddr;
 
 /// Conditions that all must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub(super) struct Filter {
 /// What the conditions are about.
 struct Facts {
     id: u64,
-    addr: SocketAddr,
-    laddr: SocketAddr,
+    addr: Address,
+    laddr: Address,
     kind: ClientKind,
     listens: bool,
     connected_at: i64,
@@ -116,8 +116,8 @@ impl Filter {
     pub(super) fn takes_upstream(&self, connection: &UpstreamConnection, now: i64) -> bool {
         let facts = Facts {
             id: connection.id,
-            addr: connection.addr,
-            laddr: connection.laddr,
+            addr: connection.addr.into(),
+            laddr: connection.laddr.into(),
             kind: ClientKind::Master,
             listens: false,
             connected_at: connection.connected_at,
@@ -129,8 +129,8 @@ impl Filter {
     pub(super) fn takes(&self, entry: &ClientEntry, now: i64) -> bool {
         let facts = Facts {
             id: entry.id,
-            addr: entry.addr,
-            laddr: entry.laddr,
+            addr: entry.addr.clone(),
+            laddr: entry.laddr.clone(),
             kind: entry.kind.get(),
             listens: entry.listens(),
             connected_at: entry.connected_at,
@@ -147,15 +147,15 @@ impl Filter {
     }
 
     fn holds(&self, facts: &Facts, now: i64) -> bool {
-        let is = |wanted: &Option<String>, address: SocketAddr| {
+        let is = |wanted: &Option<String>, address: &Address| {
             wanted
                 .as_ref()
                 .is_none_or(|wanted| *wanted == address.to_string())
         };
         self.skipped != Some(facts.id)
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&facts.id))
-            && is(&self.address, facts.addr)
-            && is(&self.own_address, facts.laddr)
+            && is(&self.address, &facts.addr)
+            && is(&self.own_address, &facts.laddr)
             && self.kind.is_none_or(|kind| match kind {
                 Some(kind) => kind == facts.kind && !facts.listens,
                 None => facts.listens,
@@ -192,14 +192,15 @@ fn kind(name: &[u8]) -> Result<Option<ClientKind>, CommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
     use tokio_util::sync::CancellationToken;
 
     fn client(id: u64, port: u16) -> ClientEntry {
-        let addr = ([127, 0, 0, 1], port).into();
+        let addr = SocketAddr::from(([127, 0, 0, 1], port)).into();
         ClientEntry::new(
             id,
             addr,
-            ([127, 0, 0, 1], 6379).into(),
+            SocketAddr::from(([127, 0, 0, 1], 6379)).into(),
             9,
             CancellationToken::new(),
         )
