@@ -52,7 +52,7 @@ async fn opened(
         RawSocket::Tcp(socket) => TcpStream::from_std(socket)?,
         RawSocket::Unix(socket) => return Ok(Some(Stream::Unix(UnixStream::from_std(socket)?))),
     };
-    if door == Door::Admin && shared.settings.load().no_tls_on_admin_port {
+    if door == Door::Admin && shared.settings.load().admin.no_tls {
         return Ok(Some(Stream::Tcp(socket)));
     }
     Ok(encrypted(socket, peer, door, &shared.tls.current(), &shared.stop).await)
@@ -65,7 +65,7 @@ fn is_stranger(stream: &Stream, peer: &Address, door: Door, shared: &Shared, acl
     if !config.protected_mode || peer.is_local() {
         return false;
     }
-    if door == Door::Admin && (config.no_tls_on_admin_port || config.admin_nopass) {
+    if door == Door::Admin && (config.admin.no_tls || config.admin.nopass) {
         return false;
     }
     let is_certified = matches!(stream, Stream::Tls(stream) if stream.peer_is_certified());

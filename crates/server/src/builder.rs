@@ -134,7 +134,7 @@ impl Builder {
                 .first()
                 .map_or(0, |address| i32::from(address.port()))
         };
-        (config.port, config.admin_port) = (port(&addresses), port(&admin_addresses));
+        (config.port, config.admin.port) = (port(&addresses), port(&admin_addresses));
         let held = limits::make_room_for_clients(config.maxclients);
         if held < u64::from(config.maxclients) {
             tracing::warn!(
@@ -179,11 +179,11 @@ impl Doors {
             file: None,
         };
         doors.addresses = doors.open_tcp(Door::Public, config, &config.bind, config.port)?;
-        let hosts = match config.admin_bind.is_empty() {
+        let hosts = match config.admin.bind.is_empty() {
             true => &config.bind,
-            false => &config.admin_bind,
+            false => &config.admin.bind,
         };
-        doors.admin_addresses = doors.open_tcp(Door::Admin, config, hosts, config.admin_port)?;
+        doors.admin_addresses = doors.open_tcp(Door::Admin, config, hosts, config.admin.port)?;
         if !config.unixsocket.as_os_str().is_empty() {
             let mode = u32::from_str_radix(&config.unixsocketperm, 8).ok();
             let mode = mode.filter(|mode| *mode != 0);

@@ -31,16 +31,8 @@ pub struct Config {
     pub port: i32,
     /// Addresses or names to listen on; empty = all interfaces, IPv4 and IPv6.
     pub bind: Vec<String>,
-    /// TCP port for administration; 0 = none, -1 = a free one.
-    pub admin_port: i32,
-    /// Addresses of the admin port; empty = those of `bind`.
-    pub admin_bind: Vec<String>,
-    /// Whether the admin port is without TLS, whatever `tls` says.
-    pub no_tls_on_admin_port: bool,
-    /// Whether nobody has to authenticate on the admin port.
-    pub admin_nopass: bool,
-    /// Commands that only the admin port may run.
-    pub restricted_commands: Vec<String>,
+    /// The port for administration.
+    pub admin: AdminPort,
     /// Whether strangers are turned away from a server without a password.
     pub protected_mode: bool,
     /// Path of a Unix socket; empty = none.
@@ -178,11 +170,7 @@ impl Default for Config {
         Config {
             port: 6379,
             bind: Vec::new(),
-            admin_port: 0,
-            admin_bind: Vec::new(),
-            no_tls_on_admin_port: false,
-            admin_nopass: false,
-            restricted_commands: Vec::new(),
+            admin: AdminPort::default(),
             protected_mode: true,
             unixsocket: PathBuf::new(),
             unixsocketperm: String::new(),
@@ -337,6 +325,21 @@ pub enum UnknownTypes {
     Error,
     /// Count the value, list its key, go on.
     Skip,
+}
+
+/// The port for administration, and what is different there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminPort {
+    /// TCP port; 0 = none, -1 = a free one.
+    pub port: i32,
+    /// Addresses or names to listen on; empty = those of the public port.
+    pub bind: Vec<String>,
+    /// Whether it is without TLS, whatever `tls` says.
+    pub no_tls: bool,
+    /// Whether nobody has to authenticate.
+    pub nopass: bool,
+    /// Commands that can be run nowhere else.
+    pub restricted_commands: Vec<String>,
 }
 
 /// Whether clients show certificates.

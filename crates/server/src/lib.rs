@@ -46,7 +46,7 @@ mod tls;
 mod waiting;
 pub use builder::{Builder, Server, Service, Shared, StartError};
 pub use clients::{Buffers, ClientEntry, ClientGuard, ClientKind, ClientTable, Replies};
-pub use config::{Config, Endpoint, MAX_SHARDS, TlsClients, TlsVerify, UnknownTypes};
+pub use config::{AdminPort, Config, Endpoint, MAX_SHARDS, TlsClients, TlsVerify, UnknownTypes};
 pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};

@@ -243,21 +243,21 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
 fn open_door(session: &mut Session, door: Door, config: &Config) {
     if door != Door::Admin {
         session.restricted = session.thread.engine.restricted.get().cloned();
-    } else if config.admin_nopass {
+    } else if config.admin.nopass {
         session.trust();
     }
 }
 
 /// Notes the commands that only the admin port may run.
 fn restrict(engine: &Engine, config: &Config) -> io::Result<()> {
-    if config.restricted_commands.is_empty() {
+    if config.admin.restricted_commands.is_empty() {
         return Ok(());
     }
-    let restricted = Restricted::new(engine.acl.catalog(), &config.restricted_commands);
+    let restricted = Restricted::new(engine.acl.catalog(), &config.admin.restricted_commands);
     let restricted = restricted.map_err(|name| {
         io::Error::other(format!("--restricted_commands: there is no command {name}"))
     })?;
-    if config.admin_port == 0 {
+    if config.admin.port == 0 {
         tracing::warn!("--restricted_commands without --admin_port: nobody can run these commands");
     }
     // It was not set before: the engine is new.

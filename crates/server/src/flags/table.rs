@@ -49,11 +49,11 @@ const fn int(min: i64, max: i64) -> Kind {
 
 /// A getter and a setter of a number whose field has the type given.
 macro_rules! number {
-    ($field:ident: $type:ty) => {
+    ($($field:ident).+: $type:ty) => {
         (
-            (|config| Value::Int(config.$field as i64)) as fn(&Config) -> Value,
+            (|config| Value::Int(config.$($field).+ as i64)) as fn(&Config) -> Value,
             (|config, value| {
-                config.$field = <$type>::try_from(value.number()).map_err(|_| "out of range")?;
+                config.$($field).+ = <$type>::try_from(value.number()).map_err(|_| "out of range")?;
                 Ok(())
             }) as fn(&mut Config, &Value) -> Result<(), String>,
         )
@@ -75,11 +75,11 @@ macro_rules! memory {
 
 /// The same for a boolean.
 macro_rules! truth {
-    ($field:ident) => {
+    ($($field:ident).+) => {
         (
-            (|config| Value::Bool(config.$field)) as fn(&Config) -> Value,
+            (|config| Value::Bool(config.$($field).+)) as fn(&Config) -> Value,
             (|config, value| {
-                config.$field = value.truth();
+                config.$($field).+ = value.truth();
                 Ok(())
             }) as fn(&mut Config, &Value) -> Result<(), String>,
         )
@@ -128,16 +128,16 @@ type Access = (
 
 /// A list of words, separated by commas or blanks.
 macro_rules! list {
-    ($field:ident, $between:literal) => {
+    ($($field:ident).+, $between:literal) => {
         (
-            (|config| Value::Text(config.$field.join($between))) as fn(&Config) -> Value,
+            (|config| Value::Text(config.$($field).+.join($between))) as fn(&Config) -> Value,
             (|config, value| {
                 let separator = |letter: char| letter == ',' || letter.is_whitespace();
                 let words = value
                     .text()
                     .split(separator)
                     .filter(|word| !word.is_empty());
-                config.$field = words.map(str::to_owned).collect();
+                config.$($field).+ = words.map(str::to_owned).collect();
                 Ok(())
             }) as fn(&mut Config, &Value) -> Result<(), String>,
         )
@@ -328,15 +328,15 @@ pub static FLAGS: &[Flag] = &[
         "TCP port; 0 = no TCP, -1 = a free port, which is printed"),
     flag!("bind", "ADDRESSES", Kind::Text, Startup, [("bind", 1)], list!(bind, " "),
         "Addresses or names to listen on, separated by commas or blanks; empty = all interfaces"),
-    flag!("admin_port", "PORT", int(-1, 65_535), Startup, [], number!(admin_port: i32),
+    flag!("admin_port", "PORT", int(-1, 65_535), Startup, [], number!(admin.port: i32),
         "TCP port for administration, which alone may run restricted commands; 0 = none, -1 = a free port, which is printed"),
-    flag!("admin_bind", "ADDRESSES", Kind::Text, Startup, [], list!(admin_bind, " "),
+    flag!("admin_bind", "ADDRESSES", Kind::Text, Startup, [], list!(admin.bind, " "),
         "Addresses or names of the admin port; empty = those of bind"),
-    flag!("no_tls_on_admin_port", "", Kind::Bool, Startup, [], truth!(no_tls_on_admin_port),
+    flag!("no_tls_on_admin_port", "", Kind::Bool, Startup, [], truth!(admin.no_tls),
         "The admin port is without TLS, for a private network"),
-    flag!("admin_nopass", "", Kind::Bool, Startup, [], truth!(admin_nopass),
+    flag!("admin_nopass", "", Kind::Bool, Startup, [], truth!(admin.nopass),
         "Nobody has to authenticate on the admin port"),
-    flag!("restricted_commands", "NAMES", Kind::Text, Startup, [], list!(restricted_commands, ","),
+    flag!("restricted_commands", "NAMES", Kind::Text, Startup, [], list!(admin.restricted_commands, ","),
         "Commands that only clients of the admin port may run, separated by commas; a container stands for its subcommands"),
     flag!("protected_mode", "", Kind::Bool, Runtime, [("protected-mode", 1)], truth!(protected_mode),
         "Turn away clients from other machines while the default user needs no password and clients show no certificates"),
