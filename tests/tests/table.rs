@@ -18,6 +18,12 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("restore-asking", "asking"),
 ];
 
+/// Numbers of arguments that are different on purpose, with Redis's.
+const OTHER_ARITIES: &[(&str, i64)] = &[
+    // Dragonfly's format and name may follow.
+    ("save", 1),
+];
+
 fn every_row() -> impl Iterator<Item = &'static Command> {
     families::ALL.iter().flat_map(|family| family.iter())
 }
@@ -146,6 +152,9 @@ impl Told {
             let _ = of;
             self.flags.remove(*word);
             self.categories.remove(*word);
+        }
+        for (_, arity) in OTHER_ARITIES.iter().filter(|(of, _)| *of == name) {
+            self.arity = *arity;
         }
         self
     }

@@ -5,6 +5,7 @@ use crate::command::{Command, CommandError, CommandResult, CommandTable};
 use crate::core::ShardCore;
 use crate::events::{EventFlags, EventHub};
 use crate::eviction::{EvictionOptions, MemoryLedger, MemoryShare};
+use crate::files::{Files, RedisPosition};
 use crate::mesh::Mesh;
 use crate::monitor::Monitors;
 use crate::pause::Pauses;
@@ -144,6 +145,10 @@ pub struct Engine {
     pub output_limits: Arc<OutputLimits>,
     /// Whether anybody needs records of what is published: whether the journal of shard 0 is active.
     pub(crate) records_publishing: Arc<AtomicBool>,
+    /// Its snapshots in files.
+    pub files: Files,
+    /// Where the data stands in the stream of the Redis that it follows; held while commands of it are executed.
+    pub(crate) redis_position: tokio::sync::Mutex<Option<RedisPosition>>,
     /// Serializes cuts.
     pub(crate) cuts: tokio::sync::Mutex<()>,
     /// When it was made, in Unix milliseconds.
@@ -190,6 +195,8 @@ impl Engine {
             records_publishing: Arc::default(),
             scripts,
             skipped,
+            files: Files::default(),
+            redis_position: tokio::sync::Mutex::new(None),
             cuts: tokio::sync::Mutex::new(()),
             started_at: crate::thread::unix_ms(),
             role: AtomicU8::new(Role::Primary as u8),
@@ -452,6 +459,10 @@ async fn clean_actively(thread: Rc<Thread>) {
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
+        if thread.engine.is_loading() {
+            // What is deleted now would have no record in the history that the data comes with.
+            continue;
+        }
         for _ in 0..EXPIRY_SLICES {
             if thread.try_with_core(ShardCore::expire_slice).unwrap_or(0) == 0 {
                 break;

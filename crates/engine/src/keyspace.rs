@@ -10,6 +10,7 @@ use crate::watch::WatchTable;
 use damselfly_snapshot::Snapshots;
 use damselfly_store::{DbIndex, EntryRef, Flushed, Shard, ShardOptions, UnixMs, Value};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Heap bytes from which a dropped value is freed in slices instead of at once.
@@ -58,7 +59,8 @@ pub struct Keyspace {
     evicted: Cell<u64>,
     random: Cell<u64>,
     garbage: Vec<Value>,
-    flushed: Vec<Flushed>,
+    /// A snapshot may still hold on to them.
+    flushed: Vec<Rc<Flushed>>,
 }
 
 impl Keyspace {
@@ -180,17 +182,22 @@ impl Keyspace {
             && value.free_slice(max_items)
         {
             self.garbage.pop();
-        } else if let Some(flushed) = self.flushed.last_mut()
+        } else if let Some((at, flushed)) = self
+            .flushed
+            .iter_mut()
+            .enumerate()
+            .find_map(|(at, flushed)| Some((at, Rc::get_mut(flushed)?)))
             && flushed.free_slice(max_items)
         {
-            self.flushed.pop();
+            self.flushed.swap_remove(at);
         }
         self.garbage_len() == 0
     }
 
-    /// Values, and flushed databases, that wait to be freed.
+    /// Values, and flushed databases, that can be freed.
     pub fn garbage_len(&self) -> usize {
-        self.garbage.len() + self.flushed.len()
+        let free = |flushed: &&Rc<Flushed>| Rc::strong_count(flushed) == 1;
+        self.garbage.len() + self.flushed.iter().filter(free).count()
     }
 
     /// Empties one database or all; what was in them is freed later, in slices.
@@ -209,6 +216,8 @@ impl Keyspace {
         let flushed = store.flush(db);
         self.changes += flushed.len() as u64;
         if !flushed.is_empty() {
+            let flushed = Rc::new(flushed);
+            snapshots.keep_flushed(&flushed);
             self.flushed.push(flushed);
         }
     }

@@ -19,6 +19,7 @@ pub mod engine;
 pub mod events;
 pub mod eviction;
 pub mod families;
+pub mod files;
 pub mod keyspace;
 pub mod mesh;
 pub mod monitor;

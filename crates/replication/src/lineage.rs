@@ -20,6 +20,14 @@ pub struct Lineage {
     history: ReplId,
     fork: Option<Fork>,
     reached_stable: bool,
+    loaded: Option<Loaded>,
+}
+
+/// What a data set was loaded from, and what it may offer as long as its journals stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Loaded {
+    at: LsnVector,
+    resume: Resume,
 }
 
 /// The history that was followed before, and where the present one left it.
@@ -71,7 +79,25 @@ impl Lineage {
             history: replid,
             fork: None,
             reached_stable: true,
+            loaded: None,
         }
+    }
+
+    /// The data is replaced by a file's, which held what a data set of `history` had at `at`, the next LSNs of its journals;
+    /// they go on from there. It is as if that data set had been promoted at this point, under a name of its own: who followed
+    /// the history no further than to there may go on with it. `resume` is what the data set may offer itself until it changes.
+    pub fn loaded(&mut self, fresh: ReplId, history: ReplId, at: &[Lsn], resume: Resume) {
+        *self = Lineage {
+            fork: Some(Fork {
+                history,
+                lsns: at.to_vec(),
+            }),
+            loaded: Some(Loaded {
+                at: at.to_vec(),
+                resume,
+            }),
+            ..Lineage::new(fresh)
+        };
     }
 
     /// This server's own name: the `replid` of its greeting.
@@ -159,9 +185,17 @@ impl Lineage {
         }
     }
 
+    /// Whether the data is as it was loaded: its journals stand where they stood then.
+    pub fn is_as_loaded(&self, next: &[Lsn]) -> bool {
+        self.loaded.as_ref().is_some_and(|loaded| loaded.at == next)
+    }
+
     /// What this data set may offer when it becomes a replica, if it was a writer until now, and its journals have
     /// held every change. `next` is the next LSN of each shard.
     pub fn resume(&self, next: LsnVector) -> Option<Resume> {
+        if let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.at == next) {
+            return Some(loaded.resume.clone());
+        }
         self.reached_stable.then_some(Resume {
             replid: self.replid,
             history: self.history,
@@ -243,6 +277,33 @@ mod tests {
         ] {
             assert_eq!(lineage.admits(&offered, &next), expected, "{offered:?}");
         }
+    }
+
+    #[test]
+    fn a_loaded_data_set_goes_on_where_its_file_stood() {
+        let mut lineage = Lineage::new(id(9));
+        let resume = Resume {
+            replid: id(A),
+            history: id(A),
+            lsns: lsns(&[10, 20]),
+            db: 0,
+        };
+        lineage.loaded(id(B), id(A), &lsns(&[10, 20]), resume.clone());
+        let next = lsns(&[12, 20]);
+        assert!(
+            lineage.admits(&offer(A, &[10, 20]), &next),
+            "an old follower"
+        );
+        assert!(
+            !lineage.admits(&offer(A, &[11, 20]), &next),
+            "it has what was not saved"
+        );
+        assert_eq!(lineage.resume(lsns(&[10, 20])), Some(resume));
+        assert_eq!(
+            lineage.resume(next).map(|resume| resume.history),
+            Some(id(B)),
+            "it has written since"
+        );
     }
 
     #[test]

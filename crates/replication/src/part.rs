@@ -12,6 +12,7 @@ pub struct TransactionPart {
     txid: u64,
     shards: u16,
     first_lsn: Option<Lsn>,
+    stream_end: Option<(Lsn, u16)>,
     records: Vec<Meta>,
     arg_ends: Vec<usize>,
     data: Vec<u8>,
@@ -60,6 +61,16 @@ impl TransactionPart {
     /// The LSN of the first record; `None` within a full sync, where they are not counted.
     pub fn first_lsn(&self) -> Option<Lsn> {
         self.first_lsn
+    }
+
+    /// In the stream of a Redis: the number of the byte behind it, and the database that is selected there.
+    pub fn stream_end(&self) -> Option<(Lsn, u16)> {
+        self.stream_end
+    }
+
+    /// Says where in the stream of a Redis it ends.
+    pub(crate) fn ends_at(&mut self, next: Lsn, db: u16) {
+        self.stream_end = Some((next, db));
     }
 
     /// The LSN after the last record; `None` within a full sync.
@@ -145,6 +156,7 @@ impl TransactionPart {
     /// Empties it and begins the part of another transaction.
     pub fn start(&mut self, txid: u64, shards: u16, first_lsn: Option<Lsn>) {
         self.clear();
+        self.stream_end = None;
         (self.txid, self.shards, self.first_lsn) = (txid, shards, first_lsn);
     }
 

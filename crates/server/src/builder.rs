@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ pub enum StartError {
     /// Nothing listens.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The data could not be loaded.
+    #[error("{0}")]
+    Data(String),
     /// The system refused a thread, a runtime or a file.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -53,7 +56,12 @@ pub struct Shared {
     pub facts: Arc<ServerFacts>,
     /// How connections are encrypted.
     pub tls: Arc<Tls>,
+    /// Saves what a server that ends has to save, for whoever is on no thread of the engine; set by the service.
+    pub last_save: Arc<OnceLock<LastSave>>,
 }
+
+/// Saves, and tells whether it went well.
+pub type LastSave = Box<dyn Fn(std::sync::mpsc::Sender<Result<(), String>>) + Send + Sync>;
 
 /// What serves the connections. It is started by a function given to [`Builder::start_with`];
 /// dropping it ends its threads, and must not return before they have ended.
@@ -69,12 +77,13 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A server with the defaults of the flags, but on a free port of 127.0.0.1: what a program
+    /// A server with the defaults of the flags, but on a free port of 127.0.0.1, and without files: what a program
     /// that embeds a server or tests against one wants.
     pub fn new() -> Builder {
         Builder::from_config(Config {
             port: -1,
             bind: vec!["127.0.0.1".to_owned()],
+            dbfilename: String::new(),
             ..Config::default()
         })
     }
@@ -149,6 +158,7 @@ impl Builder {
             settings: Arc::new(Settings::new(config)),
             stop: CancellationToken::new(),
             clients: Arc::default(),
+            last_save: Arc::default(),
             addresses,
             admin_addresses,
             tls,
@@ -302,7 +312,26 @@ impl Server {
         self.acceptor.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Ends the server and waits for its threads.
+    /// Why the server ended, or is about to, if something went wrong: its data could not be loaded.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.facts.failure().map(str::to_owned)
+    }
+
+    /// Saves the data if `--dbfilename` asks for it, and takes no write from then on. Waits for it.
+    ///
+    /// # Errors
+    /// Why it could not be saved; the server goes on.
+    pub fn save_at_end(&self) -> Result<(), String> {
+        let Some(save) = self.shared.last_save.get() else {
+            return Ok(());
+        };
+        let (tell, saved) = std::sync::mpsc::channel();
+        save(tell);
+        // A server that has ended meanwhile has nothing to say.
+        saved.recv().unwrap_or(Ok(()))
+    }
+
+    /// Ends the server and waits for its threads. Nothing is saved: see [`Server::save_at_end`].
     pub fn shutdown(mut self) {
         self.end();
     }

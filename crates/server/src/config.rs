@@ -9,6 +9,7 @@ use crate::flags::FlagError;
 use crate::output_limits::ClassLimits;
 use damselfly_engine::events::EventFlags;
 use damselfly_engine::eviction::{EvictionOptions, EvictionPolicy};
+use damselfly_engine::files::{FileSettings, Format};
 use damselfly_engine::slow::Thresholds;
 use damselfly_engine::usage::Counting;
 
@@ -155,6 +156,10 @@ pub struct Config {
     pub dir: PathBuf,
     /// File name of snapshots; `{timestamp}` stands for the time.
     pub dbfilename: String,
+    /// Whether a snapshot is a file for each shard and a summary, instead of one RDB file.
+    pub df_snapshot_format: bool,
+    /// When snapshots are saved, as crontab has it; empty = never.
+    pub snapshot_cron: String,
     /// What a full sync does with a value of an unknown type.
     pub rdb_unknown_types: UnknownTypes,
     /// File that receives the process id; empty = none.
@@ -232,6 +237,8 @@ impl Default for Config {
             max_multi_bulk_len: 1 << 20,
             dir: PathBuf::new(),
             dbfilename: "dump-{timestamp}".to_owned(),
+            df_snapshot_format: true,
+            snapshot_cron: String::new(),
             rdb_unknown_types: UnknownTypes::Error,
             pidfile: PathBuf::new(),
             minloglevel: 0,
@@ -290,6 +297,18 @@ impl Config {
             monitor: Some(self.latency_monitor_threshold)
                 .filter(|ms| *ms > 0)
                 .map(Duration::from_millis),
+        }
+    }
+
+    /// Where snapshots are, and how they are called.
+    pub fn files(&self) -> FileSettings {
+        FileSettings {
+            dir: self.data_dir(),
+            name: self.dbfilename.clone(),
+            format: match self.df_snapshot_format {
+                true => Format::Shards,
+                false => Format::Rdb,
+            },
         }
     }
 

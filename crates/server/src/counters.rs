@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct ServerFacts {
     pub run_id: String,
     /// When it started.
     pub started: Instant,
+    /// Why it cannot go on.
+    failure: OnceLock<String>,
     used: Box<[AtomicU64]>,
     peak: AtomicU64,
 }
@@ -38,9 +41,20 @@ impl ServerFacts {
         ServerFacts {
             run_id: id[..40].to_owned(),
             started: Instant::now(),
+            failure: OnceLock::new(),
             used: (0..threads).map(|_| AtomicU64::new(0)).collect(),
             peak: AtomicU64::new(0),
         }
+    }
+
+    /// Says why the server cannot go on; the first reason counts.
+    pub fn fail(&self, why: String) {
+        let _ = self.failure.set(why);
+    }
+
+    /// Why the server cannot go on.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     /// Notes what one thread uses; the sum may be a new peak.

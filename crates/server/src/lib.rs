@@ -42,6 +42,7 @@ mod pushes;
 mod secrets;
 mod service;
 mod settings;
+mod snapshots;
 mod tls;
 mod waiting;
 pub use builder::{Builder, Server, Service, Shared, StartError};

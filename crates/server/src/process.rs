@@ -63,20 +63,36 @@ fn serve(
         print(&format!("admin port on {address}\n"));
     }
     let stop = server.stop_token();
-    runtime.block_on(async {
-        loop {
+    loop {
+        let signal = runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => break tracing::info!("SIGTERM: shutting down"),
-                _ = interrupt.recv() => break tracing::info!("SIGINT: shutting down"),
-                _ = hangup.recv() => {
-                    tracing::info!("SIGHUP: reading TLS files again");
-                    server.reload_tls();
-                }
-                () = stop.cancelled() => break,
+                _ = terminate.recv() => Some("SIGTERM"),
+                _ = interrupt.recv() => Some("SIGINT"),
+                _ = hangup.recv() => Some("SIGHUP"),
+                () = stop.cancelled() => None,
+            }
+        });
+        let Some(signal) = signal else { break };
+        if signal == "SIGHUP" {
+            tracing::info!("SIGHUP: reading TLS files again");
+            server.reload_tls();
+            continue;
+        }
+        tracing::info!("{signal}: shutting down");
+        match server.save_at_end() {
+            Ok(()) => break,
+            Err(error) => {
+                tracing::error!(
+                    "not shut down, because saving failed: {error}; SHUTDOWN NOSAVE ends the server all the same"
+                );
             }
         }
-    });
+    }
+    let failure = server.failure();
     server.shutdown();
+    if let Some(failure) = failure {
+        return Err(StartError::Data(failure));
+    }
     tracing::info!("bye");
     Ok(())
 }

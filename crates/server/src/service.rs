@@ -10,6 +10,7 @@ use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
 use crate::net::{Accepted, Door};
+use crate::snapshots;
 use damselfly_engine::acl::Restricted;
 use damselfly_engine::replicate::ReplicationOptions;
 use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
@@ -101,11 +102,7 @@ impl EngineService {
         let running = Engine::start(options, COMMANDS)?;
         load_at_start(&running.engine().acl, &config)?;
         restrict(running.engine(), &config)?;
-        if let Some(primary) = &config.replicaof {
-            running
-                .engine()
-                .begin_as_replica(&primary.host, primary.port);
-        }
+        snapshots::begin(shared, &config, running.engine())?;
         end_when_taken_over(running.engine(), shared);
         running
             .engine()

@@ -159,6 +159,8 @@ struct World {
     random: Box<dyn FnMut() -> usize>,
     /// Whether writers wait for big values, as the engine's do.
     polite: bool,
+    /// Whether snapshots are for files, and databases are flushed and exchanged meanwhile.
+    frozen: bool,
     parked: usize,
     checked: usize,
     chunked: usize,
@@ -175,6 +177,7 @@ impl World {
             running: Vec::new(),
             random: Box::new(pieces(seed, 1 << 40)),
             polite,
+            frozen: false,
             parked: 0,
             checked: 0,
             chunked: 0,
@@ -188,10 +191,30 @@ impl World {
     fn journal(&mut self, db: u16, key: &[u8]) {
         let mut record = vec![db as u8];
         record.extend_from_slice(key);
-        for running in &self.running {
+        for running in self
+            .running
+            .iter()
+            .filter(|running| !running.options.frozen)
+        {
             // As a flow does it: past the snapshot, straight to the stream.
             put_journal_blob(running.out.borrow_mut().buffer(), &record);
         }
+    }
+
+    /// Flushes a database or all, or exchanges two.
+    fn upheave(&mut self) {
+        let (a, b) = (self.random(DBS as usize), self.random(DBS as usize));
+        let (a, b) = (DbIndex(a as u16), DbIndex(b as u16));
+        if self.random(3) > 0 {
+            self.snapshots.on_swap(&self.shard, a, b);
+            self.shard.swap(a, b);
+            return self.snapshots.on_recorded();
+        }
+        let db = (self.random(3) > 0).then_some(a);
+        assert!(!self.snapshots.would_park_flush(&self.shard, db));
+        self.snapshots.on_flush(&self.shard, db);
+        let flushed = Rc::new(self.shard.flush(db));
+        self.snapshots.keep_flushed(&flushed);
     }
 
     /// One write; nothing if it would have to wait.
@@ -246,6 +269,7 @@ impl World {
             chunk_bytes: CHUNK,
             lz4: self.random(2) == 0,
             uses: Uses::Untold,
+            frozen: self.frozen,
         };
         let out = Out::default();
         out.borrow_mut().header(&[]);
@@ -306,6 +330,7 @@ impl World {
             match self.random(100) {
                 0..=1 if self.running.len() < 3 => self.begin(),
                 2..=40 => self.step(),
+                41 if self.frozen => self.upheave(),
                 _ => self.write(),
             }
         }
@@ -346,6 +371,16 @@ fn what_is_written_is_what_stood_at_the_cut() {
         let mut world = World::new(seed, true);
         world.run(1200);
         assert!(world.checked > 3 && world.chunked > 5 && world.parked > 0);
+    }
+}
+
+#[test]
+fn a_file_holds_what_stood_at_the_cut_whatever_is_flushed_and_exchanged() {
+    for seed in 21..23 {
+        let mut world = World::new(seed, seed % 2 == 0);
+        world.frozen = true;
+        world.run(2500);
+        assert!(world.checked > 3 && world.chunked > 5);
     }
 }
 

@@ -139,7 +139,7 @@ pub struct EntryRef<'a> {
 
 impl<'a> EntryRef<'a> {
     #[inline]
-    fn new(segment: &'a Segment, place: Place) -> EntryRef<'a> {
+    pub(crate) fn new(segment: &'a Segment, place: Place) -> EntryRef<'a> {
         EntryRef {
             slot: segment.slot(place),
             segment,

@@ -1,6 +1,8 @@
 //! What a flush left behind, to be freed in slices.
 
-use crate::table::Table;
+use crate::compact::KeyProbe;
+use crate::db::{BucketId, BucketView, DbIndex, EntryRef};
+use crate::table::{Table, TableId, WalkCursor};
 use crate::value::Value;
 
 /// Collections of more elements are freed by themselves, in slices.
@@ -24,6 +26,42 @@ impl Flushed {
             tables,
             ..Flushed::default()
         }
+    }
+
+    /// As [`Shard::walk_next`](crate::Shard::walk_next), over a table that was flushed and has not been freed yet. Its views say database 0.
+    pub fn walk_next(
+        &self,
+        table: TableId,
+        cursor: WalkCursor,
+    ) -> Option<(BucketView<'_>, WalkCursor)> {
+        let table = self.table(table)?;
+        let (segment, bucket, next) = table.walk_next(cursor)?;
+        let db = DbIndex(0);
+        let id = BucketId {
+            db,
+            segment,
+            bucket,
+        };
+        Some((BucketView::new(db, table, id), next))
+    }
+
+    /// The entry of a key in a table that was flushed; `hash` is [`Shard::hash_of`](crate::Shard::hash_of) it.
+    pub fn get(&self, table: TableId, hash: u64, key: &[u8]) -> Option<EntryRef<'_>> {
+        let table = self.table(table)?;
+        let location = table.find(hash, &KeyProbe::new(key))?;
+        Some(EntryRef::new(
+            table.segment(location.segment),
+            location.place,
+        ))
+    }
+
+    /// Whether this is among what was flushed.
+    pub fn has(&self, table: TableId) -> bool {
+        self.table(table).is_some()
+    }
+
+    fn table(&self, id: TableId) -> Option<&Table> {
+        self.tables.iter().find(|table| table.id() == id)
     }
 
     /// How many keys are left to free.

@@ -128,9 +128,11 @@ impl ShardCore {
         }
     }
 
-    /// Whether a consumer of the journal holds so much that writes have to wait, or they wait for a hand-over.
+    /// Whether a consumer of the journal, or a snapshot's file, holds so much that writes have to wait, or they wait for a hand-over.
     fn is_over_budget(&self) -> bool {
-        self.writes_held || self.journal.is_over_budget()
+        self.writes_held
+            || self.journal.is_over_budget()
+            || (self.space.store.is_observed() && self.space.snapshots.is_over_budget())
     }
 
     /// Fetches what commands on these keys will read, all at once; worth while where the table is larger than the caches.

@@ -170,6 +170,8 @@ const HELP: &[&str] = &[
     "    Show low level info about a key's value.",
     "POPULATE <count> [<prefix>] [<size>] [RAND] [TYPE <type>] [ELEMENTS <n>]",
     "    Create <count> keys named <prefix>:<number>.",
+    "RELOAD",
+    "    Save the data set to files, discard it, and load it from there.",
     "REPLICA <OFFSET|PAUSE|RESUME|SKIPPED>",
     "    Show the link's number and the executed LSN of each flow; stop or go on reading from the primary; list what was",
     "    passed over of its data because it is not known here: database, key, what and why, how often.",
@@ -227,6 +229,12 @@ static SUBCOMMANDS: &[Command] = &[
         -3,
         Handler::Async(populate::populate),
         "Creates many keys.",
+    ),
+    sub(
+        "reload",
+        -2,
+        Handler::Async(crate::files::debug_reload),
+        "Saves the data set, discards it, and loads it.",
     ),
     sub(
         "sleep",

@@ -42,5 +42,6 @@ pub static ALL: &[&[Command]] = &[
     scripting::COMMANDS,
     crate::replicate::COMMANDS,
     crate::replicate::HANDOVER_COMMANDS,
+    crate::files::COMMANDS,
     crate::session::TRANSACTION_COMMANDS,
 ];

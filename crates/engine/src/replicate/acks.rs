@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// LSNs to be reached, each with its shard; one for a shard at most.
-pub(super) type Targets = [(usize, Lsn)];
+pub(crate) type Targets = [(usize, Lsn)];
 
 /// The replicas in stable sync that have executed everything below all targets.
 pub(super) async fn reached(thread: &Rc<Thread>, targets: &Targets) -> Vec<SyncId> {
@@ -26,7 +26,7 @@ pub(super) async fn reached(thread: &Rc<Thread>, targets: &Targets) -> Vec<SyncI
 }
 
 /// Waits until `enough` of the replicas that have reached the targets, and gives those. Every ack wakes it; nothing else does.
-pub(super) async fn wait_until(
+pub(crate) async fn wait_until(
     thread: &Rc<Thread>,
     targets: &Targets,
     enough: impl Fn(&[SyncId]) -> bool,

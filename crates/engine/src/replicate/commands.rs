@@ -4,6 +4,7 @@ use super::EngineDataSet;
 use super::handover::{Request, answer_takeover};
 use super::info::RoleWords;
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
+use crate::families::options::is_word;
 use crate::session::{AsyncResult, Session};
 use crate::socket::Socket;
 use damselfly_replication::driver::{CommandOutcome, FlowTicket};
@@ -81,6 +82,9 @@ fn from_replica<'a>(
     Box::pin(async move {
         if let Some(request) = Request::parse(args) {
             return answer_takeover(session, request, out).await;
+        }
+        if is_word(args[0], "dfly") && is_word(args[1], "load") {
+            return crate::files::dfly_load(session, args, out).await;
         }
         let hub = &session.thread.engine.replication().hub;
         let peer = session.peer_ip.clone();

@@ -1,6 +1,6 @@
 //! Replication over the engine: the engine as both ends' data set, and the commands of it.
 
-mod acks;
+pub(crate) mod acks;
 mod apply;
 mod commands;
 mod debug;
@@ -11,7 +11,7 @@ mod loader;
 mod primary;
 mod psync;
 mod replica;
-mod role;
+pub(crate) mod role;
 mod skipped;
 mod upstream;
 mod wait;
@@ -19,10 +19,13 @@ mod wait;
 pub use commands::COMMANDS;
 pub(crate) use debug::replica as debug_replica;
 pub use good::GoodReplicas;
+pub(crate) use handover::HeldWrites;
 pub use handover::{COMMANDS as HANDOVER_COMMANDS, Handover};
 pub use info::{master_repl_offset, replication_section};
+pub(crate) use primary::TXID_AUX;
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
+pub(crate) use replica::discard_all;
 pub(crate) use skipped::shown;
 pub use skipped::{Skipped, SkippedKey};
 pub use upstream::{SecureUpstream, Securing, Transport, UpstreamConnection, UpstreamConnections};

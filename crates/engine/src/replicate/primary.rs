@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An AUX field at the beginning of a flow: all transactions before the cut have lower ids.
-pub(super) const TXID_AUX: &[u8] = b"damselfly-txid";
+pub(crate) const TXID_AUX: &[u8] = b"damselfly-txid";
 
 /// Bytes that one step of a snapshot writes (about 100 µs of work).
 const STEP_BYTES: usize = 32 * 1024;
@@ -127,12 +127,7 @@ impl PrimaryShard for EngineShard {
                 .snapshots
                 .begin(&mut space.store, options, FlowSink(flow.clone()))
         });
-        EngineSnapshot {
-            thread: self.thread.clone(),
-            snapshot,
-            finished: 0,
-            pace: Pace::default(),
-        }
+        EngineSnapshot::new(self.thread.clone(), snapshot)
     }
 }
 
@@ -155,6 +150,22 @@ pub struct EngineSnapshot {
     snapshot: Snapshot,
     finished: u64,
     pace: Pace,
+}
+
+impl EngineSnapshot {
+    pub(crate) fn new(thread: Rc<Thread>, snapshot: Snapshot) -> EngineSnapshot {
+        EngineSnapshot {
+            thread,
+            snapshot,
+            finished: 0,
+            pace: Pace::default(),
+        }
+    }
+
+    /// Entries written so far.
+    pub(crate) fn entries(&self) -> u64 {
+        self.snapshot.entries()
+    }
 }
 
 /// How long a snapshot works before it looks whether clients were served meanwhile.

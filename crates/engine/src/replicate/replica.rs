@@ -3,6 +3,7 @@
 use super::loader::{ParallelLoader, passed_over};
 use super::primary::{EngineDataSet, TXID_AUX, run_local};
 use crate::core::{ApplyJob, ShardCore};
+use crate::files::RedisPosition;
 use crate::thread::Thread;
 use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
@@ -24,7 +25,11 @@ impl ReplicaDataSet for EngineDataSet {
 
     async fn become_replica(&self, _address: &str) -> Option<Resume> {
         let next = super::role::follow(&Thread::current()).await;
-        self.0.lineage().resume(next)
+        let lineage = self.0.lineage();
+        if !lineage.is_as_loaded(&next) {
+            *self.0.redis_position.lock().await = None;
+        }
+        lineage.resume(next)
     }
 
     async fn become_primary(&self) {
@@ -36,54 +41,23 @@ impl ReplicaDataSet for EngineDataSet {
     }
 
     fn open_flow(&self, flow: usize, upstream: &Upstream) -> EngineFlow {
-        let thread = Thread::current();
-        let relay = upstream.is_relayed_by(self.0.mesh.shards());
-        let skip = self.0.skipped.is_enabled();
-        let others = (0..self.0.mesh.shards()).map(|_| Vec::new()).collect();
-        let may_stray = upstream.level == 0;
         EngineFlow {
-            flow,
-            relay,
+            relay: upstream.is_relayed_by(self.0.mesh.shards()),
             psync: upstream.dialect == Dialect::Psync,
-            may_stray,
-            loader: ParallelLoader::new(
-                thread.clone(),
-                thread.engine.options.replication.replica.limits.rdb.clone(),
-            ),
-            thread,
-            assembler: Assembler::new(skip),
-            others,
-            collected: 0,
+            may_stray: upstream.level == 0,
+            ..EngineFlow::of_file(flow, false)
         }
     }
 
     async fn begin_full_sync(&self, _upstream: &Upstream) -> Result<(), DataError> {
         let thread = Thread::current();
         self.0.set_loading(true);
-        self.0.skipped.clear();
-        self.0.scripts.forget_libraries();
         // Whatever the change asks for: all data goes, and with it the journals and the links of our own replicas.
         let _ = self
             .0
             .change_lineage(|lineage| lineage.full_sync_begun(crate::engine::new_replid()));
-        self.0
-            .end_replicas("the data set is replaced by a full sync");
-        thread
-            .on_all_threads(|thread| {
-                thread.flows.end_all(&FlowEnd::Session {
-                    why: "the data set is replaced by a full sync".to_owned(),
-                });
-                thread.try_with_core(|core| {
-                    core.journal.keep_backlog(false);
-                    core.journal.start_at(Lsn::FIRST);
-                    // Whether this link relays is said when it enters stable sync; the one before may have had other shards.
-                    core.relays = false;
-                    core.space.flush(None);
-                    core.serve_ready(false);
-                });
-                thread.clean_up();
-            })
-            .await;
+        *self.0.redis_position.lock().await = None;
+        discard_all(&thread, "the data set is replaced by a full sync").await;
         Ok(())
     }
 
@@ -94,6 +68,12 @@ impl ReplicaDataSet for EngineDataSet {
         lsns: &[Lsn],
     ) -> Result<(), DataError> {
         let thread = Thread::current();
+        RedisPosition::entered(
+            &mut *self.0.redis_position.lock().await,
+            upstream,
+            full,
+            lsns,
+        );
         let relay = upstream.is_relayed_by(self.0.mesh.shards());
         let change = self
             .0
@@ -144,7 +124,30 @@ impl ReplicaDataSet for EngineDataSet {
     }
 }
 
-/// Takes what comes over one flow.
+/// Empties all shards and journals, and ends the links of our own replicas.
+pub(crate) async fn discard_all(thread: &Rc<Thread>, why: &'static str) {
+    thread.engine.skipped.clear();
+    thread.engine.scripts.forget_libraries();
+    thread.engine.end_replicas(why);
+    thread
+        .on_all_threads(move |thread| {
+            thread.flows.end_all(&FlowEnd::Session {
+                why: why.to_owned(),
+            });
+            thread.try_with_core(|core| {
+                core.journal.keep_backlog(false);
+                core.journal.start_at(Lsn::FIRST);
+                // Whether this link relays is said when it enters stable sync; the one before may have had other shards.
+                core.relays = false;
+                core.space.flush(None);
+                core.serve_ready(false);
+            });
+            thread.clean_up();
+        })
+        .await;
+}
+
+/// Takes what comes over one flow, or out of one file.
 pub struct EngineFlow {
     flow: usize,
     /// Both ends have as many shards: flow *i* feeds shard *i*, and its records are relayed as they came.
@@ -276,8 +279,7 @@ impl ReplicaFlowSink for EngineFlow {
 
     async fn apply(&mut self, part: &TransactionPart) -> Result<(), DataError> {
         if self.psync {
-            let parts = std::slice::from_ref(part);
-            return super::psync::apply_all(&self.thread, parts).await.1;
+            return self.apply_psync(std::slice::from_ref(part)).await.1;
         }
         if part.txid() > 0 {
             self.thread.engine.mesh.raise_txid(part.txid());
@@ -293,7 +295,7 @@ impl ReplicaFlowSink for EngineFlow {
 
     async fn apply_all(&mut self, parts: &[TransactionPart]) -> (usize, Result<(), DataError>) {
         if self.psync {
-            return super::psync::apply_all(&self.thread, parts).await;
+            return self.apply_psync(parts).await;
         }
         let (mut done, mut result) = (0, Ok(()));
         if self.relay && !self.may_stray && self.thread.owns(self.flow) {
@@ -323,6 +325,48 @@ impl EngineFlow {
             .engine
             .skipped
             .record(None, DbIndex(0), &args, error)
+    }
+
+    /// What takes the entries of a file; `file` is its number, for errors. `splits`: its decoder is one of
+    /// [`splitting`](damselfly_snapshot::RdbDecoder::splitting). To be called on a thread of the engine.
+    pub(crate) fn of_file(file: usize, splits: bool) -> EngineFlow {
+        let thread = Thread::current();
+        let shards = thread.engine.mesh.shards();
+        EngineFlow {
+            flow: file,
+            relay: false,
+            psync: splits,
+            may_stray: false,
+            loader: ParallelLoader::new(
+                thread.clone(),
+                thread.engine.options.replication.replica.limits.rdb.clone(),
+            ),
+            assembler: Assembler::new(thread.engine.skipped.is_enabled()),
+            others: (0..shards).map(|_| Vec::new()).collect(),
+            collected: 0,
+            thread,
+        }
+    }
+
+    /// Executes parts of a Redis's stream, and notes where in it the data stands then.
+    async fn apply_psync(&self, parts: &[TransactionPart]) -> (usize, Result<(), DataError>) {
+        let engine = &self.thread.engine;
+        let mut position = engine.redis_position.lock().await;
+        let (done, result) = super::psync::apply_all(&self.thread, parts).await;
+        let end = parts.last().and_then(TransactionPart::stream_end);
+        let end = end.filter(|_| result.is_ok());
+        *position = end.and_then(|(next, db)| {
+            let replid = match &*position {
+                Some(position) => position.replid,
+                None => engine.replication().link.status().1?.upstream?.replid,
+            };
+            Some(RedisPosition {
+                replid,
+                offset: next.0.checked_sub(1)?,
+                db,
+            })
+        });
+        (done, result)
     }
 
     /// A library of functions.

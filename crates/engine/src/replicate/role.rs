@@ -19,6 +19,7 @@ pub(super) async fn follow(thread: &Rc<Thread>) -> Vec<Lsn> {
 /// Takes writes of clients from here on, and says where the data set left the history that it followed.
 pub(super) async fn lead(thread: &Rc<Thread>) {
     let engine = &thread.engine;
+    *engine.redis_position.lock().await = None;
     // Nobody writes here yet: the LSNs stand still until the cut below.
     let next = thread.on_all_shards(|core| core.journal.next_lsn()).await;
     let change_of_lineage = engine.change_lineage(|lineage| lineage.promoted(new_replid(), &next));
@@ -43,7 +44,7 @@ pub(super) async fn lead(thread: &Rc<Thread>) {
 }
 
 /// Tells every shard its new role at one point. The next LSN of each there.
-async fn change(thread: &Rc<Thread>, role: Role) -> Vec<Lsn> {
+pub(crate) async fn change(thread: &Rc<Thread>, role: Role) -> Vec<Lsn> {
     let next = Arc::new(Mutex::new(vec![Lsn::FIRST; thread.engine.mesh.shards()]));
     let collected = next.clone();
     cut(thread, Undecided::Revoked, move |shard| {

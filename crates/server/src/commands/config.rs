@@ -242,6 +242,7 @@ pub fn apply_changes(settings: &Settings, engine: &Arc<Engine>) {
         };
         let limits = limits_of(config);
         apply_output_limits(config, &engine);
+        engine.files.configure(config.files());
         engine
             .acl
             .configure(config.acl_pubsub_default, config.acllog_max_len);

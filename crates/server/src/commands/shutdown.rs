@@ -1,8 +1,9 @@
 //! SHUTDOWN: ends the server as SIGTERM does.
 
 use crate::service::SessionHost;
+use crate::snapshots::AtEnd;
 use damselfly_engine::families::options::is_word;
-use damselfly_engine::resp::ReplyWriter;
+use damselfly_engine::session::AsyncResult;
 use damselfly_engine::{
     Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session,
 };
@@ -44,23 +45,37 @@ impl Options {
     }
 }
 
-fn shutdown(session: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResult {
+fn shutdown<'a>(
+    session: &'a mut Session,
+    args: &'a [&'a [u8]],
+    _: &'a mut Vec<u8>,
+) -> AsyncResult<'a> {
+    Box::pin(end(session, args))
+}
+
+async fn end(session: &mut Session, args: &[&[u8]]) -> CommandResult {
     let options = Options::parse(&args[1..])?;
     if options.abort {
         return Err(CommandError::text("ERR No shutdown in progress."));
+    }
+    let at_end = match options {
+        Options { no_save: true, .. } => AtEnd::NoSave,
+        Options { save: true, .. } => AtEnd::Save,
+        _ => AtEnd::AsConfigured,
+    };
+    tracing::info!(id = session.id, "SHUTDOWN");
+    if let Err(error) = at_end.run(&session.thread).await
+        && !options.force
+    {
+        tracing::error!(%error, "not shut down, because saving failed");
+        return Err(CommandError::text(
+            "ERR Errors trying to SHUTDOWN. Check logs.",
+        ));
     }
     let host = session.host.downcast_ref::<SessionHost>();
     let stop = host.map_or(session.thread.engine.stop_token(), |host| {
         &host.server.shared.stop
     });
-    if options.save && !options.force {
-        // This version writes no snapshot to a file: what was asked for can't be done.
-        tracing::error!("SHUTDOWN SAVE: saving to a file is not supported by this version");
-        return Err(CommandError::text(
-            "ERR Errors trying to SHUTDOWN. Check logs.",
-        ));
-    }
-    tracing::info!(id = session.id, "SHUTDOWN");
     stop.cancel();
     session.close = true;
     Ok(())
@@ -73,7 +88,7 @@ pub static COMMANDS: &[Command] = &[Command::new(
     Keys::None,
     Group::Server,
     "1.0.0",
-    Handler::Session(shutdown),
+    Handler::Async(shutdown),
     "Ends the server.",
 )
 .with(

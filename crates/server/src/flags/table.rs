@@ -270,6 +270,19 @@ const DBFILENAME: Access = (
     },
 );
 
+const SNAPSHOT_CRON: Access = (
+    |config| Value::Text(config.snapshot_cron.clone()),
+    |config, value| {
+        if !value.text().is_empty() {
+            let pattern = value.text().parse::<croner::Cron>();
+            pattern
+                .map_err(|error| format!("'{}' is no cron expression: {error}", value.text()))?;
+        }
+        config.snapshot_cron = value.text().to_owned();
+        Ok(())
+    },
+);
+
 /// Only a hash is kept. (A value that is `#` and 64 digits is one.)
 const REQUIREPASS: Access = (
     |config| Value::Text(config.requirepass.clone()),
@@ -461,7 +474,11 @@ pub static FLAGS: &[Flag] = &[
     flag!("dir", "PATH", Kind::Text, Protected, [("dir", 1)], text!(dir),
         "Directory for snapshots; empty = the working directory"),
     flag!("dbfilename", "NAME", Kind::Text, Protected, [("dbfilename", 1)], DBFILENAME,
-        "File name of snapshots"),
+        "File name of snapshots: what is saved at the end and loaded at the start; {timestamp} = the time; empty = neither"),
+    flag!("df_snapshot_format", "", Kind::Bool, Runtime, [], truth!(df_snapshot_format),
+        "Save a file for each shard, in parallel; else one RDB file, which Redis reads. A name that ends in .rdb means that, too"),
+    flag!("snapshot_cron", "CRON", Kind::Text, Runtime, [], SNAPSHOT_CRON,
+        "When to save, as crontab has it (minute hour day month weekday, local time); empty = never"),
     flag!("rdb_unknown_types", "WORD", Kind::Choice(&["error", "skip"]), Runtime, [], UNKNOWN_TYPES,
         "What a full sync does with a value of an unknown type: error = end it, skip = count it and list its key"),
     flag!("pidfile", "PATH", Kind::Text, Startup, [("pidfile", 1)], text!(pidfile),

@@ -21,6 +21,11 @@ pub trait Sink {
     fn has_room(&self) -> bool {
         true
     }
+
+    /// Whether writes to the shard should wait until the sink has passed on what it holds: each may have to serve a bucket.
+    fn is_over_budget(&self) -> bool {
+        false
+    }
 }
 
 impl Sink for Rc<RefCell<RdbWriter>> {
@@ -55,6 +60,10 @@ impl Output {
 
     pub(super) fn has_room(&self) -> bool {
         self.sink.has_room()
+    }
+
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.sink.is_over_budget()
     }
 
     /// Appends what `put` writes, which stands in database `db`.

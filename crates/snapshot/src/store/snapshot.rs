@@ -9,7 +9,7 @@ use super::output::Sink;
 use super::state::{Labels, Observing, SnapshotOptions, State};
 use crate::encode::{RdbWriter, put_cut, put_journal_blob, put_journal_offset};
 use crate::wire::EOF_TOKEN_LEN;
-use damselfly_store::{BucketId, BucketView, DbIndex, Intent, Shard, TableId, WalkCursor};
+use damselfly_store::{BucketId, BucketView, DbIndex, Flushed, Intent, Shard, TableId, WalkCursor};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -97,6 +97,7 @@ impl Snapshots {
         let (observer, cut) = shard.register_observer(Box::new(Observing(state.clone())));
         state.borrow_mut().cut = cut;
         state.borrow_mut().observer = Some(observer);
+        state.borrow_mut().freeze(shard);
         self.0.states.borrow_mut().push(state.clone());
         let tables = (0..shard.dbnum())
             .map(DbIndex)
@@ -121,6 +122,12 @@ impl Snapshots {
             .all(|state| state.borrow().closed)
     }
 
+    /// Whether writes to the shard should wait until a sink has passed on what it holds.
+    pub fn is_over_budget(&self) -> bool {
+        let states = self.0.states.borrow();
+        states.iter().any(|state| state.borrow().is_over_budget())
+    }
+
     /// Whether a change of this bucket has to wait for a big value of it. Asking makes that value come next.
     pub fn would_park(&self, bucket: &BucketView<'_>) -> bool {
         self.0.states.borrow().iter().fold(false, |parks, state| {
@@ -134,6 +141,9 @@ impl Snapshots {
         let mut parks = false;
         for state in self.0.states.borrow().iter() {
             let mut state = state.borrow_mut();
+            if state.options.frozen {
+                continue;
+            }
             let mut open = false;
             for job in state
                 .jobs
@@ -155,10 +165,24 @@ impl Snapshots {
         let flushed = tables(shard, db);
         for state in self.0.states.borrow().iter() {
             let mut state = state.borrow_mut();
+            if state.options.frozen {
+                continue;
+            }
             state.finish_open(shard, &flushed);
             flushed.iter().for_each(|table| state.forget_table(*table));
             state.flush_waits = false;
             state.out.flush();
+        }
+    }
+
+    /// To be called right after `shard` was flushed, with what was in it: snapshots that stay as at their cuts hold on to it until
+    /// they have written it.
+    pub fn keep_flushed(&self, flushed: &Rc<Flushed>) {
+        for state in self.0.states.borrow().iter() {
+            let mut state = state.borrow_mut();
+            if state.options.frozen && !state.closed {
+                state.kept.push(flushed.clone());
+            }
         }
     }
 
@@ -226,7 +250,7 @@ impl State {
             if let Some(db) = shard.db_of(table)
                 && let Some(entry) = shard.get(db, &key)
             {
-                self.finish_job(table, self.labels.number(table, db), &entry);
+                self.finish_job(table, self.number(table, db), &entry);
             }
         }
     }
@@ -313,17 +337,21 @@ impl Snapshot {
             let job = &self.state.borrow().jobs[index];
             (job.table, job.key.clone())
         };
-        let Some(db) = shard.db_of(table) else {
+        let db = shard.db_of(table);
+        let kept = self.state.borrow().kept(table);
+        let entry = match (db, &kept) {
+            (Some(db), _) => shard.get(db, &key),
+            (None, Some(kept)) => kept.get(table, shard.hash_of(&key), &key),
+            (None, None) => None,
+        };
+        let Some(entry) = entry else {
             return Err(SnapshotError::ValueLost { key });
         };
-        let Some(entry) = shard.get(db, &key) else {
-            return Err(SnapshotError::ValueLost { key });
-        };
-        let done = self
-            .state
-            .borrow_mut()
-            .advance_job(index, u32::from(db.0), &entry);
-        if done {
+        let mut state = self.state.borrow_mut();
+        let number = state.number(table, db.unwrap_or_default());
+        let done = state.advance_job(index, number, &entry);
+        drop(state);
+        if let (true, Some(db)) = (done, db) {
             self.stamp(shard, db, &key);
         }
         Ok(done)
@@ -348,9 +376,11 @@ impl Snapshot {
         let Some(table) = self.tables.get(self.at) else {
             return Met::End;
         };
-        let found = shard
-            .db_of(*table)
-            .and_then(|db| shard.walk_next(db, self.cursor));
+        let kept = self.state.borrow().kept(*table);
+        let found = match (&kept, shard.db_of(*table)) {
+            (Some(kept), _) => kept.walk_next(*table, self.cursor),
+            (None, db) => db.and_then(|db| shard.walk_next(db, self.cursor)),
+        };
         let Some((bucket, next)) = found else {
             self.at += 1;
             self.cursor = WalkCursor::default();
@@ -368,6 +398,11 @@ impl Snapshot {
             return Met::Nothing;
         }
         self.cursor = next;
+        if kept.is_some() {
+            // Nobody else sees it any more, and nothing changes it.
+            state.serve(&bucket);
+            return Met::Nothing;
+        }
         drop(state);
         if self.all.others_stream(&self.state, &bucket) {
             self.state.borrow_mut().serve_ahead(&bucket);

@@ -6,7 +6,8 @@ use super::value::encode_value;
 use crate::decode::LastUse;
 use crate::encode::{EntryMeta, Head, Profile};
 use damselfly_store::{
-    Access, BucketView, CutVersion, DbIndex, EntryRef, Observer, ObserverId, TableId, Value,
+    Access, BucketView, CutVersion, DbIndex, EntryRef, Flushed, Observer, ObserverId, Shard,
+    TableId, Value,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -36,6 +37,9 @@ pub struct SnapshotOptions {
     pub lz4: bool,
     /// What is told of the entries' last uses.
     pub uses: Uses,
+    /// Databases stay as they were at the cut: one that is flushed later is written all the same, one that is exchanged under its number
+    /// of then. Otherwise the reader is told of both by records.
+    pub frozen: bool,
 }
 
 /// What a snapshot tells of the last use of an entry.
@@ -80,6 +84,7 @@ impl SnapshotOptions {
             chunk_bytes: 64 * 1024,
             lz4: false,
             uses: Uses::Untold,
+            frozen: false,
         }
     }
 
@@ -96,6 +101,7 @@ impl SnapshotOptions {
     pub fn file() -> SnapshotOptions {
         SnapshotOptions {
             profile: Profile::Redis62,
+            frozen: true,
             ..SnapshotOptions::level0_flow()
         }
     }
@@ -106,6 +112,14 @@ impl SnapshotOptions {
         SnapshotOptions {
             profile,
             ..SnapshotOptions::file()
+        }
+    }
+
+    /// The file of one shard, for ourselves: as a flow, without records.
+    pub fn shard_file() -> SnapshotOptions {
+        SnapshotOptions {
+            frozen: true,
+            ..SnapshotOptions::flow()
         }
     }
 
@@ -169,7 +183,11 @@ pub(super) struct State {
     next_stream: u32,
     /// Counts, for all snapshots of the shard, events after which parked writers may go on.
     finished: Rc<Cell<u64>>,
-    pub(super) labels: Rc<Labels>,
+    labels: Rc<Labels>,
+    /// The numbers that databases had at the cut, if it is frozen.
+    numbers: HashMap<TableId, u32>,
+    /// What was flushed since, if it is frozen.
+    pub(super) kept: Vec<Rc<Flushed>>,
     /// A flush waits for open streams.
     pub(super) flush_waits: bool,
     /// The walk or a stream is serving: what is gathered may stay so until it ends its step.
@@ -197,11 +215,41 @@ impl State {
             next_stream: 0,
             finished,
             labels,
+            numbers: HashMap::new(),
+            kept: Vec::new(),
             flush_waits: false,
             stepping: false,
             closed: false,
             entries: 0,
         }
+    }
+
+    /// Whether the sink holds too much for writes to add to it.
+    pub(super) fn is_over_budget(&self) -> bool {
+        !self.closed && self.out.is_over_budget()
+    }
+
+    /// Notes which number each database of a frozen snapshot has.
+    pub(super) fn freeze(&mut self, shard: &Shard) {
+        if self.options.frozen {
+            let databases = (0..shard.dbnum()).map(DbIndex);
+            self.numbers = databases
+                .map(|db| (shard.table(db), u32::from(db.0)))
+                .collect();
+        }
+    }
+
+    /// The number to write for a table that is `db` now.
+    pub(super) fn number(&self, table: TableId, db: DbIndex) -> u32 {
+        match self.numbers.get(&table) {
+            Some(number) => *number,
+            None => self.labels.number(table, db),
+        }
+    }
+
+    /// A table that was flushed since the cut, and that is to be written.
+    pub(super) fn kept(&self, table: TableId) -> Option<Rc<Flushed>> {
+        self.kept.iter().find(|kept| kept.has(table)).cloned()
     }
 
     /// Whether the snapshot still has to see this bucket.
@@ -278,8 +326,8 @@ impl State {
     }
 
     /// Writes everything of a bucket that was not sent ahead, big values included: the bucket changes now.
-    fn serve(&mut self, bucket: &BucketView<'_>) {
-        let db = self.labels.number(bucket.table(), bucket.db());
+    pub(super) fn serve(&mut self, bucket: &BucketView<'_>) {
+        let db = self.number(bucket.table(), bucket.db());
         for entry in bucket.entries() {
             if self.is_ahead(bucket.table(), entry.key()) {
                 self.forget(bucket.table(), entry.key());
@@ -294,7 +342,7 @@ impl State {
 
     /// Writes the entries of a bucket without stamping it: another snapshot still streams a value of it.
     pub(super) fn serve_ahead(&mut self, bucket: &BucketView<'_>) {
-        let db = self.labels.number(bucket.table(), bucket.db());
+        let db = self.number(bucket.table(), bucket.db());
         for entry in bucket.entries() {
             if !self.is_ahead(bucket.table(), entry.key()) {
                 self.put(db, &entry);
@@ -335,7 +383,7 @@ impl State {
     /// Streams a value to its end at once: somebody changes its bucket without having asked.
     fn stream_now(&mut self, bucket: &BucketView<'_>, entry: &EntryRef<'_>) {
         self.want(bucket.table(), entry.key(), false);
-        let db = self.labels.number(bucket.table(), bucket.db());
+        let db = self.number(bucket.table(), bucket.db());
         self.finish_job(bucket.table(), db, entry);
     }
 

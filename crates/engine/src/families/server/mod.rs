@@ -17,12 +17,6 @@ fn time(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
     Ok(())
 }
 
-/// Nothing is saved yet: as in Redis it is the time of the start then.
-fn lastsave(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
-    out.integer(session.thread.engine.started_at / 1000);
-    Ok(())
-}
-
 const EASY: Flags = Flags::LOADING.or(Flags::STALE);
 const FAST: Flags = EASY.or(Flags::FAST);
 
@@ -32,7 +26,6 @@ pub static COMMANDS: &[Command] = &[
     row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS).hints("nondeterministic_output_order"),
     row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST).hints("nondeterministic_output"),
     row("monitor", 1, "1.0.0", Handler::Session(crate::session::monitor), "Shows the commands of all clients as they run.").with(EASY.or(Flags::ADMIN).or(Flags::NO_SCRIPT)),
-    row("lastsave", 1, "1.0.0", Handler::Session(lastsave), "When the data set was saved last, in seconds.").with(FAST.or(Flags::ACL_ADMIN)).hints("nondeterministic_output"),
 ];
 
 const fn row(

@@ -106,7 +106,7 @@ impl Drop for Turn {
 }
 
 /// All writes wait, on all shards. Dropped, it lets them go on.
-struct HeldWrites {
+pub(crate) struct HeldWrites {
     engine: Arc<Engine>,
     /// The next LSN of each shard: what replicas have to reach.
     targets: Vec<(usize, Lsn)>,
@@ -114,7 +114,7 @@ struct HeldWrites {
 
 impl HeldWrites {
     /// Holds writes at one point of the transaction order, and asks for acks there. Not to be dropped while it waits.
-    async fn hold(thread: &Rc<Thread>) -> HeldWrites {
+    pub(crate) async fn hold(thread: &Rc<Thread>) -> HeldWrites {
         let shards = thread.engine.mesh.shards();
         let found = Arc::new(Mutex::new(vec![Lsn::FIRST; shards]));
         let noted = found.clone();

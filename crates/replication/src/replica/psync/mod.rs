@@ -224,7 +224,8 @@ impl PsyncFlow {
             let at = streaming.commands.at();
             self.ack_wanted |= item == Item::AckWanted;
             match (item, ends.last_mut()) {
-                (Item::Part(part), _) => {
+                (Item::Part(mut part), _) => {
+                    part.ends_at(at.next, at.db);
                     bytes += part.bytes();
                     parts.push(part);
                     ends.push(at);

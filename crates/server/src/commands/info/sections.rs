@@ -4,6 +4,10 @@ use super::process::{Cpu, system_name};
 use super::report::Report;
 use super::text::Text;
 use damselfly_engine::families::connection::REDIS_VERSION;
+use damselfly_engine::files::LoadProgress;
+use damselfly_engine::store::UnixMs;
+use damselfly_engine::thread::unix_ms;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bits of `lru_clock`, a clock of seconds.
@@ -58,9 +62,11 @@ pub(super) fn clients(report: &Report, text: &mut Text) {
     text.field("clients_in_timeout_table", 0);
 }
 
-/// Nothing is saved to files yet; the data set can only be loaded from a primary.
 pub(super) fn persistence(report: &Report, text: &mut Text) {
-    text.field("loading", u8::from(report.engine.is_loading()));
+    let files = &report.engine.files;
+    let (status, now) = (files.status(), unix_ms());
+    let is_loading = report.engine.is_loading();
+    text.field("loading", u8::from(is_loading));
     text.fields(
         &[
             "async_loading",
@@ -71,28 +77,32 @@ pub(super) fn persistence(report: &Report, text: &mut Text) {
         0,
     );
     text.field("current_fork_perc", "0.00");
-    text.fields(
-        &["current_save_keys_processed", "current_save_keys_total"],
-        0,
-    );
-    text.field("rdb_changes_since_last_save", report.sums.shards.changes);
-    text.field("rdb_bgsave_in_progress", 0);
-    text.field("rdb_last_save_time", report.engine.started_at / 1000);
-    text.field("rdb_last_bgsave_status", "ok");
-    text.fields(
-        &["rdb_last_bgsave_time_sec", "rdb_current_bgsave_time_sec"],
-        -1,
-    );
-    text.fields(
-        &[
-            "rdb_saves",
-            "rdb_last_cow_size",
-            "rdb_last_load_keys_expired",
-            "rdb_last_load_keys_loaded",
-            "aof_enabled",
-        ],
-        0,
-    );
+    text.field("current_save_keys_processed", status.keys_processed);
+    text.field("current_save_keys_total", status.keys_total);
+    let changes = report.sums.shards.changes.saturating_sub(status.changes);
+    text.field("rdb_changes_since_last_save", changes);
+    let running = status.running_since;
+    text.field("rdb_bgsave_in_progress", u8::from(running.is_some()));
+    let last = status.last_saved.unwrap_or(report.engine.started_at);
+    text.field("rdb_last_save_time", last / 1000);
+    let well = if status.has_failed { "err" } else { "ok" };
+    text.field("rdb_last_bgsave_status", well);
+    let took = status.last_took_ms.map_or(-1, |ms| (ms / 1000) as i64);
+    text.field("rdb_last_bgsave_time_sec", took);
+    let since = running.map_or(-1, |since| (now - since) / 1000);
+    text.field("rdb_current_bgsave_time_sec", since);
+    text.field("rdb_saves", status.saves);
+    text.fields(&["rdb_last_cow_size", "rdb_last_load_keys_expired"], 0);
+    let keys_loaded = files.loading.keys.load(Ordering::Relaxed);
+    text.field("rdb_last_load_keys_loaded", keys_loaded);
+    text.field("aof_enabled", 0);
+    without_aof(text);
+    if is_loading {
+        loading(&files.loading, now, text);
+    }
+}
+
+fn without_aof(text: &mut Text) {
     text.fields(&["aof_rewrite_in_progress", "aof_rewrite_scheduled"], 0);
     text.fields(
         &["aof_last_rewrite_time_sec", "aof_current_rewrite_time_sec"],
@@ -109,6 +119,25 @@ pub(super) fn persistence(report: &Report, text: &mut Text) {
         ],
         0,
     );
+}
+
+/// How far a load is.
+fn loading(progress: &LoadProgress, now: UnixMs, text: &mut Text) {
+    let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let (total, loaded) = (load(&progress.total_bytes), load(&progress.loaded_bytes));
+    let since = load(&progress.since);
+    let elapsed_s = now.unsigned_abs().saturating_sub(since) / 1000;
+    let eta_s = match loaded {
+        0 => 1,
+        loaded => elapsed_s * total.saturating_sub(loaded) / loaded,
+    };
+    let percent = loaded as f64 * 100.0 / total.max(1) as f64;
+    text.field("loading_start_time", since / 1000);
+    text.field("loading_total_bytes", total);
+    text.field("loading_rdb_used_mem", 0);
+    text.field("loading_loaded_bytes", loaded);
+    text.field("loading_loaded_perc", format!("{percent:.2}"));
+    text.field("loading_eta_seconds", eta_s);
 }
 
 pub(super) fn replication(report: &Report, text: &mut Text) {

@@ -1,0 +1,124 @@
+//! Files that go to Redis and come from it.
+
+use crate::{await_loaded, directory, end, fill, names, path, server, with_flags};
+use damselfly_tests::{Digest, Redis, RedisVersion, Server, digest};
+
+fn redis(dir: &damselfly_tests::TempDir, name: &str) -> Redis {
+    let dir = dir.path().to_str().unwrap();
+    Redis::with_options(RedisVersion::V70, &["--dir", dir, "--dbfilename", name])
+}
+
+#[test]
+fn an_rdb_file_goes_to_redis_and_comes_back() {
+    let dir = directory();
+    let ours = server(&dir, "unused", 3);
+    let mut client = ours.client();
+    fill(&mut client);
+    let expected = digest(&mut client, Digest::Plain);
+    client.ok("SAVE RDB there");
+    let theirs = redis(&dir, "there.rdb");
+    assert_eq!(digest(&mut theirs.client(), Digest::Plain), expected);
+    theirs.client().ok("SAVE");
+    client.ok("FLUSHALL");
+    client.ok("DFLY LOAD there.rdb");
+    assert_eq!(digest(&mut client, Digest::Plain), expected);
+    // And from the start on.
+    let third = server(&dir, "there.rdb", 2);
+    assert_eq!(digest(&mut third.client(), Digest::Plain), expected);
+}
+
+#[test]
+fn libraries_of_functions_are_in_them() {
+    let dir = directory();
+    let ours = server(&dir, "dump", 2);
+    let mut client = ours.client();
+    let code = "#!lua name=lib\nredis.register_function('answer', function() return 42 end)";
+    client.try_call(&["FUNCTION", "LOAD", code]).unwrap();
+    client.ok("SAVE RDB there");
+    end(ours);
+    let again = server(&dir, "dump", 3);
+    let mut client = again.client();
+    assert_eq!(client.integer("FCALL answer 0"), 42);
+    assert_eq!(
+        redis(&dir, "there.rdb").client().integer("FCALL answer 0"),
+        42
+    );
+    client.ok("FUNCTION FLUSH");
+    client.ok("DFLY LOAD there.rdb");
+    assert_eq!(client.integer("FCALL answer 0"), 42);
+    client.ok("DEBUG RELOAD");
+    assert_eq!(client.integer("FCALL answer 0"), 42);
+}
+
+#[test]
+fn formats_and_names() {
+    let dir = directory();
+    let ours = with_flags(&dir, "dump", 2, &["--nodf_snapshot_format"]);
+    let mut client = ours.client();
+    fill(&mut client);
+    let expected = digest(&mut client, Digest::Strict);
+    client.ok("SAVE");
+    assert_eq!(names(&dir), ["dump.rdb"]);
+    client.ok("SAVE DF");
+    assert_eq!(
+        names(&dir),
+        [
+            "dump-0000.dfs",
+            "dump-0001.dfs",
+            "dump-summary.dfs",
+            "dump.rdb"
+        ]
+    );
+    assert!(client.integer("LASTSAVE") > 0);
+    assert_eq!(client.info("persistence")["rdb_saves"], "2");
+    assert_eq!(
+        client.info("persistence")["rdb_changes_since_last_save"],
+        "0"
+    );
+    client.ok("DEBUG RELOAD");
+    assert_eq!(digest(&mut client, Digest::Strict), expected);
+    for file in ["dump-summary.dfs", "dump.rdb"] {
+        client.ok("SET more data");
+        client.ok(&format!("DFLY LOAD {file}"));
+        assert_eq!(digest(&mut client, Digest::Strict), expected, "{file}");
+    }
+    drop(ours);
+    // Another number of shards takes the same files, and writes fewer or more of them.
+    let other = server(&dir, "dump", 1);
+    assert_eq!(digest(&mut other.client(), Digest::Strict), expected);
+    end(other);
+    assert_eq!(
+        names(&dir),
+        ["dump-0000.dfs", "dump-summary.dfs", "dump.rdb"]
+    );
+}
+
+#[test]
+fn the_newest_of_several_times_is_loaded() {
+    let dir = directory();
+    let name = "dump-{timestamp}";
+    for number in ["1", "2"] {
+        let server = server(&dir, name, 2);
+        server.client().ok(&format!("SET number {number}"));
+        end(server);
+        // Names have seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+    }
+    assert_eq!(names(&dir).len(), 6);
+    let last = server(&dir, name, 2);
+    assert_eq!(last.client().text("GET number"), "2");
+}
+
+#[test]
+fn without_a_name_nothing_is_saved_or_loaded_unasked() {
+    let dir = directory();
+    let server = server(&dir, "", 2);
+    server.client().ok("SET a b");
+    end(server);
+    assert!(names(&dir).is_empty());
+    let flag = format!("--dir={}", dir.path().display());
+    let empty = Server::start(&[&flag, "--dbfilename=there"]);
+    await_loaded(&mut empty.client());
+    assert_eq!(empty.client().integer("DBSIZE"), 0);
+    assert!(!path(&dir, "there-summary.dfs").exists());
+}
