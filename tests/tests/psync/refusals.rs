@@ -185,6 +185,24 @@ fn modules_are_passed_over_if_that_is_wanted() {
     assert_eq!(client.integer("DBSIZE"), 1);
 }
 
+/// Values are taken apart on the threads of their shards; where a fault is, is said of the stream that came.
+#[test]
+fn a_damaged_value_is_named_with_its_place_in_the_stream() {
+    let mut rdb = b"REDIS0010\xfe\0".to_vec();
+    for number in 10..90 {
+        rdb.extend(format!("\0\x05key{number}\x05value").into_bytes());
+    }
+    let place = rdb.len() + b"\x10\x01k".len();
+    rdb.extend(b"\x10\x01k\x03abc\xff\0\0\0\0\0\0\0\0");
+    let replica = Server::with_shards(2);
+    let mut client = replica.client();
+    replicaof(&mut client, fake(full_sync(&rdb, "")));
+    let words = format!("offset {place}: malformed listpack");
+    eventually(DEADLINE, &words, || {
+        shown(&mut client, "master_link_error").contains(&words)
+    });
+}
+
 #[test]
 fn a_password_is_asked_for_and_given() {
     let redis = Redis::with_options(V70, &["--requirepass", "secret"]);
