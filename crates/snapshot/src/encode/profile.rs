@@ -3,13 +3,14 @@
 use crate::wire::RDB_VERSION;
 
 /// Who reads what is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
     /// Shard flows: listpack types 16, 17, 18; no conversion at either end. Also DUMP.
     Flow,
     /// Shard flows to Dragonfly: the same, and its own type for hashes whose fields expire, in seconds.
     Dragonfly,
     /// Files and PSYNC: what Redis 6.2 (RDB version 9) can read: ziplists, intsets, quicklists of ziplists, plain types.
+    #[default]
     Redis62,
     /// What Redis 7.0 (RDB version 10) can read: listpacks, streams of the second form.
     Redis70,
