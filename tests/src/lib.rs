@@ -40,6 +40,7 @@ mod figures;
 mod interrupt;
 pub mod load;
 pub mod machine;
+pub mod namespaces;
 mod peer;
 mod process;
 mod proxy;

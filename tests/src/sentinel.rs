@@ -1,7 +1,7 @@
 //! Redis Sentinel 7.0: three of them, that watch one primary and what follows it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,9 +37,22 @@ impl Sentinels {
         replicas: usize,
         down_after: Duration,
     ) -> io::Result<Sentinels> {
+        Sentinels::start_on(IpAddr::V4(Ipv4Addr::LOCALHOST), primary, replicas, down_after)
+    }
+
+    /// The same on another address of this host.
+    ///
+    /// # Errors
+    /// As [`start`](Sentinels::start).
+    pub fn start_on(
+        host: IpAddr,
+        primary: SocketAddr,
+        replicas: usize,
+        down_after: Duration,
+    ) -> io::Result<Sentinels> {
         let mut sentinels = Sentinels { all: Vec::new() };
         for _ in 0..COUNT {
-            let address = free_address()?;
+            let address = SocketAddr::new(host, free_address()?.port());
             sentinels.add(primary, address, down_after)?;
         }
         sentinels.acquainted(replicas)?;

@@ -27,6 +27,8 @@ pub struct Server {
     process: Process,
     address: SocketAddr,
     flags: Vec<String>,
+    /// The network namespace that it runs in, if not everybody's.
+    namespace: Option<String>,
 }
 
 impl Server {
@@ -67,11 +69,29 @@ impl Server {
     pub fn try_start(flags: &[&str]) -> io::Result<Server> {
         let mut all = vec!["--port=-1".to_owned(), "--bind=127.0.0.1".to_owned()];
         all.extend(flags.iter().map(|flag| flag.to_string()));
-        Server::spawn(all)
+        Server::spawn(all, None)
     }
 
-    fn spawn(flags: Vec<String>) -> io::Result<Server> {
-        let mut process = Process::start(binary()?, &flags, &[])?;
+    /// Starts a server with exactly these flags in a network namespace, and waits until it answers.
+    ///
+    /// # Errors
+    /// The system's, or what the server printed before it ended.
+    pub fn within(namespace: &str, flags: &[&str]) -> io::Result<Server> {
+        let flags = flags.iter().map(|flag| flag.to_string()).collect();
+        Server::spawn(flags, Some(namespace.to_owned()))
+    }
+
+    fn spawn(flags: Vec<String>, namespace: Option<String>) -> io::Result<Server> {
+        let mut process = match &namespace {
+            None => Process::start(binary()?, &flags, &[])?,
+            Some(name) => {
+                // `ip` becomes what it runs: the process id is the server's.
+                let binary = binary()?.to_string_lossy();
+                let mut words = vec!["netns", "exec", name, &binary];
+                words.extend(flags.iter().map(String::as_str));
+                Process::start(Path::new("/sbin/ip"), &words, &[])?
+            }
+        };
         let answering = within(START_DEADLINE, || match announced(&process.log()) {
             _ if process.exit_status().is_some() => Some(None),
             Some(address) if answers(address) => Some(Some(address)),
@@ -82,6 +102,7 @@ impl Server {
                 process,
                 address,
                 flags,
+                namespace,
             }),
             None => Err(io::Error::other(format!(
                 "damselfly does not answer; it printed:\n{}",
@@ -130,7 +151,8 @@ impl Server {
                 flag.clone()
             }
         });
-        *self = Server::spawn(flags.collect()).unwrap_or_else(|error| panic!("{error}"));
+        let namespace = self.namespace.clone();
+        *self = Server::spawn(flags.collect(), namespace).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Where it listens.

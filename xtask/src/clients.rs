@@ -25,7 +25,7 @@ fn programs() -> PathBuf {
 }
 
 /// The interpreter of an environment that has the libraries.
-fn install_python() -> Result<PathBuf> {
+pub(crate) fn install_python() -> Result<PathBuf> {
     peers::need_python()?;
     let venv = shell::target().join("clients/python");
     let python = venv.join("bin/python3");

@@ -1,7 +1,7 @@
 //! `cargo xtask soak [--only scenario]… [--fuzz-seconds N]`: runs the long tests, each with figures and a verdict.
 //! The scenarios are in `tests/src/bin/damselfly-soak`; the fuzz targets come last.
 
-use crate::{Result, fuzz, long_runs, shell};
+use crate::{Result, clients, fuzz, long_runs, shell};
 
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: &str = "300";
@@ -9,12 +9,17 @@ const FUZZ_SECONDS: &str = "300";
 /// What `--only` calls the fuzz targets.
 const FUZZ: &str = "fuzz";
 
+/// The scenario with a client in Python.
+const PYTHON: &str = "sentinel";
+
 struct Options {
     /// What the program gets, `--only` included.
     scenarios: Vec<String>,
     is_fuzzing: bool,
     is_serving: bool,
     fuzz_seconds: String,
+    /// Whether a scenario needs an interpreter.
+    wants_python: bool,
 }
 
 /// Runs the task.
@@ -22,8 +27,11 @@ pub(crate) fn run(args: &[String]) -> Result {
     let options = options(args)?;
     let mut failed = Vec::new();
     if options.is_serving {
-        let program = &mut long_runs::built("damselfly-soak", &options.scenarios)?;
-        failed.extend(shell::run(program).err());
+        let mut program = long_runs::built("damselfly-soak", &options.scenarios)?;
+        if options.wants_python {
+            program.env("CLIENTS_PYTHON", clients::install_python()?);
+        }
+        failed.extend(shell::run(&mut program).err());
     }
     if options.is_fuzzing {
         println!("\n==> fuzz");
@@ -42,6 +50,7 @@ fn options(args: &[String]) -> Result<Options> {
         is_fuzzing: true,
         is_serving: true,
         fuzz_seconds: FUZZ_SECONDS.into(),
+        wants_python: true,
     };
     let mut asked: Vec<&String> = Vec::new();
     let mut args = args.iter();
@@ -59,6 +68,7 @@ fn options(args: &[String]) -> Result<Options> {
         options.is_fuzzing = asked.iter().any(|name| *name == FUZZ);
         asked.retain(|name| *name != FUZZ);
         options.is_serving = !asked.is_empty();
+        options.wants_python = asked.iter().any(|name| *name == PYTHON);
     }
     for name in asked {
         options.scenarios.extend(["--only".into(), name.clone()]);

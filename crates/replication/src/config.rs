@@ -31,6 +31,8 @@ pub struct ReplicaConfig {
     pub backoff_max_ms: u64,
     /// Whether partial sync is asked for at all.
     pub partial_sync: bool,
+    /// What becomes of a link whose primary comes back with another data set.
+    pub restarted_primary: RestartedPrimary,
     /// Extension level that is announced and understood; 0 hides what Dragonfly does not have.
     pub level: u8,
     /// Bounds on what a peer may make this end hold.
@@ -53,10 +55,23 @@ impl Default for ReplicaConfig {
             backoff_min_ms: 100,
             backoff_max_ms: 5_000,
             partial_sync: true,
+            restarted_primary: RestartedPrimary::default(),
             level: LEVEL,
             limits: StreamLimits::default(),
         }
     }
+}
+
+/// What becomes of a link whose primary comes back with a data set of another beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RestartedPrimary {
+    /// The replica's data gives way to the primary's.
+    #[default]
+    Follow,
+    /// One that began with nothing is refused for good, as far as it tells (ours do).
+    RefuseBlank,
+    /// Every one is refused for good.
+    Refuse,
 }
 
 /// The extension level of this code (PROTOCOL 1).

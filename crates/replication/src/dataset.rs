@@ -17,7 +17,7 @@ use damselfly_snapshot::Event;
 use crate::{
     error::DataError,
     ids::{LsnVector, ReplId},
-    lineage::{Lineage, Resume},
+    lineage::{Lineage, Origin, Resume},
     part::TransactionPart,
     primary::{FlowHandle, FlowTable},
 };
@@ -120,6 +120,8 @@ pub struct Upstream {
     pub version: u64,
     /// Its extension level; 0 is Dragonfly.
     pub level: u8,
+    /// Where its data set stands, if it tells.
+    pub origin: Option<Origin>,
 }
 
 impl Upstream {
@@ -143,6 +145,11 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
 
     /// This server's own replication id now; a peer that greets with it is oneself.
     fn replid(&self) -> ReplId;
+
+    /// Where the data set stands among those of one beginning ([`Lineage::origin`]), if it keeps a lineage.
+    fn origin(&self) -> Option<Origin> {
+        None
+    }
 
     /// The server is to follow the primary at `address`: from here on it takes no writes of clients. What a former
     /// primary may offer for a partial sync ([`Lineage::resume`], if its journals have held every change), else `None`.

@@ -116,6 +116,26 @@ pub enum LinkError {
     /// The primary is this very server.
     #[error("the primary is this server itself (same replication id)")]
     SelfReplication,
+    /// The primary came back with a data set of another beginning: with nothing, or nearly so.
+    #[error(
+        "the primary has begun anew with nothing; this replica keeps its data (REPLICAOF again follows it all the same, and so does --follow_blank_master)"
+    )]
+    BlankPrimary,
+    /// The primary is not the one that the link has followed.
+    #[error(
+        "the primary holds another data set than the one that was followed (--break_replication_on_master_restart)"
+    )]
+    OtherPrimary,
+    /// The primary was left at a failover.
+    #[error(
+        "the primary was left at a failover: its data set is of epoch {theirs}, this replica's of epoch {own}"
+    )]
+    Fenced {
+        /// Of this data set.
+        own: u64,
+        /// Of the primary's.
+        theirs: u64,
+    },
     /// Some flows were granted a partial sync and some a full one.
     #[error("the primary granted partial sync on some flows only")]
     MixedGrant,
@@ -220,6 +240,7 @@ impl LinkError {
             | NotReady { .. } => Severity::Retriable,
             AttemptLost { .. }
             | MixedGrant
+            | Fenced { .. }
             | EofToken { .. }
             | LsnMismatch { .. }
             | FlushInFullSync { .. } => Severity::Retriable,

@@ -37,7 +37,7 @@
 //!         b"PING" => answer.extend_from_slice(b"+PONG\r\n"),
 //!         _ => match peer.handle_replconf(&args) {
 //!             ReplconfAnswer::OpenSession => {
-//!                 let identity = PrimaryIdentity { replid, history: replid, flows: 4, level: Some(1) };
+//!                 let identity = PrimaryIdentity { replid, history: replid, flows: 4, level: Some(1), origin: Lineage::new(replid).origin() };
 //!                 write_greeting(&mut answer, &identity, SyncId(7));
 //!             }
 //!             _ => answer.extend_from_slice(b"+OK\r\n"),
@@ -67,14 +67,14 @@ pub mod primary;
 pub mod replica;
 
 pub use crate::{
-    config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, StreamLimits, VERSION},
+    config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, RestartedPrimary, StreamLimits, VERSION},
     dataset::{
         Dialect, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction,
         ShardSnapshot, ThreadJob, Upstream,
     },
     error::{DataError, LinkError, Severity},
     ids::{EofToken, LsnVector, MAX_FLOWS, ReplId, SyncId, parse_lsn, parse_vector, write_vector},
-    lineage::{Fork, Lineage, LineageChange, Offer, Resume},
+    lineage::{Fork, Lineage, LineageChange, Offer, Origin, Resume},
     on_thread::OnThread,
     part::{Effect, TransactionPart, is_global_command},
 };

@@ -10,7 +10,10 @@
 
 use damselfly_journal::Lsn;
 
-use crate::ids::{LsnVector, ReplId};
+use crate::{
+    error::LinkError,
+    ids::{LsnVector, ReplId},
+};
 
 /// Which sequence of journal records a data set holds: its own name (replid), where the records came to be (history),
 /// and where that history left an earlier one (fork). Pure: it is told what happens, and says what that asks for.
@@ -21,6 +24,45 @@ pub struct Lineage {
     fork: Option<Fork>,
     reached_stable: bool,
     loaded: Option<Loaded>,
+    origin: Origin,
+}
+
+/// Where a data set stands among those that came of one beginning: what tells a primary that was left at a failover from the one
+/// that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The history with which it all began.
+    pub family: ReplId,
+    /// How many promotions lie between that and this data set.
+    pub epoch: u64,
+    /// Whether it began with nothing, in this process, and has been written by it alone since.
+    pub blank: bool,
+}
+
+impl Origin {
+    fn of(replid: ReplId, blank: bool) -> Origin {
+        Origin {
+            family: replid,
+            epoch: 0,
+            blank,
+        }
+    }
+
+    /// Whether a replica of this origin may be fed by a peer of that one.
+    ///
+    /// # Errors
+    /// [`LinkError::Fenced`]: the peer's data set was left at a failover that this one has been through.
+    pub fn check_fence(&self, peer: Option<&Origin>) -> Result<(), LinkError> {
+        match peer {
+            Some(peer) if peer.family == self.family && peer.epoch < self.epoch => {
+                Err(LinkError::Fenced {
+                    own: self.epoch,
+                    theirs: peer.epoch,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a data set was loaded from, and what it may offer as long as its journals stand there.
@@ -80,6 +122,7 @@ impl Lineage {
             fork: None,
             reached_stable: true,
             loaded: None,
+            origin: Origin::of(replid, true),
         }
     }
 
@@ -96,7 +139,22 @@ impl Lineage {
                 at: at.to_vec(),
                 resume,
             }),
+            origin: Origin::of(fresh, false),
             ..Lineage::new(fresh)
+        };
+    }
+
+    /// Where it stands among those that came of one beginning.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The data set follows one of this origin, as far as that is known, and is no longer its own.
+    pub fn adopt(&mut self, origin: Option<Origin>) {
+        let origin = origin.unwrap_or(Origin::of(self.replid, false));
+        self.origin = Origin {
+            blank: false,
+            ..origin
         };
     }
 
@@ -129,6 +187,7 @@ impl Lineage {
     pub fn full_sync_begun(&mut self, fresh: ReplId) -> LineageChange {
         *self = Lineage {
             reached_stable: false,
+            origin: Origin::of(fresh, false),
             ..Lineage::new(fresh)
         };
         LineageChange {
@@ -139,7 +198,10 @@ impl Lineage {
 
     /// The data is replaced by something else that is whole (a file was loaded over it).
     pub fn data_replaced(&mut self, fresh: ReplId) -> LineageChange {
-        *self = Lineage::new(fresh);
+        *self = Lineage {
+            origin: Origin::of(fresh, false),
+            ..Lineage::new(fresh)
+        };
         LineageChange {
             end_replicas: true,
             restart_journal: true,
@@ -171,6 +233,7 @@ impl Lineage {
         if !self.reached_stable {
             return self.data_replaced(fresh);
         }
+        self.origin.epoch += 1;
         if !self.is_relay() {
             return LineageChange::default();
         }

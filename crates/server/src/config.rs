@@ -88,6 +88,10 @@ pub struct Config {
     pub master_reconnect_timeout_ms: u64,
     /// Whether a replica offers its LSNs, so that the primary may continue where the link broke.
     pub replica_partial_sync: bool,
+    /// Whether a link ends for good when its primary comes back with another data set.
+    pub break_replication_on_master_restart: bool,
+    /// Whether a primary that comes back with nothing takes its replicas' data.
+    pub follow_blank_master: bool,
     /// The address that a replica announces; empty = the one its primary sees.
     pub replica_announce_ip: String,
     /// The port that a replica announces; 0 = the port it listens on.
@@ -203,6 +207,8 @@ impl Default for Config {
             master_connect_timeout_ms: 20_000,
             master_reconnect_timeout_ms: 1_000,
             replica_partial_sync: true,
+            break_replication_on_master_restart: false,
+            follow_blank_master: false,
             replica_announce_ip: String::new(),
             announce_port: 0,
             replica_priority: 100,

@@ -13,7 +13,7 @@ use crate::net::{Accepted, Door};
 use crate::snapshots;
 use damselfly_engine::acl::Restricted;
 use damselfly_engine::replicate::ReplicationOptions;
-use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig};
+use damselfly_engine::replication::{Credentials, PrimaryConfig, ReplicaConfig, RestartedPrimary};
 use damselfly_engine::resp::RequestLimits;
 use damselfly_engine::script::ScriptOptions;
 use damselfly_engine::thread::{Thread, unix_ms};
@@ -165,6 +165,11 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
             replication_timeout_ms: config.replication_timeout_ms,
             ack_interval_ms: config.replication_acks_interval_ms,
             partial_sync: config.replica_partial_sync,
+            restarted_primary: match config {
+                _ if config.break_replication_on_master_restart => RestartedPrimary::Refuse,
+                _ if config.follow_blank_master => RestartedPrimary::Follow,
+                _ => RestartedPrimary::RefuseBlank,
+            },
             ..ReplicaConfig::default()
         },
         primary: PrimaryConfig {

@@ -51,6 +51,8 @@ fn a_replica_that_was_killed_takes_everything_anew() {
 fn what_a_primary_is_after_its_death_its_replica_is_too() {
     let mut primary = Server::with_shards(2);
     let replica = Server::with_shards(2);
+    // Without that it keeps what it has: `guards.rs`.
+    replica.client().ok("CONFIG SET follow_blank_master yes");
     follow(&replica, primary.address());
     synced(&replica);
     write(&primary, 1, 500);

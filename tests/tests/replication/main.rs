@@ -8,6 +8,7 @@ mod failover;
 mod flushes;
 mod full_sync;
 mod good_replicas;
+mod guards;
 mod handover;
 mod links;
 mod pair;

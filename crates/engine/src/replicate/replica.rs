@@ -7,7 +7,7 @@ use crate::files::RedisPosition;
 use crate::thread::Thread;
 use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
-use damselfly_replication::{DataError, Effect, LsnVector, ReplId, Resume, TransactionPart};
+use damselfly_replication::{DataError, Effect, LsnVector, Origin, ReplId, Resume, TransactionPart};
 use damselfly_replication::{Dialect, ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, ModuleId, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
@@ -21,6 +21,10 @@ impl ReplicaDataSet for EngineDataSet {
 
     fn replid(&self) -> ReplId {
         self.0.lineage().replid()
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        Some(self.0.lineage().origin())
     }
 
     async fn become_replica(&self, _address: &str) -> Option<Resume> {
@@ -77,7 +81,10 @@ impl ReplicaDataSet for EngineDataSet {
         let relay = upstream.is_relayed_by(self.0.mesh.shards());
         let change = self
             .0
-            .change_lineage(|lineage| lineage.stable_entered(upstream.history, relay, lsns));
+            .change_lineage(|lineage| {
+                lineage.adopt(upstream.origin);
+                lineage.stable_entered(upstream.history, relay, lsns)
+            });
         if change.end_replicas {
             self.0.end_replicas("the data set follows another history");
         }

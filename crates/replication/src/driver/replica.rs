@@ -22,7 +22,7 @@ use crate::{
     dataset::{ReplicaDataSet, Upstream},
     error::{DataError, LinkError},
     ids::ReplId,
-    lineage::Resume,
+    lineage::{Origin, Resume},
     replica::{
         FlowCommand, FlowEvent, FlowSpec, Greeted, Greeting, LinkOutput, LinkPhase, LinkStats,
         Meeting, ReplicaLink,
@@ -205,7 +205,8 @@ pub async fn greet<C: Connect>(
     }
 }
 
-/// Starts the link to `host` and `port` on the present thread: with the candidate's connection, or by connecting.
+/// Starts the link to `host` and `port` on the present thread: with the candidate's connection, or by connecting. `origin` is that of
+/// the data set, if it followed somebody until now.
 pub fn start_link<D: ReplicaDataSet, C: Connect>(
     data: D,
     options: LinkOptions<C>,
@@ -213,12 +214,13 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
     port: u16,
     candidate: Option<Candidate<C::Stream>>,
     resume: Option<Resume>,
+    origin: Option<Origin>,
 ) -> LinkHandle {
     let clock = Clock::start();
     let (messages, inbox) = unbounded_channel();
     let seed = options.random.next_u64();
     let (config, own) = (options.config.clone(), data.replid());
-    let (link, control) = match candidate {
+    let (mut link, control) = match candidate {
         Some(Candidate { stream, greeted }) => (
             ReplicaLink::greeted(0, config, own, resume, seed, greeted),
             Some(Conn::new(stream)),
@@ -228,6 +230,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
             None,
         ),
     };
+    link.set_origin(origin);
     let board = Board {
         phase: link.phase(),
         upstream: link.upstream().cloned(),

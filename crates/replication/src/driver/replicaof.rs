@@ -283,6 +283,12 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             true => Err(LinkError::SelfReplication),
             false => Ok(candidate),
         });
+        let result = result.and_then(|candidate| {
+            if let (Some(_), Some(own)) = (&lock(&self.shared).link, self.data.origin()) {
+                own.check_fence(candidate.upstream().origin.as_ref())?;
+            }
+            Ok(candidate)
+        });
         match result {
             Ok(candidate) => {
                 if let Some(pending) = self.pending.get_mut(&ticket) {
@@ -347,6 +353,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             (pending.host.clone(), pending.port, pending.candidate.take());
         let old = lock(&self.shared).link.take();
         let address = format!("{host}:{port}");
+        let origin = old.as_ref().and_then(|_| self.data.origin());
         let resume = match old {
             Some(link) => {
                 let kept = link.stop().await;
@@ -362,6 +369,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             port,
             candidate,
             resume,
+            origin,
         );
         lock(&self.shared).link = Some(link);
     }

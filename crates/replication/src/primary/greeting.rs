@@ -5,6 +5,7 @@ use damselfly_resp::{Proto, ReplyWriter};
 use crate::{
     config::VERSION,
     ids::{ReplId, SyncId},
+    lineage::Origin,
 };
 
 /// Longest announced name or address that is kept.
@@ -108,12 +109,14 @@ pub struct PrimaryIdentity {
     pub flows: usize,
     /// The extension level of this link; `None` to a peer that does not know of extensions.
     pub level: Option<u8>,
+    /// Where its data set stands.
+    pub origin: Origin,
 }
 
 /// Writes the array that answers `REPLCONF capa dragonfly`.
 pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: SyncId) {
     let mut reply = ReplyWriter::new(out, Proto::Resp2);
-    reply.array(if identity.level.is_some() { 6 } else { 5 });
+    reply.array(if identity.level.is_some() { 9 } else { 5 });
     reply.simple(identity.replid.as_str());
     reply.simple(sync_id.to_string());
     reply.integer(identity.flows as i64);
@@ -121,12 +124,16 @@ pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: Sy
     reply.simple(identity.history.as_str());
     if let Some(level) = identity.level {
         reply.integer(i64::from(level));
+        reply.simple(identity.origin.family.as_str());
+        reply.integer(identity.origin.epoch as i64);
+        reply.integer(i64::from(identity.origin.blank));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lineage::Lineage;
 
     fn replconf(peer: &mut PeerGreeting, line: &str) -> ReplconfAnswer {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
@@ -171,6 +178,7 @@ mod tests {
                 history: replid,
                 flows: 2,
                 level: None,
+                origin: Lineage::new(replid).origin(),
             },
             SyncId(1),
         );

@@ -27,6 +27,7 @@ fn spec(level: u8) -> FlowSpec {
         flows: 2,
         version: 4,
         level,
+        origin: None,
     };
     let offer = Some(FlowOffer::Vector {
         history: replid,

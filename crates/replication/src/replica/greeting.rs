@@ -11,6 +11,7 @@ use crate::{
     dataset::{Dialect, Upstream},
     error::LinkError,
     ids::{MAX_FLOWS, ReplId, SyncId},
+    lineage::Origin,
 };
 
 /// Bounds of an answer in the greeting: nothing in it is long.
@@ -203,6 +204,7 @@ impl Greeting {
             flows,
             version: number(3).unwrap_or(0),
             level,
+            origin: origin(items).filter(|_| level > 0),
         };
         Ok(Greeted { upstream, sync_id })
     }
@@ -218,6 +220,7 @@ impl Greeting {
                 flows: 1,
                 version: 0,
                 level: 0,
+                origin: None,
             },
             sync_id: SyncId(0),
         }
@@ -289,6 +292,18 @@ impl Step {
             Step::Done => "the greeting",
         }
     }
+}
+
+/// Where the peer's data set stands, if it tells.
+fn origin(items: &[Reply]) -> Option<Origin> {
+    let [family, epoch, blank, ..] = items.get(6..)? else {
+        return None;
+    };
+    Some(Origin {
+        family: ReplId::parse(family.as_text()?)?,
+        epoch: u64::try_from(epoch.as_integer()?).ok()?,
+        blank: blank.as_integer()? == 1,
+    })
 }
 
 #[cfg(test)]

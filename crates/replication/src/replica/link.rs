@@ -3,10 +3,13 @@
 
 use std::collections::VecDeque;
 
+use damselfly_journal::Lsn;
+
 use super::{
     answer::expect_text,
     backoff::Backoff,
     greeting::{Greeted, Greeting},
+    guard::Guard,
     link_output::{LinkOutput, LinkPhase, LinkStats},
     message::{FlowCommand, FlowEvent},
     request::encode_strings,
@@ -17,7 +20,7 @@ use crate::{
     dataset::Upstream,
     error::{DataError, LinkError},
     ids::ReplId,
-    lineage::Resume,
+    lineage::{Origin, Resume},
     part::TransactionPart,
 };
 
@@ -31,6 +34,7 @@ pub struct ReplicaLink {
     resume: Option<Resume>,
     /// False for the attempt after one that was granted a mix.
     may_offer: bool,
+    guard: Guard,
     backoff: Backoff,
     phase: Phase,
     outputs: VecDeque<LinkOutput>,
@@ -110,6 +114,7 @@ impl ReplicaLink {
             own_replid,
             resume,
             may_offer: true,
+            guard: Guard::default(),
             backoff,
             phase: Phase::Stopped,
             outputs: VecDeque::new(),
@@ -171,6 +176,11 @@ impl ReplicaLink {
     /// A new replid was drawn here; it tells later greetings whether the peer is oneself.
     pub fn set_own_replid(&mut self, replid: ReplId) {
         self.own_replid = replid;
+    }
+
+    /// The data set followed another primary before, and was of this origin then.
+    pub fn set_origin(&mut self, origin: Option<Origin>) {
+        self.guard.stands_at(origin);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -261,6 +271,9 @@ impl ReplicaLink {
             return Ok(());
         };
         if let Some(peer) = greeting.handle_bytes(bytes)? {
+            let lsns = self.resume.iter().flat_map(|resume| &resume.lsns);
+            let has_data = lsns.into_iter().any(|lsn| *lsn > Lsn::FIRST);
+            self.guard.admits(&peer.upstream, &self.config, has_data)?;
             self.open_flows(now_ms, peer);
             return Ok(());
         }
@@ -503,6 +516,7 @@ impl ReplicaLink {
         session.tainted = result.is_err();
         if session.stage == Stage::Entering {
             session.stage = Stage::Stable;
+            self.guard.follows(&session.peer.upstream);
             match result {
                 Ok(()) => {
                     let lsns = session.executed.clone().unwrap_or_default();

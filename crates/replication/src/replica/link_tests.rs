@@ -26,6 +26,7 @@ fn upstream(level: u8) -> Upstream {
         flows: 2,
         version: 4,
         level,
+        origin: None,
     }
 }
 

@@ -5,6 +5,7 @@ mod assembler;
 mod backoff;
 mod flow;
 mod greeting;
+mod guard;
 mod link;
 mod link_output;
 mod loading;

@@ -27,7 +27,7 @@ pub static REFUSED: &[Refused] = &[
 #[rustfmt::skip]
 pub static BOOLEANS: &[&str] = &[
     "active_replica", "alsologtostderr", "always_flush_pipeline", "background_debug_jobs",
-    "background_heartbeat", "background_snapshotting", "backing_file_direct", "break_replication_on_master_restart",
+    "background_heartbeat", "background_snapshotting", "backing_file_direct",
     "cache_mode", "cluster_flush_decommit_memory", "cluster_search", "colorlogtostderr", "conn_use_incoming_cpu",
     "deserialize_hnsw_index", "disable_json_defragmentation", "enable_heartbeat_eviction",
     "enable_heartbeat_rss_eviction", "enable_memcache_io_loop_v2", "enable_multi_shard_sync", "enable_resp_io_loop_v2",

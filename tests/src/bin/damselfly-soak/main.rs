@@ -11,6 +11,7 @@ mod frozen;
 mod full_sync;
 mod pair;
 mod pubsub;
+mod sentinel;
 mod wait;
 
 use std::error::Error;
@@ -121,6 +122,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "wait",
         summary: "the time of WAIT 1 on loopback",
         run: wait::run,
+    },
+    Scenario {
+        name: "sentinel",
+        summary: "Redis Sentinel and redis-py; the primary is killed, stopped, cut off, in turn",
+        run: sentinel::run,
     },
     Scenario {
         name: "failover-partial",

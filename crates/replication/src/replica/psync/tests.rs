@@ -25,6 +25,7 @@ fn flow_with(config: ReplicaConfig, offer: Option<FlowOffer>) -> PsyncFlow {
         flows: 1,
         version: 0,
         level: 0,
+        origin: None,
     };
     let spec = FlowSpec {
         flow: 0,

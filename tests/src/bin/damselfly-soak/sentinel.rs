@@ -1,0 +1,184 @@
+//! Three sentinels, three servers, each in a network namespace of its own, and redis-py as a client: the primary is killed, stopped, cut
+//! off, three times each; no write that WAIT 1 acknowledged is lost, and every old primary comes back as a replica.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use damselfly_tests::namespaces::Namespaces;
+use damselfly_tests::sentinel::{SERVICE, Sentinels};
+use damselfly_tests::{Process, Server, await_synced, replicaof, within};
+
+use crate::pair::SYNC_DEADLINE;
+use crate::{Result, Scale};
+
+const SERVERS: usize = 3;
+const ROUNDS: usize = 3;
+const PORT: u16 = 6379;
+const DOWN_AFTER: Duration = Duration::from_millis(500);
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Acknowledged writes between two faults.
+const WRITES: usize = 200;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Stop,
+    CutOff,
+}
+
+/// The whole arrangement.
+struct Fleet {
+    // Ended before their network is.
+    writer: Process,
+    servers: Vec<Server>,
+    sentinels: Sentinels,
+    network: Namespaces,
+}
+
+/// All of it.
+pub fn run(scale: &Scale) -> Result {
+    let mut fleet = Fleet::start()?;
+    for round in 1..=ROUNDS {
+        for fault in [Fault::Kill, Fault::Stop, Fault::CutOff] {
+            let took = fleet.suffer(fault)?;
+            println!("    round {round}, {fault:?}: writes went on after {took:.1?}");
+        }
+    }
+    let acknowledged = fleet.acknowledged().len();
+    println!("    {acknowledged} writes acknowledged by WAIT 1, none lost (seed {})", scale.seed);
+    Ok(())
+}
+
+impl Fleet {
+    fn start() -> Result<Fleet> {
+        let network = Namespaces::new(SERVERS)?;
+        let servers = (0..SERVERS)
+            .map(|index| {
+                let bind = format!("--bind={}", network.address(index));
+                let flags = [bind.as_str(), "--proactor_threads=2", "--port=6379"];
+                Server::within(network.name(index), &flags)
+            })
+            .collect::<std::io::Result<Vec<_>>>()?;
+        for replica in &servers[1..] {
+            replicaof(&mut replica.client(), servers[0].address());
+            await_synced(SYNC_DEADLINE, &mut replica.client())?;
+        }
+        let host = IpAddr::V4(network.host());
+        let sentinels = Sentinels::start_on(host, servers[0].address(), SERVERS - 1, DOWN_AFTER)?;
+        let writer = writer(&sentinels)?;
+        Ok(Fleet {
+            writer,
+            servers,
+            sentinels,
+            network,
+        })
+    }
+
+    /// One fault of the primary, and all that has to come after it. How long no write was acknowledged.
+    fn suffer(&mut self, fault: Fault) -> Result<Duration> {
+        self.goes_on()?;
+        let old = self.sentinels.primary().ok_or("no primary")?;
+        let at = self.index(old)?;
+        let begun = Instant::now();
+        match fault {
+            Fault::Kill => self.servers[at].kill(),
+            Fault::Stop => self.servers[at].freeze(),
+            Fault::CutOff => self.network.cut_off(at, true)?,
+        }
+        let new = self.sentinels.await_other_than(old, DEADLINE)?;
+        self.goes_on_by(1)?;
+        let took = begun.elapsed();
+        self.goes_on()?;
+        match fault {
+            Fault::Kill => self.servers[at].crash_and_restart(),
+            Fault::Stop => self.servers[at].thaw(),
+            Fault::CutOff => {
+                self.write_where_nobody_hears(at)?;
+                self.network.cut_off(at, false)?;
+            }
+        }
+        self.is_whole(new)?;
+        self.has_all(new)?;
+        Ok(took)
+    }
+
+    fn index(&self, address: SocketAddr) -> Result<usize> {
+        let at = self.servers.iter().position(|server| server.address() == address);
+        at.ok_or_else(|| format!("{address} is none of ours").into())
+    }
+
+    /// A client on the lonely side of the cut gets no acknowledgement, and its write has no place afterwards.
+    fn write_where_nobody_hears(&self, at: usize) -> Result {
+        let commands = "SET lonely 1\nWAIT 1 100\n";
+        let address = self.network.address(at).to_string();
+        let said = self.network.redis_cli(at, &address, PORT, commands)?;
+        match said.lines().last() {
+            Some("0") => Ok(()),
+            _ => Err(format!("a primary that is cut off said {said:?}").into()),
+        }
+    }
+
+    /// All others follow the new primary, and hold what it holds.
+    fn is_whole(&self, new: SocketAddr) -> Result {
+        for server in self.servers.iter().filter(|server| server.address() != new) {
+            let followed = within(DEADLINE, || {
+                let info = server.client().info("replication");
+                (info.get("master_host") == Some(&new.ip().to_string())).then_some(())
+            });
+            followed.ok_or_else(|| {
+                format!("{} does not follow {new}:\n{}", server.address(), self.sentinels.log())
+            })?;
+            await_synced(SYNC_DEADLINE, &mut server.client())?;
+            if server.client().integer("EXISTS lonely") == 1 {
+                return Err("what nobody acknowledged is still there".into());
+            }
+        }
+        Ok(self.sentinels.acquainted(SERVERS - 1)?)
+    }
+
+    fn has_all(&self, primary: SocketAddr) -> Result {
+        let mut client = self.servers[self.index(primary)?].client();
+        let mut lost = Vec::new();
+        for key in self.acknowledged() {
+            if client.integer(&format!("EXISTS {key}")) == 0 {
+                lost.push(key);
+            }
+        }
+        match lost.is_empty() {
+            true => Ok(()),
+            false => Err(format!("acknowledged and lost: {lost:?}").into()),
+        }
+    }
+
+    fn acknowledged(&self) -> Vec<String> {
+        let log = self.writer.log();
+        let keys = log.lines().filter(|line| line.starts_with("key:"));
+        keys.map(str::to_owned).collect()
+    }
+
+    fn goes_on(&self) -> Result {
+        self.goes_on_by(WRITES)
+    }
+
+    fn goes_on_by(&self, more: usize) -> Result {
+        let goal = self.acknowledged().len() + more;
+        within(DEADLINE, || (self.acknowledged().len() >= goal).then_some(())).ok_or_else(|| {
+            let log = self.writer.log();
+            let last: Vec<&str> = log.lines().rev().take(5).collect();
+            format!("no writes are acknowledged: {last:?}\n{}", self.sentinels.log()).into()
+        })
+    }
+}
+
+/// `tests/clients/sentinel.py`.
+fn writer(sentinels: &Sentinels) -> Result<Process> {
+    let python = std::env::var("CLIENTS_PYTHON").map_err(|_| "cargo xtask soak says where Python is")?;
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/sentinel.py");
+    let addresses: Vec<String> = sentinels.addresses().iter().map(ToString::to_string).collect();
+    let variables = [
+        ("SENTINELS".to_owned(), addresses.join(",")),
+        ("SERVICE".to_owned(), SERVICE.to_owned()),
+    ];
+    Ok(Process::start(Path::new(&python), &[program], &variables)?)
+}
