@@ -25,3 +25,4 @@ while True:
         continue
     if written and replicas >= 1:
         print(f"key:{n}", flush=True)
+    time.sleep(0.005)

@@ -32,7 +32,9 @@ impl Namespaces {
             let (name, outer) = (format!("dfn{pid}-{index}"), made.cable(index));
             ip(&format!("netns add {name}"))?;
             made.names.push(name.clone());
-            ip(&format!("link add {outer} type veth peer name eth0 netns {name}"))?;
+            ip(&format!(
+                "link add {outer} type veth peer name eth0 netns {name}"
+            ))?;
             ip(&format!("link set {outer} master {bridge}"))?;
             ip(&format!("link set {outer} up"))?;
             let inside = made.address(index);
@@ -71,7 +73,13 @@ impl Namespaces {
     ///
     /// # Errors
     /// The system's.
-    pub fn redis_cli(&self, index: usize, host: &str, port: u16, commands: &str) -> io::Result<String> {
+    pub fn redis_cli(
+        &self,
+        index: usize,
+        host: &str,
+        port: u16,
+        commands: &str,
+    ) -> io::Result<String> {
         let mut child = Command::new("ip")
             .args(["netns", "exec", self.name(index), "redis-cli", "-h", host])
             .args(["-p", &port.to_string()])

@@ -37,7 +37,12 @@ impl Sentinels {
         replicas: usize,
         down_after: Duration,
     ) -> io::Result<Sentinels> {
-        Sentinels::start_on(IpAddr::V4(Ipv4Addr::LOCALHOST), primary, replicas, down_after)
+        Sentinels::start_on(
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            primary,
+            replicas,
+            down_after,
+        )
     }
 
     /// The same on another address of this host.

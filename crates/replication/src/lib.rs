@@ -67,7 +67,9 @@ pub mod primary;
 pub mod replica;
 
 pub use crate::{
-    config::{Credentials, LEVEL, PrimaryConfig, ReplicaConfig, RestartedPrimary, StreamLimits, VERSION},
+    config::{
+        Credentials, LEVEL, PrimaryConfig, ReplicaConfig, RestartedPrimary, StreamLimits, VERSION,
+    },
     dataset::{
         Dialect, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction,
         ShardSnapshot, ThreadJob, Upstream,

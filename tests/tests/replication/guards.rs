@@ -45,7 +45,10 @@ fn any_other_data_set_is_refused_where_that_is_asked_for() {
     follow(&second, first.address());
     synced(&second);
     second.client().ok("REPLICAOF NO ONE");
-    let below = Server::start(&["--proactor_threads=2", "--break_replication_on_master_restart"]);
+    let below = Server::start(&[
+        "--proactor_threads=2",
+        "--break_replication_on_master_restart",
+    ]);
     let third = Server::with_shards(2);
     third.client().ok("SET mine 1");
     let network = FaultProxy::new(third.address());
@@ -93,7 +96,11 @@ fn the_old_primary_cannot_feed_replicas_of_the_new_one() {
     // So does a transaction, as Sentinel sends it; there the link is tried again and again.
     let mut client = below.client();
     client.ok("MULTI");
-    client.ok(&format!("SLAVEOF {} {}", old.address().ip(), old.address().port()));
+    client.ok(&format!(
+        "SLAVEOF {} {}",
+        old.address().ip(),
+        old.address().port()
+    ));
     client.ok("EXEC");
     eventually(DEADLINE, "a link that is refused", || {
         let info = below.client().info("replication");

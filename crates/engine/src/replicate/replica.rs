@@ -7,7 +7,9 @@ use crate::files::RedisPosition;
 use crate::thread::Thread;
 use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
-use damselfly_replication::{DataError, Effect, LsnVector, Origin, ReplId, Resume, TransactionPart};
+use damselfly_replication::{
+    DataError, Effect, LsnVector, Origin, ReplId, Resume, TransactionPart,
+};
 use damselfly_replication::{Dialect, ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, ModuleId, Refused};
 use damselfly_store::{DbIndex, UnixMs, Value};
@@ -79,12 +81,10 @@ impl ReplicaDataSet for EngineDataSet {
             lsns,
         );
         let relay = upstream.is_relayed_by(self.0.mesh.shards());
-        let change = self
-            .0
-            .change_lineage(|lineage| {
-                lineage.adopt(upstream.origin);
-                lineage.stable_entered(upstream.history, relay, lsns)
-            });
+        let change = self.0.change_lineage(|lineage| {
+            lineage.adopt(upstream.origin);
+            lineage.stable_entered(upstream.history, relay, lsns)
+        });
         if change.end_replicas {
             self.0.end_replicas("the data set follows another history");
         }

@@ -102,7 +102,10 @@ mod tests {
     #[test]
     fn a_primary_that_began_anew_is_refused_unless_told_otherwise() {
         use RestartedPrimary::{Follow, Refuse, RefuseBlank};
-        let (blank, loaded) = (peer(2, 2, Some((2, 0, true))), peer(2, 2, Some((2, 0, false))));
+        let (blank, loaded) = (
+            peer(2, 2, Some((2, 0, true))),
+            peer(2, 2, Some((2, 0, false))),
+        );
         for (policy, next, expected) in [
             (Follow, &blank, Ok(())),
             (RefuseBlank, &blank, Err(LinkError::BlankPrimary)),
@@ -121,7 +124,11 @@ mod tests {
         let mut guard = Guard::default();
         assert_eq!(guard.admits(&blank, &config, true), Ok(()), "the first one");
         guard.follows(&peer(1, 1, None));
-        assert_eq!(guard.admits(&blank, &config, false), Ok(()), "nothing to lose");
+        assert_eq!(
+            guard.admits(&blank, &config, false),
+            Ok(()),
+            "nothing to lose"
+        );
     }
 
     #[test]

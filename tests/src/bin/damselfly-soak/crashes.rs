@@ -39,7 +39,9 @@ pub fn of_replica(scale: &Scale) -> Result {
 /// The primary dies and comes back empty; the replica takes what it then has.
 pub fn of_primary(scale: &Scale) -> Result {
     let mut pair = Pair::apart()?;
-    pair.replica.client().ok("CONFIG SET follow_blank_master yes");
+    pair.replica
+        .client()
+        .ok("CONFIG SET follow_blank_master yes");
     pair.follow()?;
     pair.await_synced()?;
     let mut rng = Rng::new(scale.seed);

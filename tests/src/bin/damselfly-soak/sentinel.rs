@@ -46,7 +46,10 @@ pub fn run(scale: &Scale) -> Result {
         }
     }
     let acknowledged = fleet.acknowledged().len();
-    println!("    {acknowledged} writes acknowledged by WAIT 1, none lost (seed {})", scale.seed);
+    println!(
+        "    {acknowledged} writes acknowledged by WAIT 1, none lost (seed {})",
+        scale.seed
+    );
     Ok(())
 }
 
@@ -104,7 +107,10 @@ impl Fleet {
     }
 
     fn index(&self, address: SocketAddr) -> Result<usize> {
-        let at = self.servers.iter().position(|server| server.address() == address);
+        let at = self
+            .servers
+            .iter()
+            .position(|server| server.address() == address);
         at.ok_or_else(|| format!("{address} is none of ours").into())
     }
 
@@ -127,7 +133,11 @@ impl Fleet {
                 (info.get("master_host") == Some(&new.ip().to_string())).then_some(())
             });
             followed.ok_or_else(|| {
-                format!("{} does not follow {new}:\n{}", server.address(), self.sentinels.log())
+                format!(
+                    "{} does not follow {new}:\n{}",
+                    server.address(),
+                    self.sentinels.log()
+                )
             })?;
             await_synced(SYNC_DEADLINE, &mut server.client())?;
             if server.client().integer("EXISTS lonely") == 1 {
@@ -139,16 +149,16 @@ impl Fleet {
 
     fn has_all(&self, primary: SocketAddr) -> Result {
         let mut client = self.servers[self.index(primary)?].client();
-        let mut lost = Vec::new();
-        for key in self.acknowledged() {
-            if client.integer(&format!("EXISTS {key}")) == 0 {
-                lost.push(key);
+        let keys = self.acknowledged();
+        for keys in keys.chunks(500) {
+            let found = client.integer(&format!("EXISTS {}", keys.join(" ")));
+            if found != keys.len() as i64 {
+                let lost = keys.len() as i64 - found;
+                let (first, last) = (&keys[0], &keys[keys.len() - 1]);
+                return Err(format!("{lost} acknowledged and lost, {first} to {last}").into());
             }
         }
-        match lost.is_empty() {
-            true => Ok(()),
-            false => Err(format!("acknowledged and lost: {lost:?}").into()),
-        }
+        Ok(())
     }
 
     fn acknowledged(&self) -> Vec<String> {
@@ -163,19 +173,31 @@ impl Fleet {
 
     fn goes_on_by(&self, more: usize) -> Result {
         let goal = self.acknowledged().len() + more;
-        within(DEADLINE, || (self.acknowledged().len() >= goal).then_some(())).ok_or_else(|| {
+        within(DEADLINE, || {
+            (self.acknowledged().len() >= goal).then_some(())
+        })
+        .ok_or_else(|| {
             let log = self.writer.log();
             let last: Vec<&str> = log.lines().rev().take(5).collect();
-            format!("no writes are acknowledged: {last:?}\n{}", self.sentinels.log()).into()
+            format!(
+                "no writes are acknowledged: {last:?}\n{}",
+                self.sentinels.log()
+            )
+            .into()
         })
     }
 }
 
 /// `tests/clients/sentinel.py`.
 fn writer(sentinels: &Sentinels) -> Result<Process> {
-    let python = std::env::var("CLIENTS_PYTHON").map_err(|_| "cargo xtask soak says where Python is")?;
+    let python =
+        std::env::var("CLIENTS_PYTHON").map_err(|_| "cargo xtask soak says where Python is")?;
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/clients/sentinel.py");
-    let addresses: Vec<String> = sentinels.addresses().iter().map(ToString::to_string).collect();
+    let addresses: Vec<String> = sentinels
+        .addresses()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let variables = [
         ("SENTINELS".to_owned(), addresses.join(",")),
         ("SERVICE".to_owned(), SERVICE.to_owned()),
