@@ -324,7 +324,11 @@ async fn execute(
     if link.host.entry.replies.get() != Replies::On {
         return execute_unanswered(session, pipeline, args, link).await;
     }
-    if begin(session, pipeline, args, link).await == Begun::Wait {
+    let mut begun = session.begin(args, pipeline);
+    if begun == Begun::Paused {
+        begun = Box::pin(begin_paused(session, pipeline, args, link)).await;
+    }
+    if begun == Begun::Wait {
         session.finish(pipeline).await;
         let before = run_waiting(session, pipeline, args, link).await;
         drop_reply(pipeline, before, &link.host.entry);
@@ -334,21 +338,7 @@ async fn execute(
     }
 }
 
-/// Begins a request, when no pause holds it any more. `Paused`: the client is gone.
-#[inline]
-async fn begin(
-    session: &mut Session,
-    pipeline: &mut Pipeline,
-    args: &[&[u8]],
-    link: &mut Link<'_>,
-) -> Begun {
-    let begun = session.begin(args, pipeline);
-    if begun != Begun::Paused {
-        return begun;
-    }
-    begin_paused(session, pipeline, args, link).await
-}
-
+/// Begins a request that a pause holds, when none does any more. `Paused`: the client is gone.
 #[cold]
 async fn begin_paused(
     session: &mut Session,
@@ -382,7 +372,10 @@ async fn execute_unanswered(
     if replies.get() == Replies::SkipNext {
         replies.set(Replies::Skip);
     }
-    let begun = begin(session, pipeline, args, link).await;
+    let mut begun = session.begin(args, pipeline);
+    if begun == Begun::Paused {
+        begun = Box::pin(begin_paused(session, pipeline, args, link)).await;
+    }
     if begun == Begun::Wait {
         before = run_waiting(session, pipeline, args, link).await;
     }

@@ -23,6 +23,7 @@ pub(crate) struct SuspendedScript {
 
 impl Session {
     /// Runs a script at once, if it can run on this thread's shard. `Wait`: [`Session::run_waiting`] runs it, or what is left of it.
+    #[inline(never)]
     pub(crate) fn begin_script(
         &mut self,
         row: &'static Command,

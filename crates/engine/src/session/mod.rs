@@ -223,20 +223,20 @@ impl Session {
             return;
         }
         let mesh = &thread.engine.mesh;
+        let behind = self.key_behind();
         let keys: SmallVec<[&[u8]; 32]> = requests
-            .filter_map(|args| self.likely_key(args))
+            .filter_map(|args| args.get(if args.len() > 3 { behind } else { 1 }).copied())
             .filter(|key| thread.owns(mesh.shard_of(key)))
             .collect();
         thread.with_core_now(|core| core.warm(self.db, &keys));
     }
 
-    /// A key of a request, most likely: its first argument, or what is one in a script's command if the last one was such, too.
-    fn likely_key<'a>(&self, args: &'a [&'a [u8]]) -> Option<&'a [u8]> {
-        let at = match self.last_row.map(|row| row.keys) {
-            Some(Keys::Counted { first, .. }) if args.len() > 3 => first.into(),
+    /// Where a request with several arguments has a key, most likely: it is the first, unless the last command was a script's.
+    fn key_behind(&self) -> usize {
+        match self.last_row.map(|row| row.keys) {
+            Some(Keys::Counted { first, .. }) => first.into(),
             _ => 1,
-        };
-        args.get(at).copied()
+        }
     }
 
     /// Runs a request if it can be run without waiting, or puts it into a batch for its shard.
@@ -299,6 +299,7 @@ impl Session {
         Begun::Done
     }
 
+    #[inline]
     fn begin_data(
         &mut self,
         row: &'static Command,
