@@ -52,6 +52,7 @@ impl Sandbox {
         let redis = crate::api::table(lua, shared)?;
         globals.raw_set("redis", &redis)?;
         set_random(lua, &globals, shared)?;
+        crate::raw::patterns::guard(lua, &globals.raw_get("string")?)?;
         crate::libs::load(lua, &globals, shared)?;
         let caught = lua.create_function(|lua, value: Value| caught(lua, value))?;
         let runner: Function = lua

@@ -2,11 +2,13 @@
 //! differential tests draw hostile sequences and replication tests draw load.
 
 mod grammar;
+mod scripts;
 mod table;
 mod vocabulary;
 mod workload;
 
 pub use grammar::{Template, Vocabulary};
+pub use scripts::{about_library, can_be_scripted, load_library, scripted};
 pub use table::{Compare, Family, NEWER_WRITES, RANDOM_WRITES, ROWS, Row};
 pub use vocabulary::{Mood, Words};
 pub use workload::{Workload, run_workload};

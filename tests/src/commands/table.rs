@@ -54,6 +54,8 @@ pub enum Family {
     Transactions,
     /// Of the connection and the server.
     Server,
+    /// Scripts that run commands of the others, and functions; they have no rows.
+    Scripts,
 }
 
 /// A command as tests generate it.

@@ -4,7 +4,10 @@ use std::io;
 
 use damselfly_resp::Reply;
 
-use super::{Family, Generator, NEWER_WRITES, RANDOM_WRITES, ROWS, Row, Words};
+use super::{
+    Family, Generator, NEWER_WRITES, RANDOM_WRITES, ROWS, Row, Words, about_library,
+    can_be_scripted, scripted,
+};
 use crate::client::{Args, Client};
 use crate::rng::Rng;
 
@@ -16,6 +19,8 @@ const PIPELINE: usize = 64;
 pub struct Workload {
     generator: Generator,
     rng: Rng,
+    /// Of a hundred commands so many are run by scripts.
+    scripted_percent: u64,
 }
 
 impl Workload {
@@ -43,7 +48,14 @@ impl Workload {
         Workload {
             generator: Generator::new(rows.filter(|row| row.write), words),
             rng: Rng::new(seed),
+            scripted_percent: 0,
         }
+    }
+
+    /// With so many of a hundred commands in scripts and functions, and libraries that change.
+    pub fn scripted(mut self, percent: u64) -> Workload {
+        self.scripted_percent = percent;
+        self
     }
 }
 
@@ -51,7 +63,18 @@ impl Iterator for Workload {
     type Item = Args;
 
     fn next(&mut self) -> Option<Args> {
-        Some(self.generator.draw(&mut self.rng).1)
+        let first = self.generator.draw(&mut self.rng).1;
+        if self.scripted_percent == 0 || !self.rng.percent(self.scripted_percent) {
+            return Some(first);
+        }
+        if self.rng.percent(8) {
+            return Some(about_library(&mut self.rng));
+        }
+        let second = self.generator.draw(&mut self.rng).1;
+        Some(match can_be_scripted(&first) && can_be_scripted(&second) {
+            true => scripted(&first, &second, &mut self.rng),
+            false => first,
+        })
     }
 }
 

@@ -3,13 +3,17 @@
 use damselfly_resp::Proto;
 
 use crate::client::Args;
-use crate::commands::{Compare, Family, Generator, ROWS, Words};
+use crate::commands::{
+    Compare, Family, Generator, ROWS, Row, Words, about_library, can_be_scripted, scripted,
+};
 use crate::rng::Rng;
 
 /// Commands of a hundred that are damaged.
 const DAMAGED_PERCENT: u64 = 8;
 /// Commands of a hundred whose words change case.
 const CASE_PERCENT: u64 = 10;
+/// Commands of a hundred that are put into scripts, where they can be.
+const SCRIPTED_PERCENT: u64 = 15;
 /// Commands whose damaged form could choose at random, wait, say where a scan stands, or keep an estimate.
 const FRAGILE: [&[u8]; 11] = [
     b"PFCOUNT", b"COMMAND", b"SPOP", b"WAIT", b"CLIENT", b"SCAN", b"HSCAN", b"SSCAN", b"ZSCAN",
@@ -65,13 +69,18 @@ pub fn sequence(seed: u64, commands: usize, choose: impl Fn(Family) -> bool) -> 
     let mut rng = Rng::new(seed);
     let rows = ROWS.iter().filter(|row| choose(row.family));
     let mut generator = Generator::new(rows, Words::hostile());
+    let is_scripted = choose(Family::Scripts);
     let mut steps: Vec<Step> = (0..commands)
         .map(|_| {
             let (row, mut args) = generator.draw(&mut rng);
             damage(&mut args, &mut rng);
-            Step {
+            let step = Step {
                 compare: row.compare,
                 args,
+            };
+            match is_scripted && rng.percent(SCRIPTED_PERCENT) {
+                true => in_script(row, step, &mut generator, &mut rng),
+                false => step,
             }
         })
         .collect();
@@ -83,6 +92,29 @@ pub fn sequence(seed: u64, commands: usize, choose: impl Fn(Family) -> bool) -> 
         });
     }
     steps
+}
+
+/// The command, in a script if its reply is the same there each time.
+fn in_script(row: &Row, step: Step, generator: &mut Generator, rng: &mut Rng) -> Step {
+    let exact = |args| Step {
+        compare: Compare::Exact,
+        args,
+    };
+    if rng.percent(10) {
+        return exact(about_library(rng));
+    }
+    let fits = |row: &Row, args: &Args| {
+        let is_other = matches!(
+            row.family,
+            Family::Sort | Family::Transactions | Family::Server
+        );
+        row.compare == Compare::Exact && !is_other && can_be_scripted(args)
+    };
+    let (other, second) = generator.draw(rng);
+    match fits(row, &step.args) && fits(other, &second) {
+        true => exact(scripted(&step.args, &second, rng)),
+        false => step,
+    }
 }
 
 fn damage(args: &mut Args, rng: &mut Rng) {

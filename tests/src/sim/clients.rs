@@ -16,6 +16,8 @@ use crate::rng::Rng;
 
 /// Fields that a big value is filled with at a time.
 const BIG_STEP: usize = 64;
+/// Of a hundred writes so many are run by scripts.
+const SCRIPTED_PERCENT: u64 = 10;
 /// Steps in which it is given up.
 const MOST_BIG_STEPS: usize = 1_000;
 
@@ -97,7 +99,7 @@ impl Writer {
         let load = world().plan.load.clone();
         let mut words = Words::tame("", load.keys);
         words.value_bytes = load.value_bytes;
-        let workload = Workload::newer(seed, words);
+        let workload = Workload::newer(seed, words).scripted(SCRIPTED_PERCENT);
         Writer {
             node,
             client: Client::new(thread),

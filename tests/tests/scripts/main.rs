@@ -1,6 +1,7 @@
 //! Scripts: what they answer beside `redis-server`, what replicas get of them, and what becomes of those that don't end.
 
 mod functions;
+mod hostile;
 
 use std::time::Duration;
 

@@ -77,6 +77,9 @@ pub enum Spread {
     All(Merge),
 }
 
+/// Says why a script may not run a command line.
+pub type ScriptCheck = fn(&[&[u8]]) -> Result<(), CommandError>;
+
 /// Says what a command line does to its first key, in the words of [`Command::access`].
 pub type LineAccess = fn(&[&[u8]]) -> &'static str;
 
@@ -292,6 +295,8 @@ pub struct Command {
     pub hints: &'static str,
     /// How it waits when it finds nothing, if it can.
     pub blocks: Option<Blocks>,
+    /// What of it scripts may not do, where they may run it otherwise.
+    pub in_scripts: Option<ScriptCheck>,
     /// Where it names channels, if it does.
     pub channels: Option<Channels>,
     /// Subcommands, if it is a container.
@@ -324,6 +329,7 @@ impl Command {
             hidden: Hidden::Nothing,
             hints: "",
             blocks: None,
+            in_scripts: None,
             channels: None,
             subcommands: &[],
         }
@@ -357,6 +363,12 @@ impl Command {
     /// With secrets among its arguments.
     pub const fn hides(mut self, hidden: Hidden) -> Command {
         self.hidden = hidden;
+        self
+    }
+
+    /// With a check of what scripts give it.
+    pub const fn in_scripts(mut self, check: ScriptCheck) -> Command {
+        self.in_scripts = Some(check);
         self
     }
 

@@ -101,6 +101,9 @@ impl ScriptHost {
         if row.is_write() {
             self.admit_write()?;
         }
+        if let Some(check) = row.in_scripts {
+            check(args)?;
+        }
         let keys = row.keys.positions(args)?;
         self.check_declared(row, args, &keys)?;
         if row.is_write() {

@@ -8,6 +8,7 @@
 
 mod call;
 mod from_lua;
+pub(crate) mod patterns;
 mod to_lua;
 
 use crate::host::Tick;

@@ -1,4 +1,4 @@
-//! At rest all servers hold the same: every key, value and expiry time (`DEBUG DIGEST STRICT`, key by key).
+//! At rest all servers hold the same: every library of functions, key, value and expiry time (`DEBUG DIGEST STRICT`, key by key).
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,20 @@ use std::rc::Rc;
 /// Digests of all entries, by database and key.
 pub type Contents = BTreeMap<(u16, Vec<u8>), String>;
 
+/// A database that there is not: libraries of functions are shown there.
+const LIBRARIES: u16 = u16::MAX;
 /// Differing keys that a message names.
 const SHOWN: usize = 5;
 
 /// All that the shards of a server hold.
 pub fn contents(threads: &[Rc<Thread>]) -> Contents {
     let mut all = Contents::new();
+    if let Some(thread) = threads.first() {
+        for library in thread.engine.scripts.libraries.current().iter() {
+            let name = library.source.name.clone().into_bytes();
+            all.insert((LIBRARIES, name), format!("{:?}", library.source.code));
+        }
+    }
     for thread in threads {
         thread.enter();
         thread.try_with_core(|core| {

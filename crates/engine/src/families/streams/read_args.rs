@@ -38,16 +38,18 @@ pub(super) struct ReadArgs<'a> {
 }
 
 impl<'a> ReadArgs<'a> {
+    const NONE: ReadArgs<'static> = ReadArgs {
+        block: Block::No,
+        count: 0,
+        no_ack: false,
+        group: None,
+        first: 0,
+        keys: &[],
+        ids: &[],
+    };
+
     pub(super) fn parse(args: &'a [&'a [u8]], form: Form) -> Result<ReadArgs<'a>, CommandError> {
-        let mut parsed = ReadArgs {
-            block: Block::No,
-            count: 0,
-            no_ack: false,
-            group: None,
-            first: 0,
-            keys: &[],
-            ids: &[],
-        };
+        let mut parsed = ReadArgs::NONE;
         let mut at = 1;
         while at < args.len() && parsed.first == 0 {
             at += parsed.take(args, at, form)?;
@@ -61,6 +63,22 @@ impl<'a> ReadArgs<'a> {
             ));
         }
         Ok(parsed)
+    }
+
+    /// A script may not wait. (What else is wrong is told when the command runs.)
+    fn check_script(args: &'a [&'a [u8]], form: Form) -> Result<(), CommandError> {
+        let (mut parsed, mut at) = (ReadArgs::NONE, 1);
+        while at < args.len() && parsed.first == 0 {
+            if is_word(args[at], "BLOCK") && at + 1 < args.len() {
+                let why = " command is not allowed with BLOCK option from scripts";
+                return Err(CommandError::echo("ERR ", args[0], why));
+            }
+            let Ok(taken) = parsed.take(args, at, form) else {
+                break;
+            };
+            at += taken;
+        }
+        Ok(())
     }
 
     /// Reads the option at `at`. How many arguments it takes.
@@ -224,4 +242,14 @@ mod tests {
         let expected = words("XREADGROUP GROUP streams c STREAMS b 0");
         assert_eq!(only(&line, 6, Form::Group), expected);
     }
+}
+
+/// What scripts may not do with XREAD.
+pub(super) fn xread_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
+    ReadArgs::check_script(args, Form::Plain)
+}
+
+/// What scripts may not do with XREADGROUP.
+pub(super) fn xreadgroup_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
+    ReadArgs::check_script(args, Form::Group)
 }
