@@ -290,6 +290,12 @@ static SCRIPTS: &[Difference] = &[
         Test("tests/tests/scripts/functions.rs", "replicas_have_the_libraries"),
     ),
     row(
+        "a pattern of `string.find`, `match`, `gmatch`, `gsub` with more than 4,000 repetitions and captures",
+        "the error `pattern too complex`",
+        "matching it takes so much stack that Redis crashes",
+        Test("tests/tests/scripts/hostile.rs", "hostile_scripts_are_survived"),
+    ),
+    row(
         "`SCRIPT DEBUG YES`",
         "refused",
         "there is no debugger",

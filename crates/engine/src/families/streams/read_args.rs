@@ -199,6 +199,16 @@ pub(super) fn only(args: &[&[u8]], at: usize, form: Form) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// What scripts may not do with XREAD.
+pub(super) fn xread_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
+    ReadArgs::check_script(args, Form::Plain)
+}
+
+/// What scripts may not do with XREADGROUP.
+pub(super) fn xreadgroup_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
+    ReadArgs::check_script(args, Form::Group)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,14 +252,4 @@ mod tests {
         let expected = words("XREADGROUP GROUP streams c STREAMS b 0");
         assert_eq!(only(&line, 6, Form::Group), expected);
     }
-}
-
-/// What scripts may not do with XREAD.
-pub(super) fn xread_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
-    ReadArgs::check_script(args, Form::Plain)
-}
-
-/// What scripts may not do with XREADGROUP.
-pub(super) fn xreadgroup_in_script(args: &[&[u8]]) -> Result<(), CommandError> {
-    ReadArgs::check_script(args, Form::Group)
 }
