@@ -250,6 +250,27 @@ impl ClientEntry {
         self.state.borrow().user.clone()
     }
 
+    /// Its name.
+    pub fn name(&self) -> Vec<u8> {
+        self.state.borrow().name.clone()
+    }
+
+    /// Name and version of its library.
+    pub fn library(&self) -> (Vec<u8>, Vec<u8>) {
+        let state = self.state.borrow();
+        (state.lib_name.clone(), state.lib_ver.clone())
+    }
+
+    /// Its database.
+    pub fn db(&self) -> u16 {
+        self.state.borrow().db
+    }
+
+    /// The letters of `flags=`.
+    pub fn flag_letters(&self) -> String {
+        self.flags(&self.state.borrow())
+    }
+
     /// Closes the connection as soon as it is not running a command.
     pub fn kill(&self) {
         self.kill.cancel();

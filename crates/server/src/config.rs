@@ -28,6 +28,8 @@ const MIN_BACKLOG_BYTES: u64 = 1 << 20;
 /// Zero means "choose for me" or "off" where the text says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// The flag file that it was read from, which CONFIG REWRITE writes: the last one, if there were several.
+    pub flag_file: Option<PathBuf>,
     /// TCP port; 0 = no TCP, -1 = a free port, chosen by the system and printed.
     pub port: i32,
     /// Addresses or names to listen on; empty = all interfaces, IPv4 and IPv6.
@@ -177,6 +179,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
+            flag_file: None,
             port: 6379,
             bind: Vec::new(),
             admin: AdminPort::default(),

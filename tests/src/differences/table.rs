@@ -418,6 +418,27 @@ static CONNECTIONS: &[Difference] = &[
         "),
     ),
     row(
+        "`CLIENT LIST`, `CLIENT KILL`: `MAXAGE`, `IP`, `NAME`, `LIB-NAME`, `LIB-VER`, `FLAGS`, `DB`, `IDLE`, `NOT-…`, several ids",
+        "there, from Redis 7.4 and Valkey 9",
+        "operators use them",
+        Script("
+            CLIENT KILL NAME nobody => ERR syntax error || 0
+            CLIENT KILL MAXAGE 1000000 => ERR syntax error || 0
+        "),
+    ),
+    row(
+        "`MONITOR`",
+        "lines of different clients whose keys live on different shards come in no certain order; on a replica what its primary sends is not shown",
+        "shards don't wait for each other; effects are no commands of clients",
+        Test("tests/tests/connections/monitor.rs", "who_looks_on_sees_what_redis_shows"),
+    ),
+    row(
+        "`CONFIG REWRITE`",
+        "writes the file that `--flagfile` named, in its own form; passwords of clients as hashes",
+        "flags are Dragonfly's",
+        Test("tests/tests/connections/config.rs", "the_flag_file_says_what_holds_and_a_server_starts_from_it"),
+    ),
+    row(
         "a NUL byte in an inline command",
         "a byte like any other",
         "Redis looks for the end of the line with a C function and waits",

@@ -1,5 +1,6 @@
 //! DEBUG: what tests and operators look behind the curtain with.
 
+mod for_tests;
 mod populate;
 
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys, echoed};
@@ -21,8 +22,11 @@ fn digest<'a>(
         let strictness = match args.get(2) {
             None => Strictness::Redis,
             Some(word) if word.eq_ignore_ascii_case(b"STRICT") => Strictness::Strict,
-            Some(_) => return Err(CommandError::Syntax),
+            Some(_) => return Err(wrong_line(args)),
         };
+        if args.len() > 3 {
+            return Err(wrong_line(args));
+        }
         let digest = digest::of_engine(&session.thread, strictness).await;
         ReplyWriter::new(out, session.proto).simple(digest.to_string());
         Ok(())
@@ -109,7 +113,8 @@ fn sleep<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        let seconds = damselfly_resp::parse_f64(args[2]).ok_or(CommandError::NotFloat)?;
+        // As in Redis what is no number is none at all.
+        let seconds = damselfly_resp::parse_f64(args[2]).unwrap_or(0.0).max(0.0);
         if !(0.0..=MAX_SLEEP_S).contains(&seconds) {
             return Err(CommandError::text(
                 "ERR the time to sleep is out of range (0 to 86400 seconds)",
@@ -132,15 +137,7 @@ fn set_active_expire<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        let on = match args[2] {
-            b"0" => false,
-            b"1" => true,
-            _ => {
-                return Err(CommandError::text(
-                    "ERR DEBUG SET-ACTIVE-EXPIRE takes 0 or 1",
-                ));
-            }
-        };
+        let on = damselfly_resp::parse_i64(args[2]).is_some_and(|number| number != 0);
         session
             .thread
             .on_all_shards(move |core| core.expires = on)
@@ -160,16 +157,26 @@ fn clock(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Co
 
 const HELP: &[&str] = &[
     "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "CHANGE-REPL-ID",
+    "    Change the replication ids, so that replicas that come back need a full sync.",
     "CLOCK <milliseconds>",
     "    Let the server's time of day be so much later than it is (earlier, if negative).",
     "DIGEST [STRICT]",
     "    Output a hex signature of the whole data set; STRICT: expiry times count to the millisecond.",
     "DIGEST-VALUE <key> [<key> ...]",
     "    Output a hex signature of the values of the keys.",
+    "ERROR <string>",
+    "    Answer with this error.",
+    "LISTPACK <key>",
+    "    Say whether Redis would hold the value in a listpack.",
+    "LOG <message>",
+    "    Write the message to the server's log.",
     "OBJECT <key>",
     "    Show low level info about a key's value.",
     "POPULATE <count> [<prefix>] [<size>] [RAND] [TYPE <type>] [ELEMENTS <n>]",
     "    Create <count> keys named <prefix>:<number>.",
+    "QUICKLIST-PACKED-THRESHOLD <size>",
+    "    Taken as Redis takes it, without effect: elements of any size are stored alike here.",
     "RELOAD",
     "    Save the data set to files, discard it, and load it from there.",
     "REPLICA <OFFSET|PAUSE|RESUME|SKIPPED>",
@@ -179,6 +186,8 @@ const HELP: &[&str] = &[
     "    Turn the deletion of expired keys in the background off or on.",
     "SLEEP <seconds>",
     "    Stop the server for <seconds>.",
+    "STRINGMATCH-LEN <len> <pattern>",
+    "    Match the pattern against a string of so many letters a.",
     "HELP",
     "    Print this help.",
 ];
@@ -191,15 +200,55 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
 
 /// What fits no subcommand.
 fn unknown(_: &mut Session, args: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResult {
+    Err(wrong_line(args))
+}
+
+pub(super) fn wrong_line(args: &[&[u8]]) -> CommandError {
     let word = echoed(args[1], UNKNOWN_ECHO_BYTES);
-    Err(CommandError::echo(
+    CommandError::echo(
         "ERR unknown subcommand or wrong number of arguments for '",
         word,
         "'. Try DEBUG HELP.",
-    ))
+    )
 }
 
 static SUBCOMMANDS: &[Command] = &[
+    sub(
+        "change-repl-id",
+        2,
+        Handler::Session(for_tests::change_repl_id),
+        "Makes the history of the data set another one.",
+    ),
+    sub(
+        "error",
+        3,
+        Handler::Session(for_tests::error),
+        "Answers with an error.",
+    ),
+    sub(
+        "listpack",
+        3,
+        Handler::Async(for_tests::listpack),
+        "Whether Redis would hold a value in a listpack.",
+    ),
+    sub(
+        "log",
+        3,
+        Handler::Session(for_tests::log),
+        "Writes to the log.",
+    ),
+    sub(
+        "quicklist-packed-threshold",
+        3,
+        Handler::Session(for_tests::packed_threshold),
+        "Taken, without effect.",
+    ),
+    sub(
+        "stringmatch-len",
+        4,
+        Handler::Session(for_tests::stringmatch),
+        "Matches a pattern against a long string.",
+    ),
     sub(
         "clock",
         3,

@@ -45,6 +45,7 @@ impl Session {
             return Begun::Wait;
         };
         self.thread.stats.borrow_mut().count(row);
+        self.show(row, args);
         match self.start_script(&call, interpreter, effects, began) {
             Ok(interpreter) => {
                 pipeline.reply(self.proto, |out| {

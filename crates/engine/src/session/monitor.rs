@@ -8,7 +8,7 @@ use damselfly_resp::ReplyWriter;
 impl Session {
     /// Shows a command that has run, or begins, to those who look on.
     #[inline]
-    pub(super) fn show(&self, row: &'static Command, args: &[&[u8]]) {
+    pub(crate) fn show(&self, row: &'static Command, args: &[&[u8]]) {
         if self.thread.engine.monitors.any() && !self.is_internal {
             monitor::show(&self.thread, self.db, &self.peer, self.id, row, args);
         }

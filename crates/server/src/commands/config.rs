@@ -1,5 +1,7 @@
 //! CONFIG: the server's [`Settings`](crate::Settings) for clients.
 
+use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,8 +17,10 @@ use damselfly_engine::{
     Session,
 };
 
+use super::acl::{reason, replace};
 use crate::builder::Shared;
 use crate::config::{Config, Endpoint, UnknownTypes};
+use crate::flags;
 use crate::limits::make_room_for_clients;
 use crate::service::{ServerThread, SessionHost, replication_options};
 use crate::settings::Settings;
@@ -212,10 +216,31 @@ fn reset_statistics<'a>(
     })
 }
 
-fn rewrite(_: &mut Session, _: &[&[u8]], _: &mut ReplyWriter<'_>) -> CommandResult {
-    Err(CommandError::text(
+fn rewrite(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+    let settings = settings(session).ok_or_else(needs_server)?;
+    follow_role(session, &settings);
+    let config = settings.load();
+    let path = config.flag_file.as_ref().ok_or(CommandError::text(
         "ERR The server is running without a config file",
-    ))
+    ))?;
+    rewrite_file(path, &config).map_err(|why| {
+        tracing::warn!(path = %path.display(), why, "CONFIG REWRITE failed");
+        CommandError::owned(format!("ERR Rewriting config file: {why}"))
+    })?;
+    out.ok();
+    Ok(())
+}
+
+/// Changes the flag file in one step. The error is for people.
+fn rewrite_file(path: &Path, config: &Config) -> Result<(), String> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text.map_err(|error| reason(&error))?,
+    };
+    let read = |path: &str| std::fs::read_to_string(path);
+    let text = flags::rewrite(&text, config, &read).map_err(|error| error.to_string())?;
+    replace(&path, text.as_bytes()).map_err(|error| reason(&error))
 }
 
 fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {

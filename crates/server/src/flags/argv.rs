@@ -98,6 +98,41 @@ fn read_into(
     Ok(())
 }
 
+/// The last flag file that these arguments name.
+pub fn last_flag_file(arguments: &[String]) -> Option<String> {
+    let of = |(at, argument): (usize, &String)| match split(argument).ok()? {
+        (name, value) if name == "flagfile" => value.or_else(|| arguments.get(at + 1).cloned()),
+        _ => None,
+    };
+    let paths = arguments.iter().enumerate().rev().find_map(of)?;
+    paths
+        .split(',')
+        .rfind(|path| !path.is_empty())
+        .map(str::to_owned)
+}
+
+/// The flag that a line of a flag file sets, if it is one of this server's.
+pub fn flag_of_line(line: &str) -> Option<&'static table::Flag> {
+    let requests = read_arguments(vec![argument_of(line)?], &|_| Ok(String::new())).ok()?;
+    match requests.as_slice() {
+        [Request::Set { name, .. }] => table::find(name),
+        _ => None,
+    }
+}
+
+/// The argument that a line of a flag file stands for; `None`: a comment, or nothing. A line is one flag: its value may hold
+/// blanks, and does not come from the next line.
+fn argument_of(line: &str) -> Option<String> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    Some(match line.split_once(char::is_whitespace) {
+        Some((flag, value)) if !flag.contains('=') => format!("{flag}={}", value.trim()),
+        _ => line.to_owned(),
+    })
+}
+
 /// `-a-b=c` to (`a_b`, `c`).
 fn split(argument: &str) -> Result<(String, Option<String>), FlagError> {
     let bare = argument
@@ -180,16 +215,8 @@ fn read_files(
             path: path.to_owned(),
             error: error.to_string(),
         })?;
-        for line in content.lines().map(str::trim) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            // A line is one flag: its value may hold blanks, and does not come from the next line.
-            let line = match line.split_once(char::is_whitespace) {
-                Some((flag, value)) if !flag.contains('=') => format!("{flag}={}", value.trim()),
-                _ => line.to_owned(),
-            };
-            read_into(vec![line], read_file, depth + 1, requests)?;
+        for argument in content.lines().filter_map(argument_of) {
+            read_into(vec![argument], read_file, depth + 1, requests)?;
         }
     }
     Ok(())

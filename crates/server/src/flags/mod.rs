@@ -7,10 +7,12 @@ mod argv;
 mod help;
 mod ignored;
 mod nearest;
+mod rewrite;
 mod table;
 mod value;
 
 pub use argv::ReadFile;
+pub(crate) use rewrite::rewrite;
 pub use table::{Change, FLAGS, Flag, find};
 pub(crate) use value::config_bytes;
 pub use value::{Kind, Value};
@@ -118,6 +120,7 @@ pub fn parse(
     variables: impl IntoIterator<Item = (String, String)>,
     read_file: ReadFile<'_>,
 ) -> Result<Parsed, FlagError> {
+    let flag_file = argv::last_flag_file(&arguments);
     let from_arguments = argv::read_arguments(arguments, read_file)?;
     // Asking for help must work whatever the environment holds.
     if let Some(text) = from_arguments.iter().find_map(shown) {
@@ -131,6 +134,8 @@ pub fn parse(
             apply(&mut config, name, value, &mut ignored)?;
         }
     }
+    // Absolute: the process may change its directory.
+    config.flag_file = flag_file.and_then(|path| std::path::absolute(path).ok());
     config.validate()?;
     Ok(Parsed::Run { config, ignored })
 }

@@ -32,6 +32,12 @@ pub enum Target {
 /// there is no other behaviour to choose.
 #[rustfmt::skip]
 static CONSTANTS: &[(&str, &str)] = &[
+    ("active-expire-effort", "1"), ("hll-sparse-max-bytes", "3000"), ("io-threads", "1"), ("io-threads-do-reads", "no"),
+    ("maxmemory-clients", "0"), ("repl-ping-replica-period", "10"), ("repl-ping-slave-period", "10"),
+    ("replica-ignore-maxmemory", "yes"), ("slave-ignore-maxmemory", "yes"), ("stream-node-max-bytes", "4096"),
+    ("stream-node-max-entries", "100"), ("auto-aof-rewrite-percentage", "100"), ("auto-aof-rewrite-min-size", "67108864"),
+    ("no-appendfsync-on-rewrite", "no"), ("dynamic-hz", "yes"), ("repl-disable-tcp-nodelay", "no"), ("repl-diskless-load", "disabled"),
+    ("sanitize-dump-payload", "no"), ("enable-module-command", "no"), ("enable-protected-configs", "no"),
     ("activedefrag", "no"), ("activerehashing", "yes"),
     ("always-show-logo", "no"), ("appendfilename", "appendonly.aof"), ("appendfsync", "everysec"), ("appendonly", "no"),
     ("client-query-buffer-limit", "1073741824"), ("cluster-enabled", "no"),

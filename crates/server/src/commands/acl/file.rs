@@ -43,7 +43,7 @@ fn read(acl: &Acl, path: &Path) -> Result<Users, String> {
 }
 
 /// The system's words for an error, without its number.
-fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()
@@ -99,11 +99,14 @@ pub(super) fn save(session: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>
 }
 
 /// Puts a new file in place of the old one in one step, so that a crash leaves one of them whole.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".tmp-{}", std::process::id()));
     let temporary = PathBuf::from(name);
     let written = std::fs::File::create(&temporary).and_then(|mut file| {
+        if let Ok(old) = std::fs::metadata(path) {
+            file.set_permissions(old.permissions())?;
+        }
         file.write_all(text)?;
         file.sync_all()
     });

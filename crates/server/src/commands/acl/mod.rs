@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 pub use file::load_at_start;
-pub(super) use file::set_password;
+pub(super) use file::{reason, replace, set_password};
 
 /// Bits of a generated password: unless said otherwise, and at most.
 const PASSWORD_BITS: (i64, i64) = (256, 4096);

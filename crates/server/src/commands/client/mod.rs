@@ -113,9 +113,9 @@ fn list<'a>(
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        let filter = Filter::of_list(&args[2..])?;
+        let filter = Filter::of_list(&args[2..], &session.thread.engine.acl)?;
         entry(session)?.note(session);
-        let wanted = filter.ids.clone();
+        let wanted = filter.ids().map(<[u64]>::to_vec);
         let lines = lines(session, filter).await;
         let mut text = Vec::new();
         // Ids that were asked for come in the order of the asking, as often as they were.
@@ -301,10 +301,14 @@ const HELP: &[&str] = &[
     "      Kill connections by client id.",
     "    * MAXAGE <maxage>",
     "      Kill connections older than the specified age.",
+    "    * IP, NAME, LIB-NAME, LIB-VER, FLAGS, DB, IDLE, and each with NOT- before it",
+    "      Kill connections whose fields in CLIENT LIST are, or are not, these.",
     "LIST [options ...]",
     "    Return information about client connections. Options:",
     "    * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)",
     "      Return clients of specified type.",
+    "    * the other options of KILL",
+    "      Return clients that KILL would take.",
     "UNPAUSE",
     "    Stop the current client pause, resuming traffic.",
     "PAUSE <timeout> [WRITE|ALL]",
