@@ -177,24 +177,21 @@ pub struct Config {
 }
 
 impl Default for Config {
+    #[rustfmt::skip]
     fn default() -> Self {
         Config {
-            flag_file: None,
-            port: 6379,
-            bind: Vec::new(),
+            flag_file: None, port: 6379, bind: Vec::new(),
             admin: AdminPort::default(),
             protected_mode: true,
             unixsocket: PathBuf::new(),
             unixsocketperm: String::new(),
-            proactor_threads: 0,
-            num_shards: 0,
+            proactor_threads: 0, num_shards: 0,
             dbnum: 16,
             maxmemory: 0,
             maxmemory_policy: EvictionPolicy::NoEviction,
             maxmemory_samples: 5,
             maxmemory_eviction_tenacity: 10,
-            lfu_log_factor: 10,
-            lfu_decay_time: 1,
+            lfu_log_factor: 10, lfu_decay_time: 1,
             notify_keyspace_events: EventFlags::default(),
             client_output_buffer_limit: ClassLimits::default(),
             undeclared_keys: false,
