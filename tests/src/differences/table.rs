@@ -334,12 +334,6 @@ static REPLICATION: &[Difference] = &[
         Seen(seen::replication_has_other_fields),
     ),
     row(
-        "`slave_repl_offset`",
-        "there only once a full sync is done",
-        "before that it would mean nothing",
-        Test("tests/tests/replication/states.rs", "a_loading_replica_says_so_and_answers_what_it_can"),
-    ),
-    row(
         "expiry of fields, in a full sync to Dragonfly",
         "whole seconds, rounded up",
         "its format has no more",
