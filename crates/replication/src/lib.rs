@@ -21,7 +21,7 @@
 //! ```
 //! use damselfly_replication::primary::{PeerGreeting, PrimaryIdentity, ReplconfAnswer, write_greeting};
 //! use damselfly_replication::replica::Greeting;
-//! use damselfly_replication::{ReplId, ReplicaConfig, SyncId};
+//! use damselfly_replication::{Lineage, ReplId, ReplicaConfig, SyncId};
 //! use damselfly_resp::{ArgVec, RequestDecoder, RequestLimits};
 //!
 //! let replid = ReplId::from_random([1; 20]);

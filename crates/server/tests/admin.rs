@@ -328,7 +328,11 @@ fn info_shows_the_sections_that_are_asked_for() {
 
 #[test]
 fn shutdown_ends_the_server_and_its_connections() {
-    let server = server();
+    let server = Builder::new()
+        .threads(3)
+        .configure(|config| config.dir = "/proc/nowhere".into())
+        .start()
+        .unwrap();
     let (mut client, mut other) = (Client::connect(&server), Client::connect(&server));
     assert_eq!(other.text("PING"), "PONG");
     assert_eq!(client.text("SHUTDOWN LATER"), "-ERR syntax error");

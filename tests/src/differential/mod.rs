@@ -141,7 +141,7 @@ fn fresh(address: SocketAddr, proto: Proto) -> io::Result<Client> {
     } else {
         "PING"
     };
-    for line in ["FLUSHALL", hello] {
+    for line in ["FLUSHALL", "FUNCTION FLUSH", hello] {
         if let Reply::Error(text) = client.try_call(&crate::client::words(line))? {
             return Err(io::Error::other(format!(
                 "{line}: {}",

@@ -455,7 +455,7 @@ fn what_is_not_known_is_terminal_and_named() {
             "a module",
             link_with(level, b"\x07\x01k\0\0"),
             Terminal,
-            "key \"k\" has type 7 (module)",
+            "key k of database 0 (type 7, module)",
         );
         watched.expect(
             "a sketch",

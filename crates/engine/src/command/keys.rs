@@ -150,22 +150,26 @@ fn range(args: &[&[u8]], first: u8, last: i8, step: u8) -> Result<KeyPositions, 
             .into_iter()
             .collect());
     }
-    let len = args.len() as i64;
-    let (first, step) = (i64::from(first), i64::from(step.max(1)));
-    if last < 0 && step > 1 && (len - first) % step != 0 {
+    if last < 0 && step > 1 && (args.len() as i64 - i64::from(first)) % i64::from(step) != 0 {
         return Err(CommandError::Arity(
             String::from_utf8_lossy(args[0]).to_ascii_lowercase(),
         ));
     }
+    Ok(stepped(args, first, last, step))
+}
+
+/// The positions of a range, whether or not its last group is whole.
+pub(super) fn stepped(args: &[&[u8]], first: u8, last: i8, step: u8) -> KeyPositions {
+    let len = args.len() as i64;
     let last = if last < 0 {
         len + i64::from(last)
     } else {
         i64::from(last)
     };
-    Ok((first..=last.min(len - 1))
-        .step_by(step as usize)
+    (i64::from(first)..=last.min(len - 1))
+        .step_by(usize::from(step.max(1)))
         .map(|at| at as u32)
-        .collect())
+        .collect()
 }
 
 /// The number at the start of a text as C's `atoi` reads it, which Redis finds keys with.

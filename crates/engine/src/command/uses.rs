@@ -1,5 +1,6 @@
 //! What a command line uses: keys, channels, and arguments that are secret.
 
+use super::keys::stepped;
 use super::{Command, Flags, KeyPositions, Keys};
 use smallvec::SmallVec;
 
@@ -72,9 +73,12 @@ impl Command {
             .collect()
     }
 
-    /// Where the keys of a line are that has not the shape it should have, as Redis finds them: in the first half of what
-    /// follows the word.
+    /// Where the keys of a line are that has not the shape it should have, as Redis finds them: at every step of a range, and in the
+    /// first half of what follows a word.
     fn guessed(&self, args: &[&[u8]]) -> KeyPositions {
+        if let Keys::Range { first, last, step } = self.keys {
+            return stepped(args, first, last, step);
+        }
         let Keys::BehindWord { word, from, .. } = self.keys else {
             return KeyPositions::new();
         };

@@ -492,6 +492,10 @@ impl ReplicaFlow {
                 continue;
             }
             let granted = read_grant(reply, self.spec.offer.is_some())?;
+            // Looked at first: a grant that is told is acted on, and what follows may cost the data.
+            if !input.is_empty() {
+                break;
+            }
             self.events.push_back(FlowEvent::Granted {
                 partial: granted.partial,
             });

@@ -576,6 +576,7 @@ mod tests {
                 Value::Text(_) if flag.name == "acl_pubsub_default" => {
                     Value::Text("allchannels".into())
                 }
+                Value::Text(_) if flag.name == "snapshot_cron" => Value::Text("*/5 * * * *".into()),
                 Value::Text(_) if flag.name == "unixsocketperm" => Value::Text("700".into()),
                 Value::Text(_) if flag.name == "tls_auth_clients" => Value::Text("optional".into()),
                 Value::Text(_) if flag.name == "tls_replication_verify" => Value::Text("ca".into()),
