@@ -1,4 +1,4 @@
-//! Holding clients back for a while: `CLIENT PAUSE`, and whoever else wants the data set to stand still.
+//! Holding clients back for a while: `CLIENT PAUSE`.
 //!
 //! Two things hold writes back. A session asks before it begins a command ([`Session::until_unpaused`](crate::Session::until_unpaused)),
 //! so that a client waits where its connection can still be killed. And every shard is told, so that what was on its way when
@@ -25,19 +25,6 @@ pub enum Paused {
     All = 2,
 }
 
-/// Who wants it; each has a pause of its own, and all hold together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PauseReason {
-    /// CLIENT PAUSE.
-    Client = 0,
-    /// This server gives its role away.
-    Takeover = 1,
-    /// This server ends.
-    Shutdown = 2,
-}
-
-const REASONS: usize = 3;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Hold {
     paused: Paused,
@@ -45,21 +32,21 @@ struct Hold {
     until: Option<Instant>,
 }
 
-/// The pauses of an engine.
+/// The pause of an engine.
 #[derive(Debug, Default)]
 pub struct Pauses {
-    /// The strongest that holds, as a number; 0 is none.
+    /// What has to wait, as a number; 0 is nothing.
     strongest: AtomicU8,
-    holds: Mutex<[Option<Hold>; REASONS]>,
-    /// Something has ended: who waits looks again.
+    hold: Mutex<Option<Hold>>,
+    /// It has ended: who waits looks again.
     ended: Notify,
-    /// Something has begun: the next end may be another.
+    /// It has begun, or been made longer: its end is another.
     begun: Notify,
 }
 
 impl Pauses {
-    fn lock(&self) -> MutexGuard<'_, [Option<Hold>; REASONS]> {
-        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Hold>> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What has to wait now.
@@ -72,52 +59,43 @@ impl Pauses {
         }
     }
 
-    /// As Redis has it, a pause is never made weaker or shorter by a second one of the same reason.
-    fn begin(&self, reason: PauseReason, paused: Paused, until: Option<Instant>) {
-        let mut holds = self.lock();
-        let place = &mut holds[reason as usize];
-        let before = place.unwrap_or(Hold { paused, until });
-        *place = Some(Hold {
+    /// As Redis has it, a pause is never made weaker or shorter by a second one.
+    fn begin(&self, paused: Paused, until: Option<Instant>) {
+        let mut hold = self.lock();
+        let before = hold.unwrap_or(Hold { paused, until });
+        *hold = Some(Hold {
             paused: before.paused.max(paused),
             until: before
                 .until
                 .zip(until)
                 .map(|(before, until)| before.max(until)),
         });
-        self.publish(&holds);
-        drop(holds);
+        self.publish(*hold);
+        drop(hold);
         self.begun.notify_one();
     }
 
-    /// Ends the pauses that `over` says. Whether there was any.
-    fn end(&self, over: impl Fn(usize, Hold) -> bool) -> bool {
-        let mut holds = self.lock();
-        let mut any = false;
-        for (reason, place) in holds.iter_mut().enumerate() {
-            if place.is_some_and(|hold| over(reason, hold)) {
-                *place = None;
-                any = true;
-            }
+    /// Ends the pause, if `over` says so. Whether it did.
+    fn end(&self, over: impl Fn(Hold) -> bool) -> bool {
+        let mut hold = self.lock();
+        let ends = hold.is_some_and(over);
+        if ends {
+            *hold = None;
+            self.publish(None);
         }
-        self.publish(&holds);
-        any
+        ends
     }
 
-    fn publish(&self, holds: &[Option<Hold>; REASONS]) {
-        let strongest = holds.iter().flatten().map(|hold| hold.paused as u8).max();
-        self.strongest
-            .store(strongest.unwrap_or(0), Ordering::SeqCst);
+    fn publish(&self, hold: Option<Hold>) {
+        let strongest = hold.map_or(0, |hold| hold.paused as u8);
+        self.strongest.store(strongest, Ordering::SeqCst);
     }
 
     fn next_end(&self) -> Option<Instant> {
-        self.lock()
-            .iter()
-            .flatten()
-            .filter_map(|hold| hold.until)
-            .min()
+        self.lock().and_then(|hold| hold.until)
     }
 
-    /// Until a pause has ended, if `waits` says of the present one that it has to be waited for.
+    /// Until the pause has ended, if `waits` says of the present one that it has to be waited for.
     pub async fn ended(&self, waits: impl Fn(Paused) -> bool) {
         loop {
             let ended = self.ended.notified();
@@ -129,10 +107,10 @@ impl Pauses {
     }
 }
 
-/// Begins a pause, or makes the one of this reason stronger and longer. Afterwards no shard begins a write.
-pub async fn hold(thread: &Rc<Thread>, reason: PauseReason, paused: Paused, time: Duration) {
+/// Begins a pause, or makes it stronger and longer. Afterwards no shard begins a write.
+pub async fn hold(thread: &Rc<Thread>, paused: Paused, time: Duration) {
     let until = Instant::now().checked_add(time);
-    thread.engine.pauses.begin(reason, paused, until);
+    thread.engine.pauses.begin(paused, until);
     thread.on_all_shards(ShardCore::follow_pauses).await;
 }
 
@@ -152,9 +130,9 @@ pub async fn settled(thread: &Rc<Thread>) {
     let _ = Transaction::begin(thread, plans, scope).await;
 }
 
-/// Ends the pause of this reason; those of others go on.
-pub fn release(thread: &Rc<Thread>, reason: PauseReason) {
-    if thread.engine.pauses.end(|of, _| of == reason as usize) {
+/// Ends the pause.
+pub fn release(thread: &Rc<Thread>) {
+    if thread.engine.pauses.end(|_| true) {
         tell_ended(thread);
     }
 }
@@ -166,7 +144,7 @@ fn tell_ended(thread: &Rc<Thread>) {
     thread.engine.pauses.ended.notify_waiters();
 }
 
-/// The task that ends pauses whose time is over; one for an engine.
+/// The task that ends a pause whose time is over; one for an engine.
 pub(crate) async fn end_in_time(thread: Rc<Thread>) {
     let pauses = &thread.engine.pauses;
     loop {
@@ -179,7 +157,7 @@ pub(crate) async fn end_in_time(thread: Rc<Thread>) {
         tokio::select! {
             () = over => {
                 let now = Instant::now();
-                if pauses.end(|_, hold| hold.until.is_some_and(|until| until <= now)) {
+                if pauses.end(|hold| hold.until.is_some_and(|until| until <= now)) {
                     tell_ended(&thread);
                 }
             }
@@ -197,19 +175,17 @@ mod tests {
         let (pauses, now) = (Pauses::default(), Instant::now());
         let at = |s| Some(now + Duration::from_secs(s));
         assert_eq!(pauses.strongest(), None);
-        pauses.begin(PauseReason::Client, Paused::All, at(5));
-        pauses.begin(PauseReason::Client, Paused::Writes, at(3));
+        pauses.begin(Paused::Writes, at(5));
+        pauses.begin(Paused::All, at(3));
+        pauses.begin(Paused::Writes, at(4));
         assert_eq!(
             (pauses.strongest(), pauses.next_end()),
             (Some(Paused::All), at(5))
         );
-        pauses.begin(PauseReason::Takeover, Paused::Writes, at(2));
-        assert_eq!(pauses.next_end(), at(2));
-        assert!(pauses.end(|reason, _| reason == PauseReason::Client as usize));
-        assert_eq!(pauses.strongest(), Some(Paused::Writes));
-        pauses.begin(PauseReason::Takeover, Paused::Writes, None);
+        assert!(!pauses.end(|hold| hold.until == at(3)));
+        pauses.begin(Paused::Writes, None);
         assert_eq!(pauses.next_end(), None);
-        assert!(pauses.end(|_, _| true) && pauses.strongest().is_none());
-        assert!(!pauses.end(|_, _| true));
+        assert!(pauses.end(|_| true) && pauses.strongest().is_none());
+        assert!(!pauses.end(|_| true));
     }
 }

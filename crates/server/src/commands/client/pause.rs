@@ -1,7 +1,7 @@
 //! CLIENT PAUSE and CLIENT UNPAUSE.
 
 use damselfly_engine::families::options::is_word;
-use damselfly_engine::pause::{self, PauseReason, Paused};
+use damselfly_engine::pause::{self, Paused};
 use damselfly_engine::resp::{ReplyWriter, parse_i64};
 use damselfly_engine::session::AsyncResult;
 use damselfly_engine::{CommandError, CommandResult, Session};
@@ -14,7 +14,7 @@ pub(super) fn pause<'a>(
 ) -> AsyncResult<'a> {
     Box::pin(async move {
         let (time, paused) = wanted(args)?;
-        pause::hold(&session.thread, PauseReason::Client, paused, time).await;
+        pause::hold(&session.thread, paused, time).await;
         if !session.is_in_transaction() {
             pause::settled(&session.thread).await;
         }
@@ -47,7 +47,7 @@ pub(super) fn unpause(
     _: &[&[u8]],
     out: &mut ReplyWriter<'_>,
 ) -> CommandResult {
-    pause::release(&session.thread, PauseReason::Client);
+    pause::release(&session.thread);
     out.ok();
     Ok(())
 }
