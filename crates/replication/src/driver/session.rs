@@ -167,7 +167,7 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 .take();
             // From here on a change of lineage ends the flows. Before, only this sees it; and what the replica was greeted
             // with must be the name of what it gets.
-            let changed = (data.lineage() != lineage).then(|| "the lineage changed".to_owned());
+            let changed = (data.lineage() != lineage).then(|| LINEAGE_CHANGED.to_owned());
             session.send(done(
                 result.and_then(|()| failure.or(changed).map_or(Ok(()), Err)),
             ));
@@ -226,7 +226,10 @@ pub(super) fn detach(shard: &impl PrimaryShard, sync_id: SyncId, why: String) {
 
 type FallibleAction<S> = Box<dyn Fn(usize, &S) -> Result<(), String> + Send + Sync>;
 
-const GONE: &str = "a flow of the link is gone";
+// After any of these a new greeting helps; "invalid state" is how a replica knows (PROTOCOL 2).
+const GONE: &str = "invalid state: a flow of the link is gone";
+const UNPINNED: &str = "invalid state: the backlog is no longer pinned";
+const LINEAGE_CHANGED: &str = "invalid state: the lineage changed";
 
 /// On each shard: snapshot and journal begin to feed the flow, at one point.
 fn cut<D: PrimaryDataSet>(sync_id: SyncId, hub: &PrimaryHub<D>) -> FallibleAction<D::Shard> {
@@ -268,10 +271,7 @@ fn start_stable<D: PrimaryDataSet>(
         let now_ms = clock.now_ms();
         shard.with_journal(|journal| {
             if partial {
-                let (lsn, pin) = shard
-                    .flows()
-                    .take_pin(sync_id)
-                    .ok_or("the backlog is no longer pinned")?;
+                let (lsn, pin) = shard.flows().take_pin(sync_id).ok_or(UNPINNED)?;
                 handle.with_flow(|flow| flow.resume_stable(now_ms, lsn, pin));
                 shard.flows().consume(&handle, journal);
             } else {
