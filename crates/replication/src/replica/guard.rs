@@ -45,9 +45,7 @@ impl Guard {
         config: &ReplicaConfig,
         has_data: bool,
     ) -> Result<(), LinkError> {
-        // Who follows somebody has passed this check there, or was sent there by a new REPLICAOF, which its own replicas go along with.
-        let is_relay = peer.history != peer.replid;
-        if let Some(own) = self.own.filter(|_| !is_relay) {
+        if let Some(own) = &self.own {
             own.check_fence(peer.origin.as_ref())?;
         }
         let known = |followed: &Followed| {
@@ -146,8 +144,6 @@ mod tests {
             peer(7, 7, Some((1, 4, false))),
             peer(7, 7, Some((5, 0, false))),
             peer(7, 7, None),
-            // A relay, moved to the old primary by its operator.
-            peer(7, 8, Some((1, 2, false))),
         ] {
             assert_eq!(verdict(follow, &next), Ok(()), "{next:?}");
         }
