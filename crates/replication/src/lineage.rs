@@ -25,6 +25,7 @@ pub struct Lineage {
     reached_stable: bool,
     loaded: Option<Loaded>,
     origin: Origin,
+    follows: bool,
 }
 
 /// Where a data set stands among those that came of one beginning: what tells a primary that was left at a failover from the one
@@ -123,6 +124,7 @@ impl Lineage {
             reached_stable: true,
             loaded: None,
             origin: Origin::of(replid, true),
+            follows: false,
         }
     }
 
@@ -149,9 +151,20 @@ impl Lineage {
         self.origin
     }
 
+    /// What its own replicas are told of that. Only a primary fences others off: who follows somebody may be moved to any other one
+    /// by a new REPLICAOF, and its replicas go along, so it tells of a family of its own.
+    pub fn announced(&self) -> Origin {
+        if self.follows {
+            Origin::of(self.replid, false)
+        } else {
+            self.origin
+        }
+    }
+
     /// The data set follows one of this origin, as far as that is known, and is no longer its own.
     pub fn adopt(&mut self, origin: Option<Origin>) {
         let origin = origin.unwrap_or(Origin::of(self.replid, false));
+        self.follows = true;
         self.origin = Origin {
             blank: false,
             ..origin
@@ -234,6 +247,7 @@ impl Lineage {
             return self.data_replaced(fresh);
         }
         self.origin.epoch += 1;
+        self.follows = false;
         if !self.is_relay() {
             return LineageChange::default();
         }
@@ -323,6 +337,27 @@ mod tests {
                 .end_replicas
         );
         lineage
+    }
+
+    #[test]
+    fn who_follows_tells_of_a_family_of_its_own() {
+        let mut lineage = Lineage::new(id(1));
+        let upstream = Origin {
+            epoch: 4,
+            ..Origin::of(id(9), false)
+        };
+        lineage.adopt(Some(upstream));
+        assert_eq!(lineage.origin(), upstream);
+        assert_eq!(lineage.announced(), Origin::of(id(1), false));
+        let _ = lineage.promoted(id(8), &lsns(&[10, 20]));
+        let promoted = Origin {
+            epoch: 5,
+            ..upstream
+        };
+        assert_eq!(
+            (lineage.origin(), lineage.announced()),
+            (promoted, promoted)
+        );
     }
 
     #[test]

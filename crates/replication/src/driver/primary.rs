@@ -244,7 +244,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             history: lineage.history(),
             flows,
             level: peer.extensions.then_some(level),
-            origin: lineage.origin(),
+            origin: lineage.announced(),
         };
         Ok((session, identity))
     }
