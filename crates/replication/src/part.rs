@@ -230,6 +230,12 @@ fn is_own_command(args: &[&[u8]]) -> bool {
     })
 }
 
+/// Whether a command is about libraries of functions, which all shards share.
+pub(crate) fn is_library_command(args: &[&[u8]]) -> bool {
+    args.first()
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"FUNCTION"))
+}
+
 /// Whether a command removes what a running full sync has sent: FLUSHALL and FLUSHDB.
 pub(crate) fn is_flush(args: &[&[u8]]) -> bool {
     args.first().is_some_and(|name| {

@@ -17,7 +17,7 @@ use crate::{
     config::ReplicaConfig,
     error::{DataError, LinkError},
     ids::{EofToken, write_vector},
-    part::{TransactionPart, is_flush, is_global_command},
+    part::{TransactionPart, is_flush, is_global_command, is_library_command},
 };
 use damselfly_resp::{Reply, ReplyDecoder, ReplyLimits};
 
@@ -456,7 +456,10 @@ impl ReplicaFlow {
         if has_global && part.len() == 1 {
             return Ok(Place::Everywhere);
         }
-        let meets = level > 0 && part.shards() > 1 && (streaming || has_global);
+        // What changes libraries is no shard's own business, even if there is one shard only.
+        let several = part.shards() > 1 && (streaming || has_global);
+        let shared = has_global && part.txid() > 0 && part.has(is_library_command);
+        let meets = level > 0 && (several || shared);
         match part.txid() {
             _ if !meets => Ok(Place::Alone),
             0 => Err(LinkError::Transaction {
