@@ -91,7 +91,15 @@ pub trait ShardSnapshot: 'static {
     /// [`FlowHandle::write_snapshot`]. Called when the flow has room; it may overshoot by one bucket.
     /// `Ok(true)` when everything has been written.
     fn step(&mut self) -> impl Future<Output = Result<bool, DataError>>;
+
+    /// Keys written so far, and keys that stood at the cut, for those who watch. (0, 0) where nobody counts.
+    fn progress(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
+
+/// An AUX field at the beginning of a flow: how many keys its shard had at the cut. Only of extension level 1 and above.
+pub const KEYS_AUX: &[u8] = b"damselfly-keys";
 
 /// What a primary speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

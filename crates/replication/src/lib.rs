@@ -71,8 +71,8 @@ pub use crate::{
         Credentials, LEVEL, PrimaryConfig, ReplicaConfig, RestartedPrimary, StreamLimits, VERSION,
     },
     dataset::{
-        Dialect, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink, ShardAction,
-        ShardSnapshot, ThreadJob, Upstream,
+        Dialect, KEYS_AUX, PrimaryDataSet, PrimaryShard, ReplicaDataSet, ReplicaFlowSink,
+        ShardAction, ShardSnapshot, ThreadJob, Upstream,
     },
     error::{DataError, LinkError, Severity},
     ids::{EofToken, LsnVector, MAX_FLOWS, ReplId, SyncId, parse_lsn, parse_vector, write_vector},

@@ -121,8 +121,8 @@ fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words:
         replica.port,
         words.replica_state(replica.state),
         replica.lag_records,
-        replica.unsent_bytes,
-        replica.ack_age_ms.unwrap_or(0),
+        replica.lag_bytes,
+        replica.lag_ms,
     );
 }
 

@@ -5,11 +5,12 @@ use crate::engine::{Engine, Role};
 use crate::thread::Thread;
 use damselfly_journal::{Journal, StreamLevel};
 use damselfly_replication::primary::{FlowHandle, FlowTable};
-use damselfly_replication::{DataError, Lineage};
+use damselfly_replication::{DataError, KEYS_AUX, Lineage};
 use damselfly_replication::{PrimaryDataSet, PrimaryShard, ShardAction, ShardSnapshot, ThreadJob};
 use damselfly_snapshot::{
     Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux, put_function,
 };
+use damselfly_store::DbIndex;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,8 @@ impl PrimaryShard for EngineShard {
             // A replica that is promoted goes on with higher ids than its history has, so that they ascend in it.
             let txid = self.thread.engine.mesh.txids_end().to_string();
             flow.write_snapshot(|writer| put_aux(writer.buffer(), TXID_AUX, txid.as_bytes()));
+            let keys = keys_of(&self.thread).to_string();
+            flow.write_snapshot(|writer| put_aux(writer.buffer(), KEYS_AUX, keys.as_bytes()));
             if self.thread.owns(0) {
                 // All shards have the same: the first one's flow brings them. (Dragonfly has none.)
                 let sources = self.thread.engine.scripts.libraries.sources();
@@ -148,6 +151,8 @@ impl Sink for FlowSink {
 pub struct EngineSnapshot {
     thread: Rc<Thread>,
     snapshot: Snapshot,
+    /// Keys at the cut.
+    keys: u64,
     finished: u64,
     pace: Pace,
 }
@@ -155,6 +160,7 @@ pub struct EngineSnapshot {
 impl EngineSnapshot {
     pub(crate) fn new(thread: Rc<Thread>, snapshot: Snapshot) -> EngineSnapshot {
         EngineSnapshot {
+            keys: keys_of(&thread),
             thread,
             snapshot,
             finished: 0,
@@ -201,6 +207,7 @@ impl ShardSnapshot for EngineSnapshot {
             snapshot,
             finished,
             pace,
+            ..
         } = self;
         let begun = Instant::now();
         let (progress, commands) = thread.with_core(|core| {
@@ -220,6 +227,19 @@ impl ShardSnapshot for EngineSnapshot {
             Err(error) => Err(DataError::retriable(error.to_string())),
         }
     }
+
+    fn progress(&self) -> (u64, u64) {
+        (self.snapshot.entries(), self.keys)
+    }
+}
+
+/// Keys of this thread's shard, in all databases.
+fn keys_of(thread: &Rc<Thread>) -> u64 {
+    thread.with_core(|core| {
+        let store = &core.space.store;
+        let lengths = (0..store.dbnum()).map(|db| store.len(DbIndex(db)) as u64);
+        lengths.sum()
+    })
 }
 
 impl Drop for EngineSnapshot {

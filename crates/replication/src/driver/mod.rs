@@ -14,11 +14,13 @@ mod replica_flow;
 mod replicaof;
 mod serve;
 mod session;
+mod status;
 
 pub use clock::{Clock, Random};
 pub use connect::{Connect, TcpConnect};
-pub use primary::{CommandOutcome, PrimaryHub, ReplicaConnection, ReplicaStatus};
+pub use primary::{CommandOutcome, PrimaryHub, ReplicaConnection};
 pub use primary_flow::FlowTicket;
-pub use replica::{Candidate, LinkHandle, LinkOptions, LinkStatus, greet, start_link};
+pub use replica::{Candidate, LinkHandle, LinkOptions, greet, start_link};
 pub use replicaof::ReplicaOfHandle;
 pub use serve::serve_connection;
+pub use status::{LinkFlowStatus, LinkStatus, ReplicaFlowStatus, ReplicaStatus, SyncProgress};

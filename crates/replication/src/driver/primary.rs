@@ -18,6 +18,7 @@ use super::{
     clock::{Clock, Random},
     primary_flow::{FlowStats, FlowTicket},
     session::SessionTask,
+    status::{ReplicaFlowStatus, ReplicaName, ReplicaStatus},
 };
 use crate::{
     config::PrimaryConfig,
@@ -64,29 +65,7 @@ struct Board {
     port: u16,
     client_id: Option<String>,
     state: SessionState,
-}
-
-/// One replica, for ROLE, INFO and metrics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplicaStatus {
-    /// Its link.
-    pub sync_id: SyncId,
-    /// Its address: announced, or that of its control connection.
-    pub ip: String,
-    /// The port that it announced.
-    pub port: u16,
-    /// The name that it announced.
-    pub client_id: Option<String>,
-    /// Where its session is.
-    pub state: SessionState,
-    /// The most records that one of its flows has not acked.
-    pub lag_records: u64,
-    /// Bytes of all flows that the network has not accepted.
-    pub unsent_bytes: u64,
-    /// Milliseconds since the oldest last ack of its flows, in stable sync.
-    pub ack_age_ms: Option<u64>,
-    /// Bytes sent: of full syncs, and of records.
-    pub sent_bytes: (u64, u64),
+    state_since_ms: u64,
 }
 
 pub(super) enum SessionMessage {
@@ -217,6 +196,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             port: 0,
             client_id: None,
             state: SessionState::Preparation,
+            state_since_ms: self.shared.clock.now_ms(),
         };
         let stats = (0..flows).map(|_| Arc::default()).collect();
         let session = Arc::new(SessionShared {
@@ -260,8 +240,13 @@ impl SessionShared {
         self.board().state == SessionState::Cancelled
     }
 
-    pub(super) fn set_state(&self, state: SessionState) {
-        self.board().state = state;
+    pub(super) fn set_state(&self, state: SessionState, now_ms: u64) {
+        {
+            let mut board = self.board();
+            if board.state != state {
+                (board.state, board.state_since_ms) = (state, now_ms);
+            }
+        }
         if state == SessionState::Cancelled {
             self.ended.send_replace(true);
         }
@@ -282,27 +267,19 @@ impl SessionShared {
 
     fn status(&self, now_ms: u64) -> ReplicaStatus {
         let board = self.board();
-        let load = |field: fn(&FlowStats) -> &AtomicU64| {
-            self.flows.iter().map(move |flow| field(flow).load(Relaxed))
-        };
         let stable = board.state == SessionState::StableSync;
-        ReplicaStatus {
+        let flows = self.flows.iter();
+        let flows = flows.map(|flow| ReplicaFlowStatus::of(flow, stable, now_ms));
+        let name = ReplicaName {
             sync_id: self.sync_id,
             ip: board.ip.clone(),
             port: board.port,
             client_id: board.client_id.clone(),
+            level: self.level,
             state: board.state,
-            lag_records: load(|flow| &flow.lag).max().unwrap_or(0),
-            unsent_bytes: load(|flow| &flow.unsent).sum(),
-            ack_age_ms: load(|flow| &flow.acked_ms)
-                .min()
-                .filter(|_| stable)
-                .map(|acked| now_ms.saturating_sub(acked)),
-            sent_bytes: (
-                load(|flow| &flow.full_sync_bytes).sum(),
-                load(|flow| &flow.stream_bytes).sum(),
-            ),
-        }
+            state_ms: now_ms.saturating_sub(board.state_since_ms),
+        };
+        ReplicaStatus::of(name, flows.collect())
     }
 }
 

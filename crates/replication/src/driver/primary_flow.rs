@@ -15,6 +15,7 @@ use super::{
     conn::{Conn, IoEvent},
     primary::{HubShared, SessionMessage, SessionShared},
     session::{detach, stream_level},
+    status::NEVER,
 };
 use crate::{
     config::PrimaryConfig,
@@ -23,18 +24,49 @@ use crate::{
 };
 
 /// What a flow shows to other threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FlowStats {
     pub(super) tail_sent: AtomicBool,
     pub(super) accepted_ms: AtomicU64,
     pub(super) lag: AtomicU64,
+    pub(super) lag_bytes: AtomicU64,
+    /// When the oldest record that was not acked was written; [`NEVER`] without any.
+    pub(super) oldest_unacked_ms: AtomicU64,
+    /// Keys of a full sync that were written.
+    pub(super) snapshot_done: AtomicU64,
+    /// Keys that stood at its cut.
+    pub(super) snapshot_total: AtomicU64,
     pub(super) unsent: AtomicU64,
     pub(super) acked_ms: AtomicU64,
     pub(super) full_sync_bytes: AtomicU64,
     pub(super) stream_bytes: AtomicU64,
 }
 
+impl Default for FlowStats {
+    fn default() -> FlowStats {
+        let zero = || AtomicU64::new(0);
+        FlowStats {
+            tail_sent: AtomicBool::new(false),
+            accepted_ms: zero(),
+            lag: zero(),
+            lag_bytes: zero(),
+            oldest_unacked_ms: AtomicU64::new(NEVER),
+            snapshot_done: zero(),
+            snapshot_total: zero(),
+            unsent: zero(),
+            acked_ms: zero(),
+            full_sync_bytes: zero(),
+            stream_bytes: zero(),
+        }
+    }
+}
+
 impl FlowStats {
+    fn note_snapshot(&self, (done, total): (u64, u64)) {
+        self.snapshot_done.store(done, Relaxed);
+        self.snapshot_total.store(total, Relaxed);
+    }
+
     fn as_sibling(&self) -> SiblingFlow {
         SiblingFlow {
             tail_sent: self.tail_sent.load(Relaxed),
@@ -178,7 +210,9 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
     /// Starts the walk, reads on in the backlog, and takes what is to be sent.
     fn prepare(&mut self) -> Result<(), FlowEnd> {
         if let Some(snapshot) = self.shard.flows().take_snapshot(self.handle.sync_id()) {
-            tokio::task::spawn_local(walk(self.handle.clone(), snapshot, self.session.clone()));
+            self.stats().note_snapshot(snapshot.progress());
+            let (handle, session) = (self.handle.clone(), self.session.clone());
+            tokio::task::spawn_local(walk(handle, snapshot, session, self.flow));
         }
         if self.handle.stage() == FlowStage::CatchUp && self.handle.has_room() {
             let handle = &self.handle;
@@ -220,9 +254,18 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
             .collect()
     }
 
+    fn stats(&self) -> &FlowStats {
+        &self.session.flows[self.flow]
+    }
+
     fn publish(&self) {
-        let stats = &self.session.flows[self.flow];
+        let (stats, now_ms) = (self.stats(), self.clock.now_ms());
         self.handle.with_flow(|flow| {
+            flow.note_time(now_ms);
+            let behind = flow.behind();
+            stats.lag_bytes.store(behind.bytes, Relaxed);
+            let oldest = behind.oldest_ms.unwrap_or(NEVER);
+            stats.oldest_unacked_ms.store(oldest, Relaxed);
             let own = flow.as_sibling();
             stats.tail_sent.store(own.tail_sent, Relaxed);
             stats.unsent.store(own.unsent, Relaxed);
@@ -250,13 +293,20 @@ fn receive(handle: &FlowHandle, now_ms: u64, bytes: &[u8]) -> Result<(), FlowEnd
 }
 
 /// Takes the snapshot's items slice by slice, when there is room. The snapshot ends with it.
-async fn walk(handle: FlowHandle, mut snapshot: impl ShardSnapshot, session: Arc<SessionShared>) {
+async fn walk(
+    handle: FlowHandle,
+    mut snapshot: impl ShardSnapshot,
+    session: Arc<SessionShared>,
+    flow: usize,
+) {
     loop {
         poll_fn(|context| handle.poll_room(context)).await;
         if handle.has_ended() {
             return;
         }
-        match snapshot.step().await {
+        let step = snapshot.step().await;
+        session.flows[flow].note_snapshot(snapshot.progress());
+        match step {
             Ok(false) => tokio::task::yield_now().await,
             Ok(true) => break,
             Err(error) => return handle.end(FlowEnd::Data { why: error.message }),

@@ -16,6 +16,7 @@ use super::{
     conn::{Conn, IoEvent},
     connect::Connect,
     replica_flow::{FlowJob, FlowProgress},
+    status::{LinkFlowStatus, LinkStatus},
 };
 use crate::{
     config::ReplicaConfig,
@@ -54,27 +55,6 @@ pub struct LinkOptions<C> {
     pub random: Random,
 }
 
-/// What a link shows.
-#[derive(Clone, Debug)]
-pub struct LinkStatus {
-    /// What it is doing.
-    pub phase: LinkPhase,
-    /// Who is at the other end, once it was greeted.
-    pub upstream: Option<Upstream>,
-    /// Counters.
-    pub stats: LinkStats,
-    /// Why the last attempt ended.
-    pub last_error: Option<LinkError>,
-    /// The next LSN of each flow; empty before stable sync.
-    pub executed: Vec<Lsn>,
-    /// Milliseconds since bytes came last.
-    pub last_io_ms: Option<u64>,
-    /// Milliseconds since the link was last in stable sync, or since it began; `None` while it is.
-    pub down_ms: Option<u64>,
-    /// The number that the primary gave to the link.
-    pub sync_id: Option<crate::ids::SyncId>,
-}
-
 /// A running link. Dropping it does not end the link: [`stop`](Self::stop) does.
 #[derive(Clone, Debug)]
 pub struct LinkHandle {
@@ -99,6 +79,8 @@ struct Board {
     flows: Vec<Arc<FlowProgress>>,
     /// Since when it has not been in stable sync.
     down_since_ms: Option<u64>,
+    /// When the phase began.
+    phase_since_ms: u64,
 }
 
 /// What reaches the task of a link.
@@ -136,32 +118,23 @@ impl LinkHandle {
             .board
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let executed: Vec<Lsn> = board
-            .flows
-            .iter()
-            .map(|flow| Lsn(flow.executed.load(Relaxed)))
-            .collect();
-        let received = board
-            .flows
-            .iter()
-            .map(|flow| flow.received_ms.load(Relaxed))
-            .max();
+        let now_ms = self.shared.clock.now_ms();
+        let flows = board.flows.iter();
+        let flows: Vec<_> = flows.map(|flow| LinkFlowStatus::of(flow, now_ms)).collect();
+        let executed: Option<Vec<Lsn>> = flows.iter().map(|flow| flow.executed).collect();
         LinkStatus {
             phase: board.phase,
+            phase_ms: now_ms.saturating_sub(board.phase_since_ms),
             upstream: board.upstream.clone(),
             stats: board.stats,
             last_error: board.last_error.clone(),
-            executed: if executed.iter().all(|lsn| lsn.0 > 0) {
-                executed
-            } else {
-                Vec::new()
-            },
-            last_io_ms: received
-                .map(|received| self.shared.clock.now_ms().saturating_sub(received)),
+            executed: executed.unwrap_or_default(),
+            last_io_ms: flows.iter().map(|flow| flow.last_io_ms).min(),
             down_ms: board
                 .down_since_ms
-                .map(|since| self.shared.clock.now_ms().saturating_sub(since)),
+                .map(|since| now_ms.saturating_sub(since)),
             sync_id: board.sync_id,
+            flows,
         }
     }
 }
@@ -239,6 +212,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
         last_error: None,
         flows: Vec::new(),
         down_since_ms: Some(clock.now_ms()),
+        phase_since_ms: clock.now_ms(),
     };
     let shared = Arc::new(Shared {
         clock,
@@ -536,7 +510,10 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             .board
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
-        board.phase = self.link.phase();
+        if board.phase != self.link.phase() {
+            board.phase = self.link.phase();
+            board.phase_since_ms = self.clock.now_ms();
+        }
         board.down_since_ms = match board.phase {
             LinkPhase::StableSync => None,
             _ => board.down_since_ms.or(Some(self.clock.now_ms())),

@@ -10,6 +10,7 @@ use std::{
     task::Poll,
 };
 
+use damselfly_snapshot::Event;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc::{UnboundedReceiver, UnboundedSender},
@@ -20,10 +21,11 @@ use super::{
     conn::{Conn, IoEvent},
     connect::Connect,
     replica::Message,
+    status::NEVER,
 };
 use crate::{
     config::ReplicaConfig,
-    dataset::{Dialect, ReplicaFlowSink},
+    dataset::{Dialect, KEYS_AUX, ReplicaFlowSink},
     error::{DataError, LinkError},
     part::TransactionPart,
     replica::{FlowCommand, FlowEvent, FlowMachine, FlowOutput, FlowSpec, PsyncFlow, ReplicaFlow},
@@ -33,12 +35,58 @@ use crate::{
 const SLICE_OUTPUTS: u32 = 256;
 
 /// What a flow shows to other threads.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FlowProgress {
     /// The next LSN to execute; 0 before stable sync.
     pub(super) executed: AtomicU64,
     /// When bytes came last.
     pub(super) received_ms: AtomicU64,
+    /// Bytes that came.
+    pub(super) received_bytes: AtomicU64,
+    /// Keys of a full sync that came.
+    pub(super) keys_loaded: AtomicU64,
+    /// Keys of the full sync as the primary tells; [`NEVER`] if it does not.
+    pub(super) keys_expected: AtomicU64,
+}
+
+impl Default for FlowProgress {
+    fn default() -> FlowProgress {
+        let zero = || AtomicU64::new(0);
+        FlowProgress {
+            executed: zero(),
+            received_ms: zero(),
+            received_bytes: zero(),
+            keys_loaded: zero(),
+            keys_expected: AtomicU64::new(NEVER),
+        }
+    }
+}
+
+impl FlowProgress {
+    /// Counts what of a full sync comes.
+    fn note_loaded(&self, event: &Event<'_>) {
+        match event {
+            Event::Key(_) | Event::Entry { .. } => {
+                self.keys_loaded.fetch_add(1, Relaxed);
+            }
+            Event::Aux {
+                key: KEYS_AUX,
+                value,
+            } => {
+                let keys = std::str::from_utf8(value).ok();
+                let keys = keys.and_then(|keys| keys.parse().ok()).unwrap_or(NEVER);
+                self.keys_expected.store(keys, Relaxed);
+            }
+            // Of a Redis, whose databases come one after the other.
+            Event::Resize { keys, .. } => {
+                let before = self.keys_expected.load(Relaxed);
+                let before = if before == NEVER { 0 } else { before };
+                self.keys_expected
+                    .store(before.saturating_add(*keys), Relaxed);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// All that one flow needs on its thread.
@@ -159,6 +207,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FlowMachine> Task<S, F> {
                 }
                 FlowOutput::Load(event) => {
                     (loaded, self.unsettled) = (true, true);
+                    self.progress.note_loaded(&event);
                     if let Err(error) = sink.load(&event) {
                         self.flow.handle_data_error(error);
                     }
@@ -255,6 +304,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, F: FlowMachine> Task<S, F> {
                 IoEvent::Read(len) => {
                     let now_ms = self.clock.now_ms();
                     self.progress.received_ms.store(now_ms, Relaxed);
+                    let bytes = &self.progress.received_bytes;
+                    bytes.fetch_add(len as u64, Relaxed);
                     self.flow.handle_bytes(now_ms, self.conn.input(len));
                 }
                 IoEvent::Wrote(_) => {}

@@ -18,7 +18,8 @@ use damselfly_resp::Reply as Answer;
 use super::{
     ask::ask,
     connect::Connect,
-    replica::{Candidate, LinkHandle, LinkOptions, LinkStatus, greet, start_link},
+    replica::{Candidate, LinkHandle, LinkOptions, greet, start_link},
+    status::LinkStatus,
 };
 use crate::{
     config::ReplicaConfig,

@@ -62,7 +62,8 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 }
                 self.execute(output);
             }
-            self.shared.set_state(self.machine.state());
+            let now_ms = self.hub.shared.clock.now_ms();
+            self.shared.set_state(self.machine.state(), now_ms);
             tokio::select! {
                 message = self.inbox.recv() => match message {
                     Some(message) => self.handle(message),
@@ -199,7 +200,8 @@ impl<D: PrimaryDataSet> SessionTask<D> {
 
     fn cancel(self, why: &str) {
         tracing::info!(sync_id = %self.shared.sync_id, why, "replica link ended");
-        self.shared.set_state(SessionState::Cancelled);
+        let now_ms = self.hub.shared.clock.now_ms();
+        self.shared.set_state(SessionState::Cancelled, now_ms);
         let sync_id = self.shared.sync_id;
         self.hub.forget(sync_id);
         for index in 0..self.hub.data.shard_count() {

@@ -10,6 +10,7 @@ use damselfly_snapshot::{
 use super::{
     acks::AckReader,
     stall::{SiblingFlow, Stall},
+    trail::{Behind, Trail},
 };
 use crate::{config::PrimaryConfig, ids::EofToken};
 
@@ -134,6 +135,7 @@ struct Stable {
     next_lsn: Lsn,
     acked: Lsn,
     acked_ms: u64,
+    trail: Trail,
     /// Bytes of the full sync that the socket has not accepted yet: before them no ack can come.
     tail_left: usize,
     /// Whether the replica is known to be able to ack: it did, or has all that comes before.
@@ -228,6 +230,19 @@ impl PrimaryFlow {
     pub fn lag(&self) -> u64 {
         self.stable()
             .map_or(0, |stable| stable.next_lsn.since(stable.acked))
+    }
+
+    /// The bytes and the age of what was not acked yet. Exact to the last [`note_time`](Self::note_time).
+    pub fn behind(&self) -> Behind {
+        self.stable()
+            .map_or_else(Behind::default, |stable| stable.trail.behind())
+    }
+
+    /// Says what time it is, for the age of what was written since it was said last.
+    pub fn note_time(&mut self, now_ms: u64) {
+        if let Phase::Stable(stable) = &mut self.phase {
+            stable.trail.mark(stable.next_lsn, now_ms);
+        }
     }
 
     /// Bytes accepted so far: of the full sync, and of records after it.
@@ -431,6 +446,8 @@ impl PrimaryFlow {
         (stable.acks_due, stable.acked_ms) = (true, now_ms);
         let forward = acked > stable.acked;
         stable.acked = stable.acked.max(acked);
+        stable.trail.mark(stable.next_lsn, now_ms);
+        stable.trail.acked(stable.acked);
         Ok(forward)
     }
 
@@ -511,6 +528,7 @@ impl Stable {
             next_lsn: next,
             acked: next,
             acked_ms: now_ms,
+            trail: Trail::default(),
             tail_left: 0,
             acks_due: true,
             last_record_ms: now_ms,
@@ -528,6 +546,7 @@ impl Stable {
 
     fn take(&mut self, run: &Rc<Run>) {
         self.run_bytes += run.payload_bytes();
+        self.trail.take(run.payload_bytes());
         self.next_lsn = run.next_lsn();
         self.urgent |= run.entries().any(|entry| entry.is_ping());
         self.runs.push_back(run.clone());

@@ -7,6 +7,7 @@ mod greeting;
 mod handle;
 mod session;
 mod stall;
+mod trail;
 
 pub use dfly::{DflyCommand, DflyError, FlowRequest};
 pub use flow::{FlowEnd, FlowStage, PrimaryFlow};
@@ -14,6 +15,7 @@ pub use greeting::{PeerGreeting, PrimaryIdentity, ReplconfAnswer, write_greeting
 pub use handle::{FlowHandle, FlowSignal, FlowTable};
 pub use session::{FlowClaim, PrimarySession, SessionOutput, SessionState};
 pub use stall::SiblingFlow;
+pub use trail::Behind;
 
 #[cfg(test)]
 mod flow_tests;
