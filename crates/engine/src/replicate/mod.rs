@@ -13,6 +13,7 @@ mod psync;
 mod replica;
 pub(crate) mod role;
 mod skipped;
+mod status;
 mod upstream;
 mod wait;
 
@@ -28,6 +29,7 @@ pub use replica::EngineFlow;
 pub(crate) use replica::discard_all;
 pub(crate) use skipped::shown;
 pub use skipped::{Skipped, SkippedKey};
+pub use status::{LinkState, PrimaryStatus, ReplicationStatus, replication_status};
 pub use upstream::{SecureUpstream, Securing, Transport, UpstreamConnection, UpstreamConnections};
 
 use crate::engine::Engine;
