@@ -1,7 +1,8 @@
 //! Files that go to Redis and come from it.
 
 use crate::{await_loaded, directory, end, fill, names, path, server, with_flags};
-use damselfly_tests::{Digest, Redis, RedisVersion, Server, digest};
+use damselfly_tests::{Digest, Redis, RedisVersion, Server, digest, eventually};
+use std::time::{Duration, UNIX_EPOCH};
 
 fn redis(dir: &damselfly_tests::TempDir, name: &str) -> Redis {
     let dir = dir.path().to_str().unwrap();
@@ -102,7 +103,11 @@ fn the_newest_of_several_times_is_loaded() {
         server.client().ok(&format!("SET number {number}"));
         end(server);
         // Names have seconds.
-        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let second = || UNIX_EPOCH.elapsed().expect("a clock").as_secs();
+        let before = second();
+        eventually(Duration::from_secs(5), "the next second", || {
+            second() > before
+        });
     }
     assert_eq!(names(&dir).len(), 6);
     let last = server(&dir, name, 2);

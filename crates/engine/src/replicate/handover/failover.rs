@@ -186,7 +186,7 @@ async fn choose<'a>(
 async fn promote(thread: &Rc<Thread>, target: &ReplicaStatus, turn: &Turn) -> Result<(), String> {
     let link = &thread.engine.replication().link;
     let command = ["REPLICAOF", "NO", "ONE"];
-    let mut heard = false;
+    let (mut heard, mut warned) = (false, false);
     loop {
         let error = match link
             .ask_server(&target.ip, target.port, &command, ANSWER_MS)
@@ -204,7 +204,9 @@ async fn promote(thread: &Rc<Thread>, target: &ReplicaStatus, turn: &Turn) -> Re
         if !(doubtful || unsent && heard) {
             return Err(error.to_string());
         }
-        tracing::warn!(%error, "whether the replica was promoted is not known; it is asked again");
+        if !std::mem::replace(&mut warned, true) {
+            tracing::warn!(%error, "whether the replica was promoted is not known; it is asked again, until FAILOVER ABORT");
+        }
         tokio::select! {
             () = tokio::time::sleep(RETRY) => {}
             () = turn.abort.cancelled() => return Err("by FAILOVER ABORT".to_owned()),
