@@ -152,13 +152,9 @@ impl Lineage {
     }
 
     /// What its own replicas are told of that. Only a primary fences others off: who follows somebody may be moved to any other one
-    /// by a new REPLICAOF, and its replicas go along, so it tells of a family of its own.
-    pub fn announced(&self) -> Origin {
-        if self.follows {
-            Origin::of(self.replid, false)
-        } else {
-            self.origin
-        }
+    /// by a new REPLICAOF, and its replicas go along, so it tells nothing.
+    pub fn announced(&self) -> Option<Origin> {
+        (!self.follows).then_some(self.origin)
     }
 
     /// The data set follows one of this origin, as far as that is known, and is no longer its own.
@@ -340,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn who_follows_tells_of_a_family_of_its_own() {
+    fn who_follows_tells_of_no_origin() {
         let mut lineage = Lineage::new(id(1));
         let upstream = Origin {
             epoch: 4,
@@ -348,7 +344,7 @@ mod tests {
         };
         lineage.adopt(Some(upstream));
         assert_eq!(lineage.origin(), upstream);
-        assert_eq!(lineage.announced(), Origin::of(id(1), false));
+        assert_eq!(lineage.announced(), None);
         let _ = lineage.promoted(id(8), &lsns(&[10, 20]));
         let promoted = Origin {
             epoch: 5,
@@ -356,7 +352,7 @@ mod tests {
         };
         assert_eq!(
             (lineage.origin(), lineage.announced()),
-            (promoted, promoted)
+            (promoted, Some(promoted))
         );
     }
 

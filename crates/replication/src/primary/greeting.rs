@@ -109,14 +109,19 @@ pub struct PrimaryIdentity {
     pub flows: usize,
     /// The extension level of this link; `None` to a peer that does not know of extensions.
     pub level: Option<u8>,
-    /// Where its data set stands.
-    pub origin: Origin,
+    /// Where its data set stands, if it leads.
+    pub origin: Option<Origin>,
 }
 
 /// Writes the array that answers `REPLCONF capa dragonfly`.
 pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: SyncId) {
     let mut reply = ReplyWriter::new(out, Proto::Resp2);
-    reply.array(if identity.level.is_some() { 9 } else { 5 });
+    let origin = identity.level.and(identity.origin);
+    reply.array(match (identity.level, origin) {
+        (None, _) => 5,
+        (Some(_), None) => 6,
+        (Some(_), Some(_)) => 9,
+    });
     reply.simple(identity.replid.as_str());
     reply.simple(sync_id.to_string());
     reply.integer(identity.flows as i64);
@@ -124,9 +129,11 @@ pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: Sy
     reply.simple(identity.history.as_str());
     if let Some(level) = identity.level {
         reply.integer(i64::from(level));
-        reply.simple(identity.origin.family.as_str());
-        reply.integer(identity.origin.epoch as i64);
-        reply.integer(i64::from(identity.origin.blank));
+    }
+    if let Some(origin) = origin {
+        reply.simple(origin.family.as_str());
+        reply.integer(origin.epoch as i64);
+        reply.integer(i64::from(origin.blank));
     }
 }
 
@@ -178,12 +185,33 @@ mod tests {
                 history: replid,
                 flows: 2,
                 level: None,
-                origin: Lineage::new(replid).origin(),
+                origin: Lineage::new(replid).announced(),
             },
             SyncId(1),
         );
         let expected = "*5\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n+SYNC1\r\n:2\r\n:4\r\n+9f539ca1cd393c9a9bbcd700684d469d966ba9ca\r\n";
         assert_eq!(out, expected.as_bytes());
+    }
+
+    #[test]
+    fn only_a_leading_primary_tells_a_peer_with_extensions_of_its_origin() {
+        let mut lineage = Lineage::new(ReplId::from_random([7; 20]));
+        let elements = |level, lineage: &Lineage| {
+            let mut out = Vec::new();
+            let identity = PrimaryIdentity {
+                replid: lineage.replid(),
+                history: lineage.history(),
+                flows: 2,
+                level,
+                origin: lineage.announced(),
+            };
+            write_greeting(&mut out, &identity, SyncId(1));
+            out[..2].to_vec()
+        };
+        assert_eq!(elements(None, &lineage), b"*5");
+        assert_eq!(elements(Some(1), &lineage), b"*9");
+        lineage.adopt(None);
+        assert_eq!(elements(Some(1), &lineage), b"*6");
     }
 
     #[test]
