@@ -250,7 +250,9 @@ impl SketchBuf {
         dense[ENCODING_AT] = DENSE;
         let mut register = 0;
         for run in sparse::runs(&self.0[HEADER..]) {
-            for register in register..register + run.len {
+            // Registers begin as zeros.
+            let raised = if run.value > 0 { run.len } else { 0 };
+            for register in register..register + raised {
                 let place = Place {
                     register,
                     value: run.value,

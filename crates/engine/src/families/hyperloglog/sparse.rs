@@ -124,7 +124,9 @@ pub(super) fn raise(bytes: &mut Vec<u8>, place: Place) -> Result<Raised, Command
     }
     let (mut at, mut first, mut before) = (HEADER, 0, None);
     let run = loop {
-        let run = Run::first_of(&bytes[at.min(bytes.len())..]).ok_or(CORRUPT)?;
+        let Some(run) = Run::first_of(&bytes[at.min(bytes.len())..]) else {
+            return Err(CORRUPT);
+        };
         if place.register < first + run.len {
             break run;
         }
