@@ -9,6 +9,7 @@
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
 //! - [`mod@differences`]: what differs from Redis on purpose, each with what shows it.
+//! - [`http`]: a client that shows every byte of an answer of HTTP.
 //! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
 //!   with latencies, [`machine`] (processor time, memory, pinning), [`Peer`] (either server),
 //!   [`end_children_on_signals`].
@@ -37,6 +38,7 @@ mod digest;
 mod eventually;
 mod fake_primary;
 mod figures;
+pub mod http;
 mod interrupt;
 pub mod load;
 pub mod machine;

@@ -36,6 +36,8 @@ pub struct Config {
     pub bind: Vec<String>,
     /// The port for administration.
     pub admin: AdminPort,
+    /// Whether the public port answers HTTP; the admin port always does.
+    pub primary_port_http_enabled: bool,
     /// Whether strangers are turned away from a server without a password.
     pub protected_mode: bool,
     /// Path of a Unix socket; empty = none.
@@ -182,6 +184,7 @@ impl Default for Config {
         Config {
             flag_file: None, port: 6379, bind: Vec::new(),
             admin: AdminPort::default(),
+            primary_port_http_enabled: true,
             protected_mode: true,
             unixsocket: PathBuf::new(),
             unixsocketperm: String::new(),

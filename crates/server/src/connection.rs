@@ -1,6 +1,7 @@
 //! One client connection: bytes in, requests to its session, replies out.
 
 use crate::clients::{Buffers, ClientEntry, Replies};
+use crate::http::{self, Sniffed};
 use crate::net::Stream;
 use crate::pushes;
 use crate::service::SessionHost;
@@ -39,6 +40,8 @@ enum End {
     Upgraded,
     /// It is a TLS client, and this is no TLS.
     SpeaksTls,
+    /// It is a client of HTTP, and may be.
+    SpeaksHttp,
 }
 
 /// Ends when the client is killed.
@@ -50,6 +53,7 @@ pub(crate) async fn serve(
     session: Session,
     host: Rc<SessionHost>,
     limits: RequestLimits,
+    takes_http: bool,
 ) {
     let mut connection = Connection {
         stream,
@@ -60,8 +64,12 @@ pub(crate) async fn serve(
         ahead: Vec::new(),
         pipeline: Pipeline::default(),
         is_new: true,
+        takes_http,
     };
     let end = connection.run().await;
+    if matches!(end, Ok(End::SpeaksHttp)) {
+        return connection.serve_http().await;
+    }
     connection.session.end().await;
     if connection.stream.holds_back() && !matches!(end, Ok(End::Upgraded)) {
         connection.say_goodbye().await;
@@ -73,7 +81,7 @@ pub(crate) async fn serve(
             refuse_tls(connection.stream, &peer).await;
         }
         Ok(End::Killed) => tracing::debug!(id = connection.session.id, "client killed"),
-        Ok(End::Closed) => {}
+        Ok(End::Closed | End::SpeaksHttp) => {}
         Err(error) => {
             tracing::debug!(id = connection.session.id, %error, "client connection failed")
         }
@@ -90,16 +98,30 @@ struct Connection {
     /// Bytes read while a command waited, behind the input.
     ahead: Vec<u8>,
     pipeline: Pipeline,
-    /// Whether nothing has been read yet.
+    /// Whether it may still turn out to speak something else than RESP.
     is_new: bool,
+    /// Whether that may be HTTP.
+    takes_http: bool,
 }
 
 impl Connection {
-    /// Whether the first bytes that came are those of TLS.
+    /// Whether the first bytes that came are those of TLS or HTTP.
     #[cold]
-    fn speaks_tls(&mut self) -> bool {
+    fn speaks_otherwise(&mut self) -> Option<End> {
         self.is_new = false;
-        is_tls(&self.input)
+        if is_tls(&self.input) {
+            return Some(End::SpeaksTls);
+        }
+        if !self.takes_http {
+            return None;
+        }
+        let sniffed = http::sniff(&self.input);
+        self.is_new = sniffed == Sniffed::Unclear;
+        (sniffed == Sniffed::Http).then_some(End::SpeaksHttp)
+    }
+
+    async fn serve_http(self) {
+        http::serve(self.stream, self.session, self.host, self.input).await;
     }
 
     async fn run(&mut self) -> io::Result<End> {
@@ -112,8 +134,10 @@ impl Connection {
             } else if let Some(end) = self.read(killed.as_mut()).await? {
                 return Ok(end);
             }
-            if self.is_new && self.speaks_tls() {
-                return Ok(End::SpeaksTls);
+            if self.is_new
+                && let Some(end) = self.speaks_otherwise()
+            {
+                return Ok(end);
             }
             let refused = self.execute_input(killed.as_mut()).await;
             self.host.entry.update(&self.session, self.buffers());

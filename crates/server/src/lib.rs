@@ -33,6 +33,7 @@ mod config;
 mod connection;
 mod counters;
 mod flags;
+mod http;
 mod limits;
 mod logging;
 mod net;

@@ -237,7 +237,12 @@ async fn serve_accepted(thread: Rc<Thread>, shared: Shared, accepted: Accepted) 
         max_multi_bulk_len: config.max_multi_bulk_len as _,
         ..RequestLimits::default()
     };
-    serve(stream, session, host, limits).await;
+    let takes_http = match door {
+        Door::Admin => true,
+        Door::Public => config.primary_port_http_enabled,
+        Door::Unix => false,
+    };
+    serve(stream, session, host, limits, takes_http).await;
     drop(slot);
 }
 

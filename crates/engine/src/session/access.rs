@@ -229,6 +229,17 @@ impl Session {
         }
     }
 
+    /// Whether this connection and its user may run a command line, asked without running it. A denial is noted in ACL LOG.
+    ///
+    /// # Errors
+    /// What the command would answer.
+    pub fn check_permission(&mut self, args: &[&[u8]]) -> CommandResult {
+        let row = self.find(args)?;
+        self.check_authenticated(row)?;
+        self.check_restricted(row)?;
+        self.check_access(row, args)
+    }
+
     /// Whether it has to authenticate before most commands.
     pub fn needs_auth(&self) -> bool {
         !self.is_internal && self.permit.needs_auth(&self.thread.engine.acl)

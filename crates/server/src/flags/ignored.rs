@@ -36,7 +36,7 @@ pub static BOOLEANS: &[&str] = &[
     "keep_legacy_memory_metrics", "latency_tracking", "lock_on_hashtags", "log_prefix", "log_utc_time", "logtostderr",
     "logtostdout", "lua_allow_undeclared_auto_correct", "lua_auto_async", "lua_enable_redis_log", "lua_resp2_legacy_float",
     "managed_service_info", "mget_dedup_keys", "migrate_connections", "multi_exec_squash", 
-    "omit_basic_usage", "primary_port_http_enabled", "proactor_register_fd", "rdb_ignore_expiry", "rdb_load_dry_run",
+    "omit_basic_usage", "proactor_register_fd", "rdb_ignore_expiry", "rdb_load_dry_run",
     "rdb_sbf_chunked", "replica_delete_expired", "replica_reconnect_on_master_restart", "replicaof_no_one_start_journal",
     "s3_ec2_metadata", "s3_sign_payload", "s3_use_helio_client", "s3_use_https", "search_reject_legacy_field",
     "serialize_hnsw_index", "serialization_tagged_chunks", "singlehop_blocking", "stop_logging_if_full_disk",

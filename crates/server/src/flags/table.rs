@@ -349,6 +349,8 @@ pub static FLAGS: &[Flag] = &[
         "The admin port is without TLS, for a private network"),
     flag!("admin_nopass", "", Kind::Bool, Startup, [], truth!(admin.nopass),
         "Nobody has to authenticate on the admin port"),
+    flag!("primary_port_http_enabled", "", Kind::Bool, Runtime, [], truth!(primary_port_http_enabled),
+        "The port answers HTTP, too: /metrics for Prometheus; the admin port does anyway"),
     flag!("restricted_commands", "NAMES", Kind::Text, Startup, [], list!(admin.restricted_commands, ","),
         "Commands that only clients of the admin port may run, separated by commas; a container stands for its subcommands"),
     flag!("protected_mode", "", Kind::Bool, Runtime, [("protected-mode", 1)], truth!(protected_mode),

@@ -1,0 +1,3 @@
+//! HTTP on the ports of RESP: who is answered, and what.
+
+mod door;
