@@ -470,10 +470,10 @@ static WORDS: &[Difference] = &[
     ),
     row(
         "`COMMAND DOCS`",
-        "name, summary, since, group",
-        "arguments and history come later",
+        "other sentences, and no `complexity`; options that Redis 7.0 has not stand there, too",
+        "what it costs depends on the shards that the keys live on",
         Script("
-            COMMAND DOCS GET => [get, [summary, *arguments* || [get, [summary, *, since, 1.0.0, group, string]]
+            COMMAND DOCS GET => [get, [summary, *complexity, O(1), arguments, *]] || [get, [summary, *, group, string, arguments, *]]
         "),
     ),
     row(

@@ -1,6 +1,8 @@
 //! What is said of a command from outside (COMMAND INFO, ACL categories), derived from its row.
 
+use super::syntax::{self, Argument};
 use super::{Command, Flags, Handler, Keys, Merge, Spread};
+use std::borrow::Cow;
 
 /// A key specification as COMMAND INFO shows it (Redis's "key specifications").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,32 @@ impl Command {
     /// Whether it reads data and changes none.
     pub fn is_read(&self) -> bool {
         matches!(self.handler, Handler::Read(_)) || self.flags.has(Flags::READS)
+    }
+
+    /// The arguments that it takes. (That every row's notation can be read is tested.)
+    pub fn arguments(&self) -> Vec<Argument> {
+        syntax::arguments(self.takes).unwrap_or_default()
+    }
+
+    /// What changed about it since it is there, as versions and sentences.
+    pub fn history(&self) -> Vec<(&'static str, Cow<'static, str>)> {
+        let added = syntax::additions(&self.arguments()).into_iter();
+        let mut history: Vec<(_, Cow<'_, str>)> =
+            added.map(|(since, text)| (since, text.into())).collect();
+        let changes = self.changes.iter();
+        history.extend(changes.map(|(since, text)| (*since, Cow::from(*text))));
+        history.sort_by_key(|(since, _)| syntax::version(since));
+        history
+    }
+
+    /// What `COMMAND DOCS` says of its standing.
+    pub fn doc_flags(&self) -> Vec<&'static str> {
+        let flags = [
+            (self.replaced.is_some(), "deprecated"),
+            (self.flags.has(Flags::SYSTEM), "syscmd"),
+        ];
+        let set = flags.into_iter().filter(|(is_set, _)| *is_set);
+        set.map(|(_, name)| name).collect()
     }
 
     /// Redis's words for its flags, in Redis's order.

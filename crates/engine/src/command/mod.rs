@@ -5,7 +5,9 @@ mod blocks;
 mod channels;
 mod describe;
 mod error;
+mod group;
 mod keys;
+mod syntax;
 mod table;
 mod uses;
 
@@ -14,7 +16,9 @@ pub use channels::{ChannelUse, Channels};
 pub use describe::KeySpec;
 pub use error::CommandError;
 pub(crate) use error::echoed;
+pub use group::Group;
 pub use keys::{KeyPositions, Keys};
+pub use syntax::{Argument, ArgumentKind};
 pub use table::CommandTable;
 pub use uses::{Hidden, KeyUse, REDACTED};
 
@@ -111,86 +115,6 @@ pub enum Merge {
     Append,
 }
 
-/// Family of a command, as `COMMAND DOCS` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// Strings and numbers.
-    String,
-    /// Lists.
-    List,
-    /// Hashes.
-    Hash,
-    /// Sets.
-    Set,
-    /// Sorted sets.
-    SortedSet,
-    /// Strings as arrays of bits.
-    Bitmap,
-    /// HyperLogLogs.
-    HyperLogLog,
-    /// Places on the globe, in sorted sets.
-    Geo,
-    /// Streams.
-    Stream,
-    /// Scripts and functions.
-    Scripting,
-    /// Keys of any type.
-    Generic,
-    /// Connections.
-    Connection,
-    /// Publish/subscribe.
-    PubSub,
-    /// Administration.
-    Server,
-    /// MULTI and its companions.
-    Transactions,
-    /// Replication between servers.
-    Replication,
-}
-
-impl Group {
-    /// The name in `COMMAND DOCS`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Group::String => "string",
-            Group::List => "list",
-            Group::Hash => "hash",
-            Group::Set => "set",
-            Group::SortedSet => "sorted-set",
-            Group::Bitmap => "bitmap",
-            Group::HyperLogLog => "hyperloglog",
-            Group::Geo => "geo",
-            Group::Stream => "stream",
-            Group::Scripting => "scripting",
-            Group::Generic => "generic",
-            Group::Connection => "connection",
-            Group::PubSub => "pubsub",
-            Group::Server | Group::Replication => "server",
-            Group::Transactions => "transactions",
-        }
-    }
-
-    /// The ACL category of the family's data type, if it is one.
-    pub const fn category(self) -> Option<&'static str> {
-        match self {
-            Group::String => Some("@string"),
-            Group::List => Some("@list"),
-            Group::Hash => Some("@hash"),
-            Group::Set => Some("@set"),
-            Group::SortedSet => Some("@sortedset"),
-            Group::Bitmap => Some("@bitmap"),
-            Group::HyperLogLog => Some("@hyperloglog"),
-            Group::Geo => Some("@geo"),
-            Group::Stream => Some("@stream"),
-            Group::Scripting => Some("@scripting"),
-            Group::Generic => Some("@keyspace"),
-            Group::Connection => Some("@connection"),
-            Group::Transactions => Some("@transaction"),
-            Group::PubSub | Group::Server | Group::Replication => None,
-        }
-    }
-}
-
 /// What can't be derived from the kind of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(u32);
@@ -253,6 +177,8 @@ impl Flags {
 
     /// Counts as a write where writes are paused or forbidden, though it reads.
     pub const MAY_REPLICATE: Flags = Flags(1 << 27);
+    /// For servers and those who work on them, not for programs.
+    pub const SYSTEM: Flags = Flags(1 << 28);
 
     /// Whether all of `other` are set.
     pub const fn has(self, other: Flags) -> bool {
@@ -281,6 +207,12 @@ pub struct Command {
     pub since: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// Which arguments it takes, in the notation of [`Argument`]; see [`Command::arguments`].
+    pub takes: &'static str,
+    /// What changed about it, version by version, beyond the arguments that came later; see [`Command::history`].
+    pub changes: &'static [(&'static str, &'static str)],
+    /// Since when it is better not used, and what is to be used in its place.
+    pub replaced: Option<(&'static str, &'static str)>,
     /// What runs.
     pub handler: Handler,
     /// How it runs over several shards.
@@ -322,6 +254,9 @@ impl Command {
             group,
             since,
             summary,
+            takes: "",
+            changes: &[],
+            replaced: None,
             handler,
             spread: Spread::Gather,
             access: "",
@@ -338,6 +273,24 @@ impl Command {
     /// With these flags as well.
     pub const fn with(mut self, flags: Flags) -> Command {
         self.flags = self.flags.or(flags);
+        self
+    }
+
+    /// With arguments, in the notation of [`Argument`].
+    pub const fn takes(mut self, arguments: &'static str) -> Command {
+        self.takes = arguments;
+        self
+    }
+
+    /// With what changed about it.
+    pub const fn changes(mut self, changes: &'static [(&'static str, &'static str)]) -> Command {
+        self.changes = changes;
+        self
+    }
+
+    /// A command that is better not used since this version, and what is to be used in its place.
+    pub const fn replaced(mut self, since: &'static str, by: &'static str) -> Command {
+        self.replaced = Some((since, by));
         self
     }
 

@@ -187,11 +187,16 @@ const AT_ONCE: Flags = FIRST.or(Flags::UNQUEUED);
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
     // Redis refuses PING while it loads; here it answers, so that monitors see a server that is alive.
-    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::IN_SUBSCRIPTION).with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded"),
-    row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY),
-    row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY),
-    row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST).hides(Hidden::Some(hello_hides)),
-    row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST).hides(Hidden::From(1)),
+    row("ping", -1, "1.0.0", Handler::Session(ping), "Returns the server's liveliness response.").with(Flags::IN_SUBSCRIPTION).with(Flags::FAST.or(Flags::LOADING)).hints("request_policy:all_shards response_policy:all_succeeded")
+        .takes("[message]"),
+    row("echo", 2, "1.0.0", Handler::Session(echo), "Returns the given string.").with(EASY)
+        .takes("message"),
+    row("select", 2, "1.0.0", Handler::Session(select), "Changes the selected database.").with(EASY)
+        .takes("index:integer"),
+    row("hello", -1, "6.0.0", Handler::Async(hello), "Says who the server is, and chooses the protocol of the replies.").with(FIRST).hides(Hidden::Some(hello_hides))
+        .takes("[arguments(protover:integer [AUTH=username_password(username password)] [SETNAME=clientname])]").changes(&[("6.2.0", "Says what holds where no protocol is asked for.")]),
+    row("auth", -2, "1.0.0", Handler::Session(auth), "Authenticates the connection.").with(FIRST).hides(Hidden::From(1))
+        .takes("[username@6.0.0] password"),
     row("reset", 1, "6.2.0", Handler::Async(reset), "Makes the connection as it was when it began.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
     row("quit", -1, "1.0.0", Handler::Session(quit), "Closes the connection.").with(AT_ONCE.or(Flags::IN_SUBSCRIPTION)),
 ];

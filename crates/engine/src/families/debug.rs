@@ -224,85 +224,99 @@ static SUBCOMMANDS: &[Command] = &[
         3,
         Handler::Session(for_tests::error),
         "Answers with an error.",
-    ),
+    )
+    .takes("message"),
     sub(
         "listpack",
         3,
         Handler::Async(for_tests::listpack),
         "Whether Redis would hold a value in a listpack.",
-    ),
+    )
+    .takes("key"),
     sub(
         "log",
         3,
         Handler::Session(for_tests::log),
         "Writes to the log.",
-    ),
+    )
+    .takes("message"),
     sub(
         "quicklist-packed-threshold",
         3,
         Handler::Session(for_tests::packed_threshold),
         "Taken, without effect.",
-    ),
+    )
+    .takes("size"),
     sub(
         "stringmatch-len",
         4,
         Handler::Session(for_tests::stringmatch),
         "Matches a pattern against a long string.",
-    ),
+    )
+    .takes("length:integer pattern"),
     sub(
         "clock",
         3,
         Handler::Session(clock),
         "Shifts the server's time of day.",
-    ),
+    )
+    .takes("milliseconds:integer"),
     sub(
         "digest",
         -2,
         Handler::Async(digest),
         "A hash of the whole data set.",
-    ),
+    )
+    .takes("[STRICT]"),
     sub(
         "digest-value",
         -2,
         Handler::Async(digest_value),
         "Hashes of the values of keys.",
-    ),
+    )
+    .takes("[key...]"),
     sub(
         "object",
         3,
         Handler::Async(object),
         "How a value is stored.",
-    ),
+    )
+    .takes("key"),
     sub(
         "populate",
         -3,
         Handler::Async(populate::populate),
         "Creates many keys.",
-    ),
+    )
+    .takes("count:integer [prefix] [size:integer] [RAND] [TYPE=type] [ELEMENTS=elements:integer]"),
     sub(
         "reload",
         -2,
         Handler::Async(crate::files::debug_reload),
         "Saves the data set, discards it, and loads it.",
-    ),
+    )
+    .takes("[option...]"),
     sub(
         "sleep",
         3,
         Handler::Async(sleep),
         "Stops the server for a time.",
-    ),
+    )
+    .takes("seconds:double"),
     sub(
         "replica",
         3,
         Handler::Async(crate::replicate::debug_replica),
         "The link to the primary, from inside.",
-    ),
+    )
+    .takes("action(OFFSET|PAUSE|RESUME|SKIPPED)"),
     sub(
         "set-active-expire",
         3,
         Handler::Async(set_active_expire),
         "Turns active expiry off or on.",
-    ),
+    )
+    .takes("enabled:integer"),
     sub("help", 2, Handler::Session(help), "Says what there is."),
 ];
 
@@ -314,7 +328,8 @@ pub static COMMANDS: &[Command] = &[sub(
     "A container for debugging commands.",
 )
 .with(Flags::LOOSE_SUBCOMMANDS)
-.container(SUBCOMMANDS)];
+.container(SUBCOMMANDS)
+.with(Flags::SYSTEM)];
 
 const fn sub(name: &'static str, arity: i16, handler: Handler, summary: &'static str) -> Command {
     let flags = Flags::ADMIN

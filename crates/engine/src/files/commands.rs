@@ -128,13 +128,15 @@ pub static COMMANDS: &[Command] = &[
         Handler::Async(save),
         "Saves the data set to files, and waits for it.",
     )
-    .with(Flags::NO_MULTI),
+    .with(Flags::NO_MULTI)
+    .takes("[format(format(DF|RDB) [name])]"),
     row(
         "bgsave",
         -1,
         Handler::Async(bgsave),
         "Saves the data set to files in the background.",
-    ),
+    )
+    .takes("[how(SCHEDULE@3.2.2|format(format(DF|RDB) [name]))]"),
     Command::new(
         "lastsave",
         1,

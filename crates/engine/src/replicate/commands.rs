@@ -195,7 +195,8 @@ pub static COMMANDS: &[Command] = &[
             .or(Flags::STALE)
             .or(Flags::LOADING),
     )
-    .with(Flags::NO_ASYNC_LOADING),
+    .with(Flags::NO_ASYNC_LOADING)
+    .takes("args(host-port(host port:integer)|no-one(NO ONE))"),
     row(
         "slaveof",
         3,
@@ -209,7 +210,9 @@ pub static COMMANDS: &[Command] = &[
             .or(Flags::STALE)
             .or(Flags::LOADING),
     )
-    .with(Flags::NO_ASYNC_LOADING),
+    .with(Flags::NO_ASYNC_LOADING)
+    .takes("args(host-port(host port:integer)|no-one(NO ONE))")
+    .replaced("5.0.0", "`REPLICAOF`"),
     row(
         "role",
         1,
@@ -231,7 +234,8 @@ pub static COMMANDS: &[Command] = &[
         Handler::Async(from_replica),
         "What a replica tells its primary of itself.",
     )
-    .with(OWN.or(Flags::ALLOW_BUSY)),
+    .with(OWN.or(Flags::ALLOW_BUSY))
+    .with(Flags::SYSTEM),
     row(
         "dfly",
         -2,
@@ -239,7 +243,9 @@ pub static COMMANDS: &[Command] = &[
         Handler::Async(from_replica),
         "Flows of replication between servers.",
     )
-    .with(OWN),
+    .with(OWN)
+    .takes("subcommand [arg...]")
+    .with(Flags::SYSTEM),
     row(
         "wait",
         3,
@@ -248,7 +254,8 @@ pub static COMMANDS: &[Command] = &[
         "Waits until replicas have this connection's writes.",
     )
     .with(Flags::NO_SCRIPT.or(Flags::ACL_CONNECTION))
-    .hints("request_policy:all_shards response_policy:agg_min"),
+    .hints("request_policy:all_shards response_policy:agg_min")
+    .takes("numreplicas:integer timeout:integer"),
 ];
 
 pub(super) const fn row(

@@ -438,7 +438,8 @@ pub static COMMANDS: &[Command] = &[
     )
     .with(QUICK)
     .with(Flags::UNQUEUED)
-    .access("RO"),
+    .access("RO")
+    .takes("key..."),
     Command::new(
         "unwatch",
         1,

@@ -323,7 +323,9 @@ static SUBCOMMANDS: &[Command] = &[
         Handler::Session(get),
         "Returns the effective values of configuration parameters.",
     )
-    .with(ANYTIME),
+    .with(ANYTIME)
+    .takes("parameter(parameter)...")
+    .changes(&[("7.0.0", "Takes several names.")]),
     row(
         "set",
         -4,
@@ -332,7 +334,9 @@ static SUBCOMMANDS: &[Command] = &[
     )
     .with(ANYTIME)
     .hides(Hidden::Some(hides))
-    .hints("request_policy:all_nodes response_policy:all_succeeded"),
+    .hints("request_policy:all_nodes response_policy:all_succeeded")
+    .takes("parameter_value(parameter value)...")
+    .changes(&[("7.0.0", "Takes several names and values.")]),
     row(
         "resetstat",
         2,
@@ -340,19 +344,25 @@ static SUBCOMMANDS: &[Command] = &[
         "Resets the server's statistics.",
     )
     .with(ANYTIME),
-    row(
-        "rewrite",
-        2,
-        Handler::Session(rewrite),
-        "Persists the effective configuration to file.",
-    )
+    Command {
+        since: "2.8.0",
+        ..row(
+            "rewrite",
+            2,
+            Handler::Session(rewrite),
+            "Persists the effective configuration to file.",
+        )
+    }
     .with(ANYTIME),
-    row(
-        "help",
-        2,
-        Handler::Session(help),
-        "Returns helpful text about the different subcommands.",
-    )
+    Command {
+        since: "5.0.0",
+        ..row(
+            "help",
+            2,
+            Handler::Session(help),
+            "Returns helpful text about the different subcommands.",
+        )
+    }
     .with(Flags::LOADING.or(Flags::STALE)),
 ];
 

@@ -247,4 +247,4 @@ pub static COMMANDS: &[Command] = &[Command::new(
 .with(Flags::WRITES.or(Flags::DANGEROUS).or(Flags::NO_MULTI))
 .access("RW access delete")
 .hides(Hidden::Some(hides))
-.hints("nondeterministic_output")];
+.hints("nondeterministic_output").takes("host port:integer key_or_empty_string(key|\"\"=empty_string:token) destination-db:integer timeout:integer [COPY@3.0.0] [REPLACE@3.0.0] [authentication([AUTH=password@4.0.7]|[AUTH2=username_password(username password)@6.0.0])] [KEYS=key@3.0.6...]")];

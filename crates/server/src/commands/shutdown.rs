@@ -98,7 +98,8 @@ pub static COMMANDS: &[Command] = &[Command::new(
         .or(Flags::STALE)
         .or(Flags::NO_MULTI)
         .or(Flags::ALLOW_BUSY),
-)];
+)
+.takes("[nosave_save(NOSAVE|SAVE)] [NOW@7.0.0] [FORCE@7.0.0] [ABORT@7.0.0]")];
 
 #[cfg(test)]
 mod tests {

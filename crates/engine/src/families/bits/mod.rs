@@ -34,13 +34,20 @@ const FROM_SECOND: Keys = Keys::Range {
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("setbit", 4, Keys::ONE, "2.2.0", Write(single::setbit), "Sets or clears a bit of a string, made and extended if need be.").with(GROWS),
-    row("getbit", 3, Keys::ONE, "2.2.0", Read(single::getbit), "Returns a bit of a string.").with(FAST),
-    row("bitcount", -2, Keys::ONE, "2.6.0", Read(count::bitcount), "Counts the bits that are set in a string, or in a part of it."),
-    row("bitpos", -3, Keys::ONE, "2.8.7", Read(count::bitpos), "Finds the first bit of a string that is set, or clear."),
-    row("bitop", -4, FROM_SECOND, "2.6.0", Write(combine::bitop), "Stores the AND, OR, XOR or NOT of strings, bit by bit.").with(GROWS).access("OW update;RO access"),
-    row("bitfield", -2, Keys::ONE, "3.2.0", Write(field::bitfield), "Reads and changes integers of any width within a string.").with(GROWS).access("RW access update variable_flags").line_access(field::access),
-    row("bitfield_ro", -2, Keys::ONE, "6.0.0", Read(field::bitfield_ro), "Reads integers of any width within a string.").with(FAST),
+    row("setbit", 4, Keys::ONE, "2.2.0", Write(single::setbit), "Sets or clears a bit of a string, made and extended if need be.").with(GROWS)
+        .takes("key offset:integer value:integer"),
+    row("getbit", 3, Keys::ONE, "2.2.0", Read(single::getbit), "Returns a bit of a string.").with(FAST)
+        .takes("key offset:integer"),
+    row("bitcount", -2, Keys::ONE, "2.6.0", Read(count::bitcount), "Counts the bits that are set in a string, or in a part of it.")
+        .takes("key [index(start:integer end:integer [index_unit(BYTE|BIT)@7.0.0])]"),
+    row("bitpos", -3, Keys::ONE, "2.8.7", Read(count::bitpos), "Finds the first bit of a string that is set, or clear.")
+        .takes("key bit:integer [index(start:integer [end_index(end:integer [index_unit(BYTE|BIT)@7.0.0])])]"),
+    row("bitop", -4, FROM_SECOND, "2.6.0", Write(combine::bitop), "Stores the AND, OR, XOR or NOT of strings, bit by bit.").with(GROWS).access("OW update;RO access")
+        .takes("operation destkey:key key..."),
+    row("bitfield", -2, Keys::ONE, "3.2.0", Write(field::bitfield), "Reads and changes integers of any width within a string.").with(GROWS).access("RW access update variable_flags").line_access(field::access)
+        .takes("key [operation(GET=encoding_offset(encoding offset:integer)|write([OVERFLOW=wrap_sat_fail(WRAP|SAT|FAIL)] write_operation(SET=encoding_offset_value(encoding offset:integer value:integer)|INCRBY=encoding_offset_increment(encoding offset:integer increment:integer))))...]"),
+    row("bitfield_ro", -2, Keys::ONE, "6.0.0", Read(field::bitfield_ro), "Reads integers of any width within a string.").with(FAST)
+        .takes("key [GET=encoding_offset(encoding offset:integer)...+]"),
 ];
 
 /// The number of a bit; with `scale`, a leading `#` counts in units of so many bits.

@@ -35,7 +35,8 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "The form that Redis would keep the value in.",
     )
     .access("RO")
-    .hints("nondeterministic_output"),
+    .hints("nondeterministic_output")
+    .takes("key"),
     row(
         "freq",
         3,
@@ -45,7 +46,8 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "How often the key is used; needs an LFU policy.",
     )
     .access("RO")
-    .hints("nondeterministic_output"),
+    .hints("nondeterministic_output")
+    .takes("key"),
     row(
         "help",
         2,
@@ -64,7 +66,8 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "Seconds since the last use; needs a policy that is not LFU.",
     )
     .access("RO")
-    .hints("nondeterministic_output"),
+    .hints("nondeterministic_output")
+    .takes("key"),
     row(
         "refcount",
         3,
@@ -74,7 +77,8 @@ pub(super) static SUBCOMMANDS: &[Command] = &[
         "How many refer to the value.",
     )
     .access("RO")
-    .hints("nondeterministic_output"),
+    .hints("nondeterministic_output")
+    .takes("key"),
 ];
 
 const fn row(

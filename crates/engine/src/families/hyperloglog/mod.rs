@@ -43,9 +43,14 @@ const SECOND: Keys = Keys::Range {
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("pfadd", -2, Keys::ONE, "2.8.9", Write(commands::pfadd), "Adds elements to a HyperLogLog, made if need be.").with(GROWS.or(Flags::FAST)).access("RW insert"),
-    row("pfcount", -2, Keys::ALL, "2.8.9", Read(commands::pfcount), "Estimates how many different elements were added to HyperLogLogs.").with(Flags::MAY_REPLICATE),
-    row("pfmerge", -2, Keys::ALL, "2.8.9", Write(commands::pfmerge), "Merges HyperLogLogs into the first one.").with(GROWS).access("RW access insert;RO access"),
-    row("pfdebug", 3, SECOND, "2.8.9", Rewrite(debug::pfdebug), "Shows the inside of a HyperLogLog.").with(GROWS.or(Flags::ADMIN)).access("RW access"),
-    row("pfselftest", 1, Keys::None, "2.8.9", Session(debug::pfselftest), "Checks the estimates of HyperLogLogs.").with(Flags::ADMIN),
+    row("pfadd", -2, Keys::ONE, "2.8.9", Write(commands::pfadd), "Adds elements to a HyperLogLog, made if need be.").with(GROWS.or(Flags::FAST)).access("RW insert")
+        .takes("key [element...]"),
+    row("pfcount", -2, Keys::ALL, "2.8.9", Read(commands::pfcount), "Estimates how many different elements were added to HyperLogLogs.").with(Flags::MAY_REPLICATE)
+        .takes("key..."),
+    row("pfmerge", -2, Keys::ALL, "2.8.9", Write(commands::pfmerge), "Merges HyperLogLogs into the first one.").with(GROWS).access("RW access insert;RO access")
+        .takes("destkey:key sourcekey:key..."),
+    row("pfdebug", 3, SECOND, "2.8.9", Rewrite(debug::pfdebug), "Shows the inside of a HyperLogLog.").with(GROWS.or(Flags::ADMIN)).access("RW access")
+        .takes("subcommand key").with(Flags::SYSTEM),
+    row("pfselftest", 1, Keys::None, "2.8.9", Session(debug::pfselftest), "Checks the estimates of HyperLogLogs.").with(Flags::ADMIN)
+        .with(Flags::SYSTEM),
 ];

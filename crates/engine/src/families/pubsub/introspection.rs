@@ -97,10 +97,14 @@ pub(super) fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> C
 
 #[rustfmt::skip]
 pub(super) static SUBCOMMANDS: &[Command] = &[
-    row("channels", -2, "2.8.0", Handler::Session(channels), "The channels that have subscribers.").with(OF_CHANNELS),
+    row("channels", -2, "2.8.0", Handler::Session(channels), "The channels that have subscribers.").with(OF_CHANNELS)
+        .takes("[pattern]"),
     row("help", 2, "6.2.0", Handler::Session(help), "Says what there is.").with(EASY),
     row("numpat", 2, "2.8.0", Handler::Session(numpat), "How many patterns have subscribers.").with(OF_CHANNELS),
-    row("numsub", -2, "2.8.0", Handler::Session(numsub), "How many subscribers channels have.").with(OF_CHANNELS),
-    row("shardchannels", -2, "7.0.0", Handler::Session(shard_channels), "The shard channels that have subscribers.").with(OF_CHANNELS),
-    row("shardnumsub", -2, "7.0.0", Handler::Session(shard_numsub), "How many subscribers shard channels have.").with(OF_CHANNELS),
+    row("numsub", -2, "2.8.0", Handler::Session(numsub), "How many subscribers channels have.").with(OF_CHANNELS)
+        .takes("[channel...]"),
+    row("shardchannels", -2, "7.0.0", Handler::Session(shard_channels), "The shard channels that have subscribers.").with(OF_CHANNELS)
+        .takes("[pattern]"),
+    row("shardnumsub", -2, "7.0.0", Handler::Session(shard_numsub), "How many subscribers shard channels have.").with(OF_CHANNELS)
+        .takes("[shardchannel...]"),
 ];

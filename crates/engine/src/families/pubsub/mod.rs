@@ -94,14 +94,22 @@ use ChannelUse::{Publish, Subscribe, Unsubscribe};
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("subscribe", -2, "2.0.0", Handler::Async(subscribe), "Listens for messages published to channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Channel, Subscribe)),
-    row("psubscribe", -2, "2.0.0", Handler::Async(psubscribe), "Listens for messages published to channels that match one or more patterns.").with(SUBSCRIBES).channels(Channels::all(Kind::Pattern, Subscribe)),
-    row("ssubscribe", -2, "7.0.0", Handler::Async(ssubscribe), "Listens for messages published to shard channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Shard, Subscribe)),
-    row("unsubscribe", -1, "2.0.0", Handler::Async(unsubscribe), "Stops listening to messages posted to channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Channel, Unsubscribe)),
-    row("punsubscribe", -1, "2.0.0", Handler::Async(punsubscribe), "Stops listening to messages published to channels that match one or more patterns.").with(SUBSCRIBES).channels(Channels::all(Kind::Pattern, Unsubscribe)),
-    row("sunsubscribe", -1, "7.0.0", Handler::Async(sunsubscribe), "Stops listening to messages posted to shard channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Shard, Unsubscribe)),
-    row("publish", 3, "2.0.0", Handler::Publish(Space::Channels), "Posts a message to a channel.").with(PUBLISHES).channels(Channels::first(Kind::Channel, Publish)),
-    row("spublish", 3, "7.0.0", Handler::Publish(Space::Shard), "Posts a message to a shard channel.").with(PUBLISHES).channels(Channels::first(Kind::Shard, Publish)),
+    row("subscribe", -2, "2.0.0", Handler::Async(subscribe), "Listens for messages published to channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Channel, Subscribe))
+        .takes("channel..."),
+    row("psubscribe", -2, "2.0.0", Handler::Async(psubscribe), "Listens for messages published to channels that match one or more patterns.").with(SUBSCRIBES).channels(Channels::all(Kind::Pattern, Subscribe))
+        .takes("pattern(pattern)..."),
+    row("ssubscribe", -2, "7.0.0", Handler::Async(ssubscribe), "Listens for messages published to shard channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Shard, Subscribe))
+        .takes("shardchannel..."),
+    row("unsubscribe", -1, "2.0.0", Handler::Async(unsubscribe), "Stops listening to messages posted to channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Channel, Unsubscribe))
+        .takes("[channel...]"),
+    row("punsubscribe", -1, "2.0.0", Handler::Async(punsubscribe), "Stops listening to messages published to channels that match one or more patterns.").with(SUBSCRIBES).channels(Channels::all(Kind::Pattern, Unsubscribe))
+        .takes("[pattern...]"),
+    row("sunsubscribe", -1, "7.0.0", Handler::Async(sunsubscribe), "Stops listening to messages posted to shard channels.").with(SUBSCRIBES).channels(Channels::all(Kind::Shard, Unsubscribe))
+        .takes("[shardchannel...]"),
+    row("publish", 3, "2.0.0", Handler::Publish(Space::Channels), "Posts a message to a channel.").with(PUBLISHES).channels(Channels::first(Kind::Channel, Publish))
+        .takes("channel message"),
+    row("spublish", 3, "7.0.0", Handler::Publish(Space::Shard), "Posts a message to a shard channel.").with(PUBLISHES).channels(Channels::first(Kind::Shard, Publish))
+        .takes("shardchannel message"),
     row("pubsub", -2, "2.8.0", Handler::Session(introspection::help), "A container for commands about publishing.").container(introspection::SUBCOMMANDS),
 ];
 

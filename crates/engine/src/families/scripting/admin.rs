@@ -83,12 +83,16 @@ const EVERYWHERE: &str = "request_policy:all_nodes response_policy:all_succeeded
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
-    sub("debug", 3, "3.2.0", Handler::Session(debug), "Says whether scripts are debugged: they are not."),
-    sub("exists", -3, "2.6.0", Handler::Session(exists), "Says which scripts are known.").hints("request_policy:all_shards response_policy:agg_logical_and"),
-    sub("flush", -2, "2.6.0", Handler::Session(flush), "Forgets all scripts.").hints(EVERYWHERE),
+    sub("debug", 3, "3.2.0", Handler::Session(debug), "Says whether scripts are debugged: they are not.")
+        .takes("mode(YES|SYNC|NO)"),
+    sub("exists", -3, "2.6.0", Handler::Session(exists), "Says which scripts are known.").hints("request_policy:all_shards response_policy:agg_logical_and")
+        .takes("sha1..."),
+    sub("flush", -2, "2.6.0", Handler::Session(flush), "Forgets all scripts.").hints(EVERYWHERE)
+        .takes("[async(ASYNC|SYNC)@6.2.0]"),
     HELP_ROW,
     sub("kill", 2, "2.6.0", Handler::Session(kill), "Ends a script that runs for too long.").with(Flags::ALLOW_BUSY).hints("request_policy:all_shards response_policy:one_succeeded"),
-    sub("load", 3, "2.6.0", Handler::Session(load), "Makes a script known.").with(Flags::STALE).hints(EVERYWHERE),
+    sub("load", 3, "2.6.0", Handler::Session(load), "Makes a script known.").with(Flags::STALE).hints(EVERYWHERE)
+        .takes("script"),
 ];
 
 const HELP_ROW: Command = Command {

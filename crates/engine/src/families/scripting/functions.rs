@@ -307,14 +307,19 @@ const ALL: &str = "request_policy:all_shards response_policy:all_succeeded";
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
-    sub("delete", 3, Handler::Library(delete), "Deletes a library.").with(Flags::NO_SCRIPT).hints(ALL),
+    sub("delete", 3, Handler::Library(delete), "Deletes a library.").with(Flags::NO_SCRIPT).hints(ALL)
+        .takes("library-name"),
     sub("dump", 2, Handler::Session(dump), "Gives all libraries as one payload.").with(Flags::NO_SCRIPT),
-    sub("flush", -2, Handler::Library(flush), "Deletes all libraries.").with(Flags::NO_SCRIPT).hints(ALL),
+    sub("flush", -2, Handler::Library(flush), "Deletes all libraries.").with(Flags::NO_SCRIPT).hints(ALL)
+        .takes("[async(ASYNC|SYNC)]"),
     sub("help", 2, Handler::Session(help), "Says what there is.").with(Flags::LOADING.or(Flags::STALE)),
     sub("kill", 2, Handler::Session(kill), "Ends a function that runs for too long.").with(QUICK).hints("request_policy:all_shards response_policy:one_succeeded"),
-    sub("list", -2, Handler::Session(list), "Lists libraries and their functions.").with(Flags::NO_SCRIPT).hints("nondeterministic_output_order"),
-    sub("load", -3, Handler::Library(load), "Makes a library known.").with(GROWS).hints(ALL),
-    sub("restore", -3, Handler::Library(restore), "Makes the libraries of a payload known.").with(GROWS).hints(ALL),
+    sub("list", -2, Handler::Session(list), "Lists libraries and their functions.").with(Flags::NO_SCRIPT).hints("nondeterministic_output_order")
+        .takes("[LIBRARYNAME=library-name-pattern] [WITHCODE]"),
+    sub("load", -3, Handler::Library(load), "Makes a library known.").with(GROWS).hints(ALL)
+        .takes("[REPLACE] function-code"),
+    sub("restore", -3, Handler::Library(restore), "Makes the libraries of a payload known.").with(GROWS).hints(ALL)
+        .takes("serialized-value [policy(FLUSH|APPEND|REPLACE)]"),
     sub("stats", 2, Handler::Session(stats), "Says what function runs, and how many there are.").with(QUICK).hints("nondeterministic_output request_policy:all_shards response_policy:special"),
 ];
 

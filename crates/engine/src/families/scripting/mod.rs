@@ -108,12 +108,18 @@ const SCRIPT: Flags = Flags::NO_SCRIPT.or(Flags::STALE).or(Flags::SKIP_MONITOR);
 /// The rows.
 #[rustfmt::skip]
 pub static COMMANDS: &[Command] = &[
-    row("eval", "2.6.0", ScriptSource::Text, false, "Runs a script."),
-    row("evalsha", "2.6.0", ScriptSource::Name, false, "Runs a script that is known by its SHA-1 sum."),
-    row("eval_ro", "7.0.0", ScriptSource::Text, true, "Runs a script that may only read.").with(Flags::READS),
-    row("evalsha_ro", "7.0.0", ScriptSource::Name, true, "Runs a script that may only read, and is known by its SHA-1 sum.").with(Flags::READS),
-    row("fcall", "7.0.0", ScriptSource::Function, false, "Runs a function of a library."),
-    row("fcall_ro", "7.0.0", ScriptSource::Function, true, "Runs a function of a library that may only read.").with(Flags::READS),
+    row("eval", "2.6.0", ScriptSource::Text, false, "Runs a script.")
+        .takes("script numkeys:integer [key...] [arg...]"),
+    row("evalsha", "2.6.0", ScriptSource::Name, false, "Runs a script that is known by its SHA-1 sum.")
+        .takes("sha1 numkeys:integer [key...] [arg...]"),
+    row("eval_ro", "7.0.0", ScriptSource::Text, true, "Runs a script that may only read.").with(Flags::READS)
+        .takes("script numkeys:integer [key...] [arg...]"),
+    row("evalsha_ro", "7.0.0", ScriptSource::Name, true, "Runs a script that may only read, and is known by its SHA-1 sum.").with(Flags::READS)
+        .takes("sha1 numkeys:integer [key...] [arg...]"),
+    row("fcall", "7.0.0", ScriptSource::Function, false, "Runs a function of a library.")
+        .takes("function numkeys:integer [key...] [arg...]"),
+    row("fcall_ro", "7.0.0", ScriptSource::Function, true, "Runs a function of a library that may only read.").with(Flags::READS)
+        .takes("function numkeys:integer [key...] [arg...]"),
     functions::FUNCTION,
     admin::SCRIPT,
 ];

@@ -1,6 +1,6 @@
 //! COMMAND: the command table, told to clients.
 
-use super::{EASY, row};
+use super::{EASY, docs, row};
 use crate::command::{
     Command, CommandError, CommandResult, CommandTable, Flags, Handler, KeyPositions, KeySpec, Keys,
 };
@@ -36,7 +36,7 @@ fn info(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
     Ok(())
 }
 
-fn docs(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
+fn documented(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResult {
     let table = &session.thread.engine.table;
     let found: Vec<_> = if args.len() == 2 {
         table.rows().iter().map(|row| (None, *row)).collect()
@@ -49,7 +49,7 @@ fn docs(session: &mut Session, args: &[&[u8]], out: &mut ReplyWriter<'_>) -> Com
     out.map(found.len());
     found
         .iter()
-        .for_each(|(parent, row)| write_docs(*parent, row, out));
+        .for_each(|(parent, row)| docs::write(&full_name(*parent, row), row, out));
     Ok(())
 }
 
@@ -64,7 +64,7 @@ fn find(table: &CommandTable, name: &[u8]) -> Option<(Option<&'static Command>, 
 }
 
 /// The name with that of its container before it.
-fn full_name(parent: Option<&Command>, row: &Command) -> String {
+pub(super) fn full_name(parent: Option<&Command>, row: &Command) -> String {
     parent.map_or_else(
         || row.name.to_owned(),
         |parent| format!("{}|{}", parent.name, row.name),
@@ -95,7 +95,7 @@ fn write_info(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>
         .for_each(|sub| write_info(Some(row), sub, out));
 }
 
-fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
+pub(super) fn write_words(words: &[&str], out: &mut ReplyWriter<'_>) {
     out.set(words.len());
     words.iter().for_each(|word| out.simple(word));
 }
@@ -158,26 +158,6 @@ fn spec_parts(spec: KeySpec) -> (SpecPart, SpecPart) {
         KeySpec::Keyword { word, from } => (behind(word, from), range(0, 1, 0)),
         KeySpec::BehindWord { word, from } => (behind(word, from), range(-1, 1, 2)),
         KeySpec::Unknown => (("unknown", vec![]), ("unknown", vec![])),
-    }
-}
-
-fn write_docs(parent: Option<&Command>, row: &Command, out: &mut ReplyWriter<'_>) {
-    out.bulk(full_name(parent, row));
-    out.map(if row.subcommands.is_empty() { 3 } else { 4 });
-    for (name, value) in [
-        ("summary", row.summary),
-        ("since", row.since),
-        ("group", row.group.name()),
-    ] {
-        out.bulk(name);
-        out.bulk(value);
-    }
-    if !row.subcommands.is_empty() {
-        out.bulk("subcommands");
-        out.map(row.subcommands.len());
-        row.subcommands
-            .iter()
-            .for_each(|sub| write_docs(Some(row), sub, out));
     }
 }
 
@@ -335,12 +315,15 @@ fn help(_: &mut Session, _: &[&[u8]], out: &mut ReplyWriter<'_>) -> CommandResul
 #[rustfmt::skip]
 pub(super) static SUBCOMMANDS: &[Command] = &[
     sub("count", 2, "2.8.13", Handler::Session(count), "How many commands there are."),
-    sub("docs", -2, "7.0.0", Handler::Session(docs), "What commands are for.").hints("nondeterministic_output_order"),
+    sub("docs", -2, "7.0.0", Handler::Session(documented), "What commands are for.").hints("nondeterministic_output_order")
+        .takes("[command-name...]"),
     sub("getkeys", -4, "2.8.13", Handler::Session(getkeys), "The keys of a command line."),
     sub("getkeysandflags", -4, "7.0.0", Handler::Session(getkeysandflags), "The keys of a command line, and what it does to them."),
     sub("help", 2, "5.0.0", Handler::Session(help), "Says what there is."),
-    sub("info", -2, "2.8.13", Handler::Session(info), "Arity, flags and keys of commands.").hints("nondeterministic_output_order"),
-    sub("list", -2, "7.0.0", Handler::Session(list), "The names of commands.").hints("nondeterministic_output_order"),
+    sub("info", -2, "2.8.13", Handler::Session(info), "Arity, flags and keys of commands.").hints("nondeterministic_output_order")
+        .takes("[command-name...]").changes(&[("7.0.0", "Tells of all commands where none is named.")]),
+    sub("list", -2, "7.0.0", Handler::Session(list), "The names of commands.").hints("nondeterministic_output_order")
+        .takes("[FILTERBY=filterby(MODULE=module-name|ACLCAT=category|PATTERN=pattern)]"),
 ];
 
 const fn sub(

@@ -1,6 +1,7 @@
 //! Commands about the server that need no socket: COMMAND, TIME, LASTSAVE.
 
 mod command;
+mod docs;
 mod lolwut;
 
 use crate::command::{Command, CommandResult, Flags, Group, Handler, Keys};
@@ -26,7 +27,8 @@ const FAST: Flags = EASY.or(Flags::FAST);
 pub static COMMANDS: &[Command] = &[
     row("command", -1, "2.8.13", Handler::Session(command::all), "Says what commands there are.").with(EASY.or(Flags::ACL_CONNECTION)).container(command::SUBCOMMANDS).hints("nondeterministic_output_order"),
     row("time", 1, "2.6.0", Handler::Session(time), "The server's time: seconds and microseconds.").with(FAST).hints("nondeterministic_output"),
-    row("lolwut", -1, "5.0.0", Handler::Session(lolwut::lolwut), "Draws something, and tells the version.").with(Flags::FAST.or(Flags::READS)),
+    row("lolwut", -1, "5.0.0", Handler::Session(lolwut::lolwut), "Draws something, and tells the version.").with(Flags::FAST.or(Flags::READS))
+        .takes("[VERSION=version:integer]"),
     row("monitor", 1, "1.0.0", Handler::Session(crate::session::monitor), "Shows the commands of all clients as they run.").with(EASY.or(Flags::ADMIN).or(Flags::NO_SCRIPT)),
 ];
 

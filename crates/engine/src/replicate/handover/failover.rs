@@ -221,4 +221,5 @@ pub(super) const ROW: Command = row(
     Handler::Session(failover),
     "Starts a coordinated failover from a server to one of its replicas.",
 )
-.with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE));
+.with(Flags::ADMIN.or(Flags::NO_SCRIPT).or(Flags::STALE))
+.takes("[TO=target(host port:integer [FORCE])] [ABORT] [TIMEOUT=milliseconds:integer]");

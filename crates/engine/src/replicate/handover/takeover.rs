@@ -190,4 +190,5 @@ pub(super) const ROW: Command = row(
         .or(Flags::NO_MULTI)
         .or(Flags::STALE)
         .or(Flags::LOADING),
-);
+)
+.takes("seconds:integer [SAVE]");

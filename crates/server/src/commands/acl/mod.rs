@@ -249,17 +249,24 @@ pub static COMMANDS: &[Command] = &[row(
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
-    row("cat", -2, "6.0.0", Handler::Session(show::cat), "The categories of commands, or the commands of one.").with(OWN),
-    row("deluser", -3, "6.0.0", Handler::Async(deluser), "Deletes users and closes their connections.").with(ADMIN),
-    row("dryrun", -4, "7.0.0", Handler::Session(dryrun), "Whether a user may run a command, without running it.").with(ADMIN),
-    row("genpass", -2, "6.0.0", Handler::Session(genpass), "A password that nobody can guess.").with(OWN),
-    row("getuser", 3, "6.0.0", Handler::Session(show::getuser), "The rules of a user.").with(ADMIN),
+    row("cat", -2, "6.0.0", Handler::Session(show::cat), "The categories of commands, or the commands of one.").with(OWN)
+        .takes("[categoryname]"),
+    row("deluser", -3, "6.0.0", Handler::Async(deluser), "Deletes users and closes their connections.").with(ADMIN)
+        .takes("username..."),
+    row("dryrun", -4, "7.0.0", Handler::Session(dryrun), "Whether a user may run a command, without running it.").with(ADMIN)
+        .takes("username command [arg...]"),
+    row("genpass", -2, "6.0.0", Handler::Session(genpass), "A password that nobody can guess.").with(OWN)
+        .takes("[bits:integer]"),
+    row("getuser", 3, "6.0.0", Handler::Session(show::getuser), "The rules of a user.").with(ADMIN)
+        .takes("username").changes(&[("6.2.0", "Shows the channels."), ("7.0.0", "Shows selectors, and keys and channels as they are written in rules.")]),
     row("help", 2, "6.0.0", Handler::Session(help), "Says what there is.").with(EASY),
     row("list", 2, "6.0.0", Handler::Session(show::list), "All users as lines of a file of users.").with(ADMIN),
     row("load", 2, "6.0.0", Handler::Async(file::load), "Reads the users from the file.").with(ADMIN),
-    row("log", -2, "6.0.0", Handler::Session(show::log), "What was denied of late.").with(ADMIN),
+    row("log", -2, "6.0.0", Handler::Session(show::log), "What was denied of late.").with(ADMIN)
+        .takes("[operation(count:integer|RESET)]"),
     row("save", 2, "6.0.0", Handler::Session(file::save), "Writes the users to the file.").with(ADMIN),
-    row("setuser", -3, "6.0.0", Handler::Async(setuser), "Makes or changes a user.").with(ADMIN).hides(Hidden::From(2)),
+    row("setuser", -3, "6.0.0", Handler::Async(setuser), "Makes or changes a user.").with(ADMIN).hides(Hidden::From(2))
+        .takes("username [rule...]").changes(&[("6.2.0", "Rules may be about channels."), ("7.0.0", "Rules may be selectors, and tell reading keys from writing them.")]),
     row("users", 2, "6.0.0", Handler::Session(users), "The names of all users.").with(ADMIN),
     row("whoami", 2, "6.0.0", Handler::Session(whoami), "The user of the connection.").with(OWN),
 ];

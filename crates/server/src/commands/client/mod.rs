@@ -357,23 +357,34 @@ pub static COMMANDS: &[Command] = &[row(
 
 #[rustfmt::skip]
 static SUBCOMMANDS: &[Command] = &[
-    row("caching", 3, "6.0.0", Handler::Session(tracking::caching), "Whether the keys of the next command are tracked.").with(OWN),
+    row("caching", 3, "6.0.0", Handler::Session(tracking::caching), "Whether the keys of the next command are tracked.").with(OWN)
+        .takes("mode(YES|NO)"),
     row("getname", 2, "2.6.9", Handler::Session(getname), "The name of the connection.").with(OWN),
     row("getredir", 2, "6.0.0", Handler::Session(tracking::getredir), "Where the connection's tracking notifications go.").with(OWN),
     row("help", 2, "5.0.0", Handler::Session(help), "Says what there is.").with(EASY),
     row("id", 2, "5.0.0", Handler::Session(id), "The number of the connection, which no other ever has.").with(OWN),
     row("info", 2, "6.2.0", Handler::Session(info), "What is known of the connection.").with(OWN).hints("nondeterministic_output"),
-    row("kill", -3, "2.4.0", Handler::Async(kill), "Closes connections.").with(OTHERS),
-    row("list", -2, "2.4.0", Handler::Async(list), "What is known of all connections.").with(OTHERS).hints("nondeterministic_output"),
-    row("no-evict", 3, "7.0.0", Handler::Session(no_evict), "Protects the connection from eviction.").with(OTHERS),
-    row("no-touch", 3, "7.2.0", Handler::Session(no_touch), "Whether reads of the connection count as uses of keys.").with(OWN),
-    row("pause", -3, "3.0.0", Handler::Async(pause::pause), "Lets commands of clients wait for some time.").with(OTHERS),
-    row("reply", 3, "3.2.0", Handler::Async(reply), "Which replies the connection wants.").with(OWN),
-    row("setinfo", 4, "7.2.0", Handler::Session(setinfo), "Says which library the client uses.").with(OWN),
-    row("setname", 3, "2.6.9", Handler::Session(setname), "Names the connection.").with(OWN),
-    row("tracking", -3, "6.0.0", Handler::Async(tracking::tracking), "Whether the connection is told when keys change that it has read.").with(OWN),
+    row("kill", -3, "2.4.0", Handler::Async(kill), "Closes connections.").with(OTHERS)
+        .takes("filter(ip:port!2.8.12|new-format([ID=client-id:integer@2.8.12]|[TYPE=normal_master_slave_pubsub(NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)@2.8.12]|[USER=username]|[ADDR=ip:port]|[LADDR=ip:port@6.2.0]|[MAXAGE=seconds:integer@7.4.0]|[IDLE=seconds:integer@9.0.0]|[IP=ip@9.0.0]|[NAME=name@9.0.0]|[LIB-NAME=libname@9.0.0]|[LIB-VER=libver@9.0.0]|[FLAGS=flags@9.0.0]|[DB=db:integer@9.0.0]|[SKIPME=yes/no])...)"),
+    row("list", -2, "2.4.0", Handler::Async(list), "What is known of all connections.").with(OTHERS).hints("nondeterministic_output")
+        .takes("[TYPE=normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)@5.0.0] [ID=id(client-id:integer...)@6.2.0] [USER=username] [ADDR=ip:port] [LADDR=ip:port] [MAXAGE=seconds:integer@7.4.0] [IDLE=seconds:integer@9.0.0] [IP=ip@9.0.0] [NAME=name@9.0.0] [LIB-NAME=libname@9.0.0] [LIB-VER=libver@9.0.0] [FLAGS=flags@9.0.0] [DB=db:integer@9.0.0]").changes(&[("2.8.12", "Shows `id`."), ("6.0.0", "Shows `user`."), ("6.2.0", "Shows `laddr`, `redir`, `argv-mem` and `tot-mem`."), ("7.0.0", "Shows `resp`, `multi-mem`, `rbs` and `rbp`."), ("7.0.3", "Shows `ssub`.")]),
+    row("no-evict", 3, "7.0.0", Handler::Session(no_evict), "Protects the connection from eviction.").with(OTHERS)
+        .takes("enabled(ON|OFF)"),
+    row("no-touch", 3, "7.2.0", Handler::Session(no_touch), "Whether reads of the connection count as uses of keys.").with(OWN)
+        .takes("enabled(ON|OFF)"),
+    row("pause", -3, "2.9.50", Handler::Async(pause::pause), "Lets commands of clients wait for some time.").with(OTHERS)
+        .takes("timeout:integer [mode(WRITE|ALL)@6.2.0]"),
+    row("reply", 3, "3.2.0", Handler::Async(reply), "Which replies the connection wants.").with(OWN)
+        .takes("on_off_skip(ON|OFF|SKIP)"),
+    row("setinfo", 4, "7.2.0", Handler::Session(setinfo), "Says which library the client uses.").with(OWN)
+        .takes("attr(LIB-NAME=libname|LIB-VER=libver)"),
+    row("setname", 3, "2.6.9", Handler::Session(setname), "Names the connection.").with(OWN)
+        .takes("connection-name"),
+    row("tracking", -3, "6.0.0", Handler::Async(tracking::tracking), "Whether the connection is told when keys change that it has read.").with(OWN)
+        .takes("status(ON|OFF) [REDIRECT=client-id:integer] [PREFIX=prefix...+] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]"),
     row("trackinginfo", 2, "6.2.0", Handler::Session(tracking::trackinginfo), "Whether the connection tracks keys.").with(OWN),
-    row("unblock", -3, "5.0.0", Handler::Async(unblock), "Ends the waiting of another connection's command.").with(OTHERS),
+    row("unblock", -3, "5.0.0", Handler::Async(unblock), "Ends the waiting of another connection's command.").with(OTHERS)
+        .takes("client-id:integer [timeout_error(TIMEOUT|ERROR)]"),
     row("unpause", 2, "6.2.0", Handler::Session(pause::unpause), "Ends CLIENT PAUSE.").with(OTHERS),
 ];
 

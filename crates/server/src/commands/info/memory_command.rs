@@ -313,7 +313,8 @@ static SUBCOMMANDS: &[Command] = &[
         Handler::Read(usage),
         "Bytes that a key and its value take.",
     )
-    .access("RO"),
+    .access("RO")
+    .takes("key [SAMPLES=count:integer]"),
 ];
 
 const fn row(name: &'static str, arity: i16, handler: Handler, summary: &'static str) -> Command {

@@ -105,4 +105,6 @@ pub static COMMANDS: &[Command] = &[Command::new(
     "Figures about the server.",
 )
 .with(Flags::LOADING.or(Flags::STALE).or(Flags::DANGEROUS))
-.hints("nondeterministic_output request_policy:all_shards response_policy:special")];
+.hints("nondeterministic_output request_policy:all_shards response_policy:special")
+.takes("[section...]")
+.changes(&[("7.0.0", "Takes several sections.")])];

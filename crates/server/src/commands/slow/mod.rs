@@ -163,7 +163,8 @@ pub static COMMANDS: &[Command] = &[
 
 #[rustfmt::skip]
 static SLOWLOG: &[Command] = &[
-    row("get", -2, "2.2.12", Handler::Session(get), "The last commands that took long.").with(ADMIN).hints(SLOWLOG_HINTS),
+    row("get", -2, "2.2.12", Handler::Session(get), "The last commands that took long.").with(ADMIN).hints(SLOWLOG_HINTS)
+        .takes("[count:integer]").changes(&[("4.0.0", "Shows the client's address and name.")]),
     row("help", 2, "6.2.0", Handler::Session(slowlog_help), "Says what there is.").with(EASY),
     row("len", 2, "2.2.12", Handler::Session(len), "How many commands took long.").with(ADMIN).hints("request_policy:all_nodes response_policy:agg_sum nondeterministic_output"),
     row("reset", 2, "2.2.12", Handler::Session(reset), "Forgets the commands that took long.").with(ADMIN).hints("request_policy:all_nodes response_policy:all_succeeded"),
@@ -172,12 +173,16 @@ static SLOWLOG: &[Command] = &[
 #[rustfmt::skip]
 static LATENCY: &[Command] = &[
     row("doctor", 2, "2.8.13", Handler::Session(graph::doctor), "A report for people about what took long.").with(QUIET).hints(LATENCY_HINTS),
-    row("graph", 3, "2.8.13", Handler::Session(graph::graph), "Draws what took long of one kind of event.").with(QUIET).hints(LATENCY_HINTS),
+    row("graph", 3, "2.8.13", Handler::Session(graph::graph), "Draws what took long of one kind of event.").with(QUIET).hints(LATENCY_HINTS)
+        .takes("event"),
     row("help", 2, "2.8.13", Handler::Session(latency_help), "Says what there is.").with(EASY),
-    row("histogram", -2, "7.0.0", Handler::Async(histogram::histogram), "How many calls of commands took how long.").with(QUIET).hints(LATENCY_HINTS),
-    row("history", 3, "2.8.13", Handler::Session(history), "What took long of one kind of event.").with(QUIET).hints(LATENCY_HINTS),
+    row("histogram", -2, "7.0.0", Handler::Async(histogram::histogram), "How many calls of commands took how long.").with(QUIET).hints(LATENCY_HINTS)
+        .takes("[command...]"),
+    row("history", 3, "2.8.13", Handler::Session(history), "What took long of one kind of event.").with(QUIET).hints(LATENCY_HINTS)
+        .takes("event"),
     row("latest", 2, "2.8.13", Handler::Session(latest), "What took long last, of all kinds of events.").with(QUIET).hints(LATENCY_HINTS),
-    row("reset", -2, "2.8.13", Handler::Session(reset_latency), "Forgets what took long.").with(QUIET).hints("request_policy:all_nodes response_policy:all_succeeded"),
+    row("reset", -2, "2.8.13", Handler::Session(reset_latency), "Forgets what took long.").with(QUIET).hints("request_policy:all_nodes response_policy:all_succeeded")
+        .takes("[event...]"),
 ];
 
 const fn row(
