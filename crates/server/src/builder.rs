@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::condition::Watcher;
 use crate::config::{Config, Endpoint};
 use crate::counters::ServerFacts;
 use crate::flags::FlagError;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub tls: Arc<Tls>,
     /// Saves what a server that ends has to save, for whoever is on no thread of the engine; set by the service.
     pub last_save: Arc<OnceLock<LastSave>>,
+    /// Looks at the service, for whoever is on no thread of the engine; set by the service.
+    pub watcher: Arc<OnceLock<Watcher>>,
 }
 
 /// Saves, and tells whether it went well.
@@ -159,6 +162,7 @@ impl Builder {
             stop: CancellationToken::new(),
             clients: Arc::default(),
             last_save: Arc::default(),
+            watcher: Arc::default(),
             addresses,
             admin_addresses,
             tls,
@@ -300,6 +304,11 @@ impl Server {
     /// ends for another reason.
     pub fn stop_token(&self) -> CancellationToken {
         self.shared.stop.clone()
+    }
+
+    /// What looks at the service, once it runs.
+    pub(crate) fn watcher(&self) -> Arc<OnceLock<Watcher>> {
+        self.shared.watcher.clone()
     }
 
     /// Reads the files behind TLS again, as SIGHUP asks. What is wrong with them is logged, and those read before stay in use.

@@ -9,7 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::builder::{Server, StartError};
 use crate::config::Config;
 use crate::flags::{Parsed, parse_process};
+use crate::healthcheck;
 use crate::logging;
+use crate::manager::Manager;
 use crate::secrets;
 
 /// Runs the server that the command line asks for, until SIGTERM, SIGINT or SHUTDOWN.
@@ -24,6 +26,7 @@ pub fn run(start: impl FnOnce(Config) -> Result<Server, StartError>) -> ExitCode
             print(&text);
             return ExitCode::SUCCESS;
         }
+        Ok(Parsed::Check(question)) => return ask(&question),
         Err(error) => {
             eprintln!("damselfly: {error}\nTry --help.");
             return ExitCode::from(2);
@@ -37,6 +40,20 @@ pub fn run(start: impl FnOnce(Config) -> Result<Server, StartError>) -> ExitCode
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("damselfly: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Asks the running server that has these flags, and says what it answers.
+fn ask(question: &healthcheck::Question) -> ExitCode {
+    match question.ask() {
+        Ok(answer) => {
+            print(&format!("{answer}\n"));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            print(&format!("{problem}\n"));
             ExitCode::FAILURE
         }
     }
@@ -62,6 +79,7 @@ fn serve(
     for address in server.admin_addresses() {
         print(&format!("admin port on {address}\n"));
     }
+    let manager = Manager::tell_of(&server);
     let stop = server.stop_token();
     loop {
         let signal = runtime.block_on(async {
@@ -82,6 +100,9 @@ fn serve(
         match server.save_at_end() {
             Ok(()) => break,
             Err(error) => {
+                if let Some(manager) = &manager {
+                    manager.say(format!("not stopped, because saving failed: {error}"));
+                }
                 tracing::error!(
                     "not shut down, because saving failed: {error}; SHUTDOWN NOSAVE ends the server all the same"
                 );
@@ -89,6 +110,7 @@ fn serve(
         }
     }
     let failure = server.failure();
+    drop(manager);
     server.shutdown();
     if let Some(failure) = failure {
         return Err(StartError::Data(failure));

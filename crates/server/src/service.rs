@@ -6,6 +6,7 @@ use crate::clients::{ClientEntry, ClientTable};
 use crate::commands::{
     COMMANDS, apply_changes, apply_output_limits, limit_thread, limits_of, load_at_start,
 };
+use crate::condition::Watcher;
 use crate::config::{Config, UnknownTypes};
 use crate::connection::serve;
 use crate::counters::{ThreadCounters, watch_thread};
@@ -103,6 +104,7 @@ impl EngineService {
         load_at_start(&running.engine().acl, &config)?;
         restrict(running.engine(), &config)?;
         snapshots::begin(shared, &config, running.engine())?;
+        let _ = shared.watcher.set(Watcher::new(running.engine().clone()));
         end_when_taken_over(running.engine(), shared);
         running
             .engine()

@@ -3,6 +3,7 @@
 
 mod authority;
 mod client;
+mod healthcheck;
 mod matrix;
 mod page;
 mod redis;

@@ -31,6 +31,8 @@ pub enum Request {
     },
     /// Print the version.
     Version,
+    /// Ask a running server how it is; what it has to be.
+    Check(String),
 }
 
 /// Reads a flag file by its path; a function, so that tests need no files.
@@ -84,6 +86,7 @@ fn read_into(
                 full: true,
                 filter: String::new(),
             }),
+            ("healthcheck", value) => requests.push(Request::Check(value.unwrap_or_default())),
             ("version", _) => requests.push(Request::Version),
             ("flagfile", value) => {
                 let paths = value

@@ -24,6 +24,7 @@ pub fn help(full: bool, filter: &str) -> String {
     }
     if filter.is_empty() {
         text.push_str("  --flagfile=PATHS\n      Files to read flags from, separated by commas\n");
+        text.push_str(HEALTHCHECK);
         text.push_str("  --version, --help[=TEXT], --helpfull\n");
     }
     if full {
@@ -37,6 +38,10 @@ pub fn help(full: bool, filter: &str) -> String {
     }
     text
 }
+
+/// The help of a flag that starts no server.
+const HEALTHCHECK: &str = "  --healthcheck[=live|serving|ready]\n      Ask the running server that has the other flags whether it is: \
+live = it answers, serving = its data is loaded, ready = serving, and as a replica in sync\n";
 
 fn line(flag: &Flag) -> String {
     let value = (flag.get)(&Config::default()).to_string();

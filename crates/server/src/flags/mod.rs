@@ -18,6 +18,7 @@ pub(crate) use value::config_bytes;
 pub use value::{Kind, Value};
 
 use crate::config::Config;
+use crate::healthcheck::{Health, Question};
 use argv::Request;
 
 /// Why a command line was not taken.
@@ -84,6 +85,8 @@ pub enum Parsed {
         /// Flags that were taken but mean nothing here, in their order.
         ignored: Vec<String>,
     },
+    /// Ask a running server how it is, and end.
+    Check(Question),
     /// Print this text and end.
     Show(String),
 }
@@ -137,14 +140,44 @@ pub fn parse(
     // Absolute: the process may change its directory.
     config.flag_file = flag_file.and_then(|path| std::path::absolute(path).ok());
     config.validate()?;
+    let requests = || from_environment.iter().chain(&from_arguments);
+    if let Some(expected) = requests().rev().find_map(expected_health) {
+        let password = requests().rev().find_map(password).map(str::to_owned);
+        return Ok(Parsed::Check(Question {
+            config,
+            password,
+            expected: expected?,
+        }));
+    }
     Ok(Parsed::Run { config, ignored })
+}
+
+/// What a server has to be, if that is asked.
+fn expected_health(request: &Request) -> Option<Result<Health, FlagError>> {
+    let Request::Check(word) = request else {
+        return None;
+    };
+    let wrong = |reason| FlagError::Value {
+        name: "healthcheck".to_owned(),
+        value: word.clone(),
+        reason,
+    };
+    Some(word.parse::<Health>().map_err(wrong))
+}
+
+/// The password of the default user, of which a configuration keeps a hash.
+fn password(request: &Request) -> Option<&str> {
+    match request {
+        Request::Set { name, value } if name == "requirepass" => Some(value),
+        _ => None,
+    }
 }
 
 fn shown(request: &Request) -> Option<String> {
     match request {
         Request::Help { full, filter } => Some(help::help(*full, filter)),
         Request::Version => Some(help::version()),
-        Request::Set { .. } => None,
+        Request::Set { .. } | Request::Check(_) => None,
     }
 }
 
@@ -213,7 +246,7 @@ mod tests {
             .map(|(name, value)| (name.to_string(), value.to_string()));
         match parse(arguments, variables, &no_files)? {
             Parsed::Run { config, ignored } => Ok((*config, ignored)),
-            Parsed::Show(text) => panic!("shows {text}"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -171,6 +171,25 @@ fn listen_on(targets: &[Target], options: &ListenOptions) -> Result<Vec<TcpListe
     }
 }
 
+/// Where a server that listens on these is reached from its own machine.
+///
+/// # Errors
+/// A name can't be resolved.
+pub(crate) fn own_address(hosts: &[String], port: u16) -> Result<SocketAddr, ListenError> {
+    let targets = targets(hosts, port)?;
+    let mut address = targets.first().ok_or(ListenError::NoAddress)?.address;
+    match address {
+        SocketAddr::V4(any) if any.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        SocketAddr::V6(any) if any.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into());
+        }
+        _ => {}
+    }
+    Ok(address)
+}
+
 fn targets(hosts: &[String], port: u16) -> Result<Vec<Target>, ListenError> {
     let any = ["*".to_owned(), "-::*".to_owned()];
     let hosts = if hosts.is_empty() { &any[..] } else { hosts };
@@ -254,6 +273,14 @@ fn is_missing(error: &io::Error) -> bool {
 mod tests {
     use super::*;
     use std::net::TcpStream;
+
+    #[test]
+    fn a_server_on_any_address_is_reached_on_its_own_machine() {
+        let reached = |hosts: &[&str]| own_address(&on(hosts, 0).hosts, 7).unwrap().to_string();
+        assert_eq!(reached(&[]), "127.0.0.1:7");
+        assert_eq!(reached(&["::*"]), "[::1]:7");
+        assert_eq!(reached(&["10.1.2.3", "127.0.0.1"]), "10.1.2.3:7");
+    }
 
     fn on(hosts: &[&str], port: i32) -> ListenOptions {
         ListenOptions {

@@ -12,6 +12,7 @@ mod unix;
 pub use accept::{Accepted, Listening, ListeningSocket, accept_all};
 pub use clients::{ClientSlot, ClientSlots};
 pub use door::{Address, Door, RawSocket};
+pub(crate) use listen::own_address;
 pub use listen::{ListenError, ListenOptions, listen};
 pub use resolve::resolve_ipv4_first;
 pub use stream::Stream;

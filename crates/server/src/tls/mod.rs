@@ -265,6 +265,27 @@ fn client(
     }))
 }
 
+/// For a client of this server itself on its own machine, which knows the server by its certificate, and shows the same.
+///
+/// # Errors
+/// [`TlsError`]: a file can't be used.
+pub(crate) fn own_client(config: &Config) -> Result<Arc<ClientConfig>, TlsError> {
+    let identity = files::identity(&config.tls_key_file, &config.tls_cert_file)?;
+    let verifier = PrimaryVerifier {
+        trust: Trust::new(identity.cert[..1].to_vec()),
+        verify: TlsVerify::Ca,
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::flag("tls", error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let resolver = SingleCertAndKey::from(identity);
+    Ok(Arc::new(
+        builder.with_client_cert_resolver(Arc::new(resolver)),
+    ))
+}
+
 /// The certificates that the system trusts.
 fn system_ca() -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = rustls_native_certs::load_native_certs();

@@ -1,0 +1,4 @@
+//! What packages rely on: the service manager's protocol, the health check, and the example configurations.
+
+mod healthcheck;
+mod notify;
