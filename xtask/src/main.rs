@@ -7,6 +7,7 @@ mod clients;
 mod demo;
 mod fuzz;
 mod long_runs;
+mod package;
 mod peers;
 mod shell;
 mod sim;
@@ -65,6 +66,11 @@ const TASKS: &[Task] = &[
         name: "clients",
         summary: "programs with other people's client libraries, against a primary and its replica: [name…] [--server redis]",
         run: clients::run,
+    },
+    Task {
+        name: "package",
+        summary: "the systemd unit, Kubernetes manifests, Debian package and image, built and tried in chroots: [stage…] [--profile dev]",
+        run: package::run,
     },
     Task {
         name: "peers",
