@@ -69,7 +69,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "package",
-        summary: "the systemd unit, Kubernetes manifests, Debian package and image, built and tried in chroots: [stage…] [--profile dev]",
+        summary: "systemd unit, Kubernetes manifests, Debian package and image, built and tried in chroots: [stage…] [--profile dev]",
         run: package::run,
     },
     Task {

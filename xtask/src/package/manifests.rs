@@ -78,7 +78,7 @@ pub(super) fn check() -> Result {
 }
 
 /// A Python with the schemas.
-fn install() -> Result<PathBuf> {
+pub(super) fn install() -> Result<PathBuf> {
     let venv = folder().join("venv");
     let python = venv.join("bin/python3");
     if !venv.join("bin/kubernetes-validate").is_file() {

@@ -7,6 +7,7 @@ mod dockerfile;
 mod image;
 mod man;
 mod manifests;
+mod pods;
 mod server;
 mod unit;
 
@@ -32,6 +33,10 @@ const STAGES: &[Stage] = &[
     Stage {
         name: "manifests",
         run: |_| manifests::check(),
+    },
+    Stage {
+        name: "pods",
+        run: pods::play,
     },
     Stage {
         name: "deb",
