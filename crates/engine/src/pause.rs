@@ -4,6 +4,10 @@
 //! so that a client waits where its connection can still be killed. And every shard is told, so that what was on its way when
 //! the pause began waits too: when [`hold`] returns, no write begins that has not been scheduled before. What has been
 //! scheduled goes on to its end, for which [`settled`] waits.
+//!
+//! A hand-over does not hold writes so (`ShardCore::writes_held`): it needs them to stop at one cut, in front of transactions that
+//! wait for the very link that is too slow; and in the queues of shards, where it stops them, reads behind them would stand still for as long
+//! as a pause may be.
 
 use crate::coordinator::{Scope, ShardPlan, Transaction, on_core};
 use crate::core::ShardCore;

@@ -146,6 +146,14 @@ impl Lineage {
         };
     }
 
+    /// What the data was loaded from stood there among those that came of one beginning, or this data set did before.
+    pub fn came_of(&mut self, origin: Origin) {
+        self.origin = Origin {
+            blank: false,
+            ..origin
+        };
+    }
+
     /// Where it stands among those that came of one beginning.
     pub fn origin(&self) -> Origin {
         self.origin
@@ -159,12 +167,8 @@ impl Lineage {
 
     /// The data set follows one of this origin, as far as that is known, and is no longer its own.
     pub fn adopt(&mut self, origin: Option<Origin>) {
-        let origin = origin.unwrap_or(Origin::of(self.replid, false));
         self.follows = true;
-        self.origin = Origin {
-            blank: false,
-            ..origin
-        };
+        self.came_of(origin.unwrap_or(Origin::of(self.replid, false)));
     }
 
     /// This server's own name: the `replid` of its greeting.
@@ -398,6 +402,25 @@ mod tests {
             Some(id(B)),
             "it has written since"
         );
+    }
+
+    #[test]
+    fn a_loaded_data_set_has_the_epoch_of_its_file() {
+        let mut heir = Lineage::new(id(1));
+        let family = Origin {
+            epoch: 3,
+            ..Origin::of(id(9), true)
+        };
+        heir.adopt(Some(family));
+        let _ = heir.promoted(id(8), &lsns(&[10]));
+        let mut former = Lineage::new(id(2));
+        former.came_of(family);
+        assert!(!former.announced().blank);
+        assert_eq!(
+            heir.origin().check_fence(Some(&former.announced())),
+            Err(LinkError::Fenced { own: 4, theirs: 3 })
+        );
+        assert_eq!(former.origin().check_fence(Some(&heir.announced())), Ok(()));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Restarts from files: the data, and the place in the history.
 
-use crate::{DEADLINE, await_loaded, directory, end, fill, server, with_flags};
+use crate::{DEADLINE, await_loaded, directory, end, error, fill, server, with_flags};
 use damselfly_tests::{
     Client, Digest, Psync, Redis, Server, TempDir, await_synced, digest, eventually, free_address,
-    same_data,
+    replicaof, same_data,
 };
 
 /// A server on a port that it has again after a restart.
@@ -152,6 +152,76 @@ fn a_former_primary_follows_its_heir() {
         heir.address().ip(),
         heir.address().port()
     ));
+    await_synced(DEADLINE, &mut follower).unwrap();
+    same_data(DEADLINE, &mut writer, &mut follower, Digest::Strict);
+    assert_eq!(syncs(&mut follower), (1, 0));
+}
+
+/// The epoch is in the file: whoever went through the failover is not fed by what was left at it.
+#[test]
+fn a_former_primary_from_its_file_cannot_feed_replicas_of_its_heir() {
+    let (dir, port) = (directory(), free_address().unwrap().port());
+    let mut former = on_port(&dir, port, &[]);
+    let heir_dir = directory();
+    let (heir, below) = (server(&heir_dir, "dump", 2), Server::with_shards(2));
+    fill(&mut former.client());
+    for replica in [&heir, &below] {
+        replicaof(&mut replica.client(), former.address());
+        await_synced(DEADLINE, &mut replica.client()).unwrap();
+    }
+    former.client().ok("SAVE RDB");
+    former.kill();
+    heir.client().ok("REPLICAOF NO ONE");
+    replicaof(&mut below.client(), heir.address());
+    await_synced(DEADLINE, &mut below.client()).unwrap();
+    heir.client().ok("SET heir 1");
+    same_data(
+        DEADLINE,
+        &mut heir.client(),
+        &mut below.client(),
+        Digest::Strict,
+    );
+    // Of other numbers of shards, too: epochs do not belong to journals.
+    for shards in ["2", "3"] {
+        let threads = format!("--proactor_threads={shards}");
+        let former = on_port(&dir, port, &[&threads]);
+        await_loaded(&mut former.client());
+        let refused = error(replicaof(&mut below.client(), former.address()));
+        assert!(refused.contains("left at a failover"), "{refused}");
+        assert_eq!(below.client().integer("EXISTS heir"), 1);
+        // Data that its operator loads over its own is as new as it is itself, and no newer.
+        former.client().ok("DEBUG RELOAD");
+        let refused = error(replicaof(&mut below.client(), former.address()));
+        assert!(refused.contains("left at a failover"), "{refused}");
+        let mut former = former;
+        former.kill();
+    }
+    // The heir's own file has its epoch.
+    heir.client().ok("SAVE");
+    drop(heir);
+    let heir = server(&heir_dir, "dump", 2);
+    await_loaded(&mut heir.client());
+    replicaof(&mut below.client(), heir.address());
+    await_synced(DEADLINE, &mut below.client()).unwrap();
+    assert_eq!(below.client().integer("EXISTS heir"), 1);
+}
+
+#[test]
+fn a_takeover_with_save_leaves_a_file_from_which_the_old_primary_follows() {
+    let (dir, port) = (directory(), free_address().unwrap().port());
+    let mut former = on_port(&dir, port, &[]);
+    let heir = Server::replica_of(former.address(), 2);
+    fill(&mut former.client());
+    await_synced(DEADLINE, &mut heir.client()).unwrap();
+    heir.client().ok("REPLTAKEOVER 20 SAVE");
+    eventually(DEADLINE, "the end", || former.exit_status().is_some());
+    assert!(former.exit_status().is_some_and(|status| status.success()));
+    let mut writer = heir.client();
+    writer.ok("SET heir 1");
+    let follow = format!("--replicaof={}", heir.address());
+    let former = on_port(&dir, port, &[&follow]);
+    let mut follower = former.client();
+    await_loaded(&mut follower);
     await_synced(DEADLINE, &mut follower).unwrap();
     same_data(DEADLINE, &mut writer, &mut follower, Digest::Strict);
     assert_eq!(syncs(&mut follower), (1, 0));

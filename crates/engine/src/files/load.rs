@@ -8,7 +8,7 @@ use crate::engine::{Role, new_replid};
 use crate::replicate::{EngineFlow, discard_all, role};
 use crate::thread::{Thread, join};
 use damselfly_journal::Lsn;
-use damselfly_replication::ReplicaFlowSink;
+use damselfly_replication::{Origin, ReplicaFlowSink};
 use damselfly_snapshot::{Event, RdbDecoder};
 use std::fs::File;
 use std::io::Read;
@@ -40,7 +40,8 @@ pub fn find(settings: &FileSettings) -> Result<Option<Source>, FileError> {
 /// [`FileError`]; a part of it may be there then.
 pub async fn load(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
     let point = fill(thread, source).await?;
-    adopt(thread, point).await;
+    let origin = point.journals.as_ref().and_then(|journals| journals.origin);
+    adopt(thread, point, origin).await;
     Ok(())
 }
 
@@ -84,14 +85,20 @@ pub(super) async fn replace(thread: &Rc<Thread>, by: Replacement) -> Result<(), 
 async fn refill(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
     const WHY: &str = "the data set is replaced by a file's";
     let engine = &thread.engine;
+    // The server is who it was, however old the file is: its replicas follow it.
+    let origin = engine.lineage().origin();
     let _ = engine.change_lineage(|lineage| lineage.full_sync_begun(new_replid()));
     discard_all(thread, WHY).await;
-    let loaded = load(thread, source).await;
-    if loaded.is_err() {
-        discard_all(thread, WHY).await;
-        let _ = engine.change_lineage(|lineage| lineage.data_replaced(new_replid()));
+    let loaded = fill(thread, source).await;
+    match loaded {
+        Ok(point) => adopt(thread, point, Some(origin)).await,
+        Err(error) => {
+            discard_all(thread, WHY).await;
+            let _ = engine.change_lineage(|lineage| lineage.data_replaced(new_replid()));
+            return Err(error);
+        }
     }
-    loaded
+    Ok(())
 }
 
 /// Loads all files of a snapshot into empty shards.
@@ -140,7 +147,7 @@ async fn fill(thread: &Rc<Thread>, source: &Source) -> Result<Point, FileError> 
 }
 
 /// Goes on in the history that the data comes with, or begins one.
-async fn adopt(thread: &Rc<Thread>, mut point: Point) {
+async fn adopt(thread: &Rc<Thread>, mut point: Point, origin: Option<Origin>) {
     let engine = &thread.engine;
     let shards = engine.mesh.shards();
     // The LSNs of other shards say nothing of these.
@@ -155,9 +162,14 @@ async fn adopt(thread: &Rc<Thread>, mut point: Point) {
         ),
         None => (vec![Lsn::FIRST; shards], new_replid(), false),
     };
-    engine.change_lineage(|lineage| match point.resume() {
-        Some(resume) => lineage.loaded(new_replid(), history, &lsns, resume),
-        None => _ = lineage.data_replaced(new_replid()),
+    engine.change_lineage(|lineage| {
+        match point.resume() {
+            Some(resume) => lineage.loaded(new_replid(), history, &lsns, resume),
+            None => _ = lineage.data_replaced(new_replid()),
+        }
+        origin
+            .into_iter()
+            .for_each(|origin| lineage.came_of(origin));
     });
     *engine.redis_position.lock().await = point.redis;
     let changes = thread.on_all_shards(move |core| {

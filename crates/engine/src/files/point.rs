@@ -2,9 +2,9 @@
 //! sync, and a primary that was lets its old replicas go on.
 
 use damselfly_journal::Lsn;
-use damselfly_replication::{Dialect, Lineage, LsnVector, ReplId, Resume, Upstream};
+use damselfly_replication::{Dialect, Lineage, LsnVector, Origin, ReplId, Resume, Upstream};
 
-/// Ours: history, upstream's replid, whether a backlog was kept, LSN of each shard.
+/// Ours: history, upstream's replid, whether a backlog was kept, LSN of each shard, family, epoch.
 const LINEAGE: &[u8] = b"damselfly-lineage";
 /// Redis's fields for the same: its replication id, the offset, the selected database.
 const REPL_ID: &[u8] = b"repl-id";
@@ -26,6 +26,8 @@ pub(super) struct Journals {
     pub(super) upstream: ReplId,
     pub(super) keeps_backlog: bool,
     pub(super) lsns: LsnVector,
+    /// Where it stands among data sets of one beginning; files of before there were epochs do not say.
+    pub(super) origin: Option<Origin>,
 }
 
 /// A place in the stream of a Redis.
@@ -134,6 +136,7 @@ impl Journals {
             upstream: upstream.unwrap_or(lineage.history()),
             keeps_backlog: false,
             lsns,
+            origin: Some(lineage.origin()),
         })
     }
 
@@ -145,11 +148,15 @@ impl Journals {
             keeps_backlog,
             ..
         } = self;
-        format!(
+        let mut text = format!(
             "{history} {upstream} {} {}",
             u8::from(*keeps_backlog),
             lsns.join("-")
-        )
+        );
+        if let Some(Origin { family, epoch, .. }) = &self.origin {
+            text.push_str(&format!(" {family} {epoch}"));
+        }
+        text
     }
 
     fn parse(text: &[u8]) -> Option<Journals> {
@@ -164,11 +171,19 @@ impl Journals {
                 .filter(|lsn| (1..=Lsn::MAX.0).contains(lsn))
         };
         let lsns: Option<Vec<Lsn>> = word()?.split('-').map(|lsn| known(lsn).map(Lsn)).collect();
+        let mut origin = || {
+            Some(Origin {
+                family: ReplId::parse(word()?.as_bytes())?,
+                epoch: word()?.parse().ok()?,
+                blank: false,
+            })
+        };
         Some(Journals {
             history,
             upstream,
             keeps_backlog,
             lsns: lsns?,
+            origin: origin(),
         })
     }
 }
@@ -185,6 +200,11 @@ mod tests {
                 upstream: ReplId::from_random([2; 20]),
                 keeps_backlog: true,
                 lsns: vec![Lsn(7), Lsn(1)],
+                origin: Some(Origin {
+                    family: ReplId::from_random([4; 20]),
+                    epoch: 5,
+                    blank: false,
+                }),
             }),
             redis: Some(RedisPosition {
                 replid: ReplId::from_random([3; 20]),
@@ -198,6 +218,11 @@ mod tests {
         }
         assert_eq!(read, point);
         assert_eq!(read.resume().unwrap().lsns, vec![Lsn(100)]);
+        let journals = point.journals.as_ref().unwrap();
+        let text = journals.text();
+        let (before_epochs, _) = text.rsplit_once(' ').unwrap();
+        let read = Journals::parse(before_epochs.as_bytes()).unwrap();
+        assert_eq!((read.origin, read.lsns), (None, journals.lsns.clone()));
         for bad in ["", "x", "1 2 3 4", "0 0 0 0-"] {
             assert_eq!(Journals::parse(bad.as_bytes()), None, "{bad}");
         }

@@ -1,6 +1,6 @@
 //! FAILOVER on a primary: it steps down when a replica has everything, promotes that one, and follows it.
 
-use super::{HeldWrites, Phase, Turn};
+use super::{HeldWrites, Phase, Turn, await_last_records};
 use crate::command::{Command, CommandError, CommandResult, Flags, Handler};
 use crate::engine::Role;
 use crate::replicate::commands::row;
@@ -18,8 +18,6 @@ use std::time::Duration;
 const ANSWER_MS: u64 = 5_000;
 /// Between two attempts to learn whether it was promoted.
 const RETRY: Duration = Duration::from_millis(200);
-/// How long the last records, which are no writes, may take, so that this server can follow by a partial sync.
-const LAST_ACK: Duration = Duration::from_secs(1);
 
 /// The options of FAILOVER (Redis 7.0, `replication.c`, `failoverCommand`).
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -140,9 +138,7 @@ async fn fail_over(
     let next = role::follow(thread).await;
     drop(held);
     if !options.force {
-        let next: Vec<_> = next.into_iter().enumerate().collect();
-        let last = acks::wait_until(thread, &next, |found| found.contains(&target.sync_id));
-        let _ = tokio::time::timeout(LAST_ACK, last).await;
+        await_last_records(thread, next, target.sync_id).await;
     }
     if let Err(why) = promote(thread, target, turn).await {
         role::lead(thread).await;

@@ -12,11 +12,17 @@ pub(super) use takeover::{Request, answer_takeover};
 use crate::command::Command;
 use crate::coordinator::{Undecided, cut};
 use crate::engine::Engine;
+use crate::replicate::acks;
 use crate::thread::Thread;
 use damselfly_journal::Lsn;
+use damselfly_replication::SyncId;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long the last records may take.
+const LAST_ACK: Duration = Duration::from_secs(1);
 
 /// How far a hand-over is, in the words of INFO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,6 +158,14 @@ impl Drop for HeldWrites {
             self.engine.mesh.run_on(*shard, Box::new(release));
         }
     }
+}
+
+/// Waits until a replica has what came after the writes that were held, which is no write, so that this server can follow it by a
+/// partial sync; not for long.
+async fn await_last_records(thread: &Rc<Thread>, next: Vec<Lsn>, replica: SyncId) {
+    let next: Vec<_> = next.into_iter().enumerate().collect();
+    let last = acks::wait_until(thread, &next, |found| found.contains(&replica));
+    let _ = tokio::time::timeout(LAST_ACK, last).await;
 }
 
 /// The rows.

@@ -1,8 +1,9 @@
 //! REPLTAKEOVER on a replica, and DFLY TAKEOVER, what it sends to its primary (PROTOCOL 6).
 
-use super::{HeldWrites, Turn};
+use super::{HeldWrites, Turn, await_last_records};
 use crate::command::{Command, CommandError, CommandResult, Flags, Handler};
 use crate::engine::Role;
+use crate::files::{Target, save_at_end};
 use crate::replicate::commands::row;
 use crate::replicate::{acks, role};
 use crate::session::{AsyncResult, Session};
@@ -28,6 +29,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 pub(in crate::replicate) struct Request {
     /// How long the primary may wait for the replica.
     seconds: u64,
+    /// Whether the primary saves before it ends.
+    save: bool,
     /// For which replica.
     sync_id: SyncId,
 }
@@ -39,25 +42,36 @@ impl Request {
             return None;
         }
         match DflyCommand::parse(args) {
-            Ok(DflyCommand::TakeOver { save: true, .. }) => Some(Err(NO_SAVE)),
             Ok(DflyCommand::TakeOver {
-                seconds, sync_id, ..
-            }) => Some(Ok(Request { seconds, sync_id })),
+                seconds,
+                save,
+                sync_id,
+            }) => Some(Ok(Request {
+                seconds,
+                save,
+                sync_id,
+            })),
             _ => None,
         }
     }
 }
 
-const NO_SAVE: CommandError =
-    CommandError::text("ERR a takeover can't save: use SAVE before it, or on the replica after it");
-
-/// Carries a takeover out on the primary, and answers. One that succeeds ends the server when the answer was read.
+/// Carries a takeover out on the primary, and answers. One that succeeds ends the server when the answer was read, and the data
+/// saved if that is asked for: it does not change any more, and clients need not wait for a disk.
 pub(in crate::replicate) async fn answer_takeover(
     session: &mut Session,
     request: Result<Request, CommandError>,
     out: &mut Vec<u8>,
 ) -> CommandResult {
     let request = request?;
+    let target = match request.save {
+        true => Some(Target::new(
+            &session.thread.engine.files.settings(),
+            None,
+            None,
+        )?),
+        false => None,
+    };
     let (done, answer) = oneshot::channel();
     let thread = session.thread.clone();
     // In a task of its own: what has begun is brought to its end, whatever becomes of the connection.
@@ -77,6 +91,11 @@ pub(in crate::replicate) async fn answer_takeover(
                 _ = stream.read(&mut ignored) => {}
                 () = tokio::time::sleep(FAREWELL) => {}
                 () = killed.cancelled() => {}
+            }
+            if let Some(target) = target
+                && let Err(error) = save_at_end(&Thread::current(), target).await
+            {
+                tracing::error!(%error, "what was taken over is not saved here");
             }
         })
     }));
@@ -117,7 +136,11 @@ async fn give_over(thread: &Rc<Thread>, request: Request) -> CommandResult {
         tracing::warn!("{why}; this primary goes on");
         return Err(CommandError::text(why));
     }
-    role::follow(thread).await;
+    let next = role::follow(thread).await;
+    if request.save {
+        // So that the server that is started from the file can follow by a partial sync.
+        await_last_records(thread, next, request.sync_id).await;
+    }
     tracing::info!("taken over: this server ends");
     Ok(())
 }
