@@ -4,18 +4,22 @@
 //! what was sent, and otherwise stays, which is told as an error.
 
 use std::future::Future;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use damselfly_engine::command::{Hidden, KeyPositions};
 use damselfly_engine::families::options::{Words, integer, is_word};
+use damselfly_engine::replicate::{SecureUpstream, Transport};
 use damselfly_engine::resp::{Reply, ReplyDecoder, ReplyLimits, ReplyWriter, encode_command};
 use damselfly_engine::session::{AsyncResult, HandedOver};
+use damselfly_engine::socket::Socket;
 use damselfly_engine::{
     Command, CommandError, CommandResult, Flags, Group, Handler, Keys, Session,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::service::ServerThread;
 
 /// Bytes of replies that are read at once.
 const READ_BYTES: usize = 4096;
@@ -111,7 +115,7 @@ impl<'a> Request<'a> {
 
     async fn within<T>(
         &self,
-        work: impl Future<Output = std::io::Result<T>>,
+        work: impl Future<Output = io::Result<T>>,
         error: CommandError,
     ) -> Result<T, CommandError> {
         match tokio::time::timeout(self.timeout, work).await {
@@ -126,7 +130,7 @@ impl<'a> Request<'a> {
 /// The replies of the other server, one after another.
 struct Replies<'a> {
     request: &'a Request<'a>,
-    stream: TcpStream,
+    stream: Box<dyn Socket>,
     decoder: ReplyDecoder,
     unread: Vec<u8>,
 }
@@ -154,6 +158,22 @@ impl Replies<'_> {
     }
 }
 
+/// Connects to the other server, as encrypted as a link to a primary would be.
+async fn connect(session: &Session, host: &str, port: u16) -> io::Result<Box<dyn Socket>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    let Some(server) = ServerThread::on(&session.thread) else {
+        return Ok(Box::new(stream));
+    };
+    match server.shared.tls.secure(stream, host).await {
+        Ok(Transport::Plain(stream)) => Ok(Box::new(stream)),
+        Ok(Transport::Secure(stream)) => Ok(stream),
+        Err(error) => {
+            tracing::warn!(host, port, %error, "MIGRATE");
+            Err(io::Error::other(error))
+        }
+    }
+}
+
 /// What the other server says of an error.
 fn refusal(reply: &Reply) -> Option<CommandError> {
     let text = reply.as_error()?;
@@ -167,7 +187,7 @@ fn refusal(reply: &Reply) -> Option<CommandError> {
 /// Sends the keys, and deletes those that were taken.
 async fn send(session: &mut Session, request: &Request<'_>, found: &[HandedOver]) -> CommandResult {
     let (host, port) = (&*request.target.0, request.target.1);
-    let stream = TcpStream::connect((host, port));
+    let stream = connect(session, host, port);
     let mut stream = request.within(stream, CONNECT).await?;
     let (wire, before) = request.commands(found);
     request.within(stream.write_all(&wire), WRITE).await?;
