@@ -9,6 +9,7 @@ mod fuzz;
 mod long_runs;
 mod package;
 mod peers;
+mod seeds;
 mod shell;
 mod sim;
 mod soak;
@@ -61,6 +62,11 @@ const TASKS: &[Task] = &[
         name: "demo",
         summary: "a primary and a replica on loopback, before your eyes",
         run: demo::run,
+    },
+    Task {
+        name: "seeds",
+        summary: "the page on secure replication, its command lines in order, before your eyes",
+        run: seeds::run,
     },
     Task {
         name: "clients",
