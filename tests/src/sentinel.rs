@@ -126,22 +126,19 @@ impl Sentinels {
         primary_of(self.all[0].1)
     }
 
+    /// Who is the primary, if all of them say the same.
+    pub fn agreed(&self) -> Option<SocketAddr> {
+        let mut said = self.all.iter().map(|(_, address, _)| primary_of(*address));
+        let first = said.next()??;
+        said.all(|other| other == Some(first)).then_some(first)
+    }
+
     /// Waits until all of them say that the primary is another one.
     ///
     /// # Errors
     /// They do not within `deadline`.
     pub fn await_other_than(&self, old: SocketAddr, deadline: Duration) -> io::Result<SocketAddr> {
-        let agreed = || {
-            let said: Vec<_> = self
-                .all
-                .iter()
-                .map(|(_, address, _)| primary_of(*address))
-                .collect();
-            let first = said[0].filter(|first| *first != old)?;
-            said.iter()
-                .all(|other| *other == Some(first))
-                .then_some(first)
-        };
+        let agreed = || self.agreed().filter(|primary| *primary != old);
         within(deadline, agreed)
             .ok_or_else(|| io::Error::other(format!("no failover from {old}:\n{}", self.log())))
     }

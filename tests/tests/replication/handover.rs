@@ -1,85 +1,20 @@
 //! REPLTAKEOVER and FAILOVER: a replica becomes the primary, and no acknowledged write is lost; or it does not, and the primary
 //! goes on.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use damselfly_resp::Reply;
-use damselfly_tests::{Client, Redis, Server, eventually};
+use damselfly_tests::load::Acknowledged;
+use damselfly_tests::{Redis, Server, eventually};
 
 use crate::pair::{DEADLINE, Pair, error, follow, psync, settle, synced};
 
 const WRITERS: usize = 20;
 
-/// Clients that write as fast as they are answered, and remember what was acknowledged.
-struct Load {
-    stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicUsize>,
-    writers: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Load {
-    fn on(primary: SocketAddr) -> Load {
-        let (stop, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let writers = (0..WRITERS).map(|writer| {
-            let (stop, acknowledged) = (stop.clone(), acknowledged.clone());
-            std::thread::spawn(move || {
-                let mut client = Client::connect(primary).expect("the primary listens");
-                let mut keys = Vec::new();
-                for n in 0.. {
-                    let key = format!("{writer}:{n}");
-                    // Every third over several shards.
-                    let args: &[&str] = match n % 3 {
-                        0 => &["MSET", &key, "1", "{a}x", "1", "{b}y", "1"],
-                        _ => &["SET", &key, "1"],
-                    };
-                    match client.try_call(args) {
-                        Ok(Reply::Simple(_)) => keys.push(key),
-                        _ => break,
-                    }
-                    acknowledged.fetch_add(1, Relaxed);
-                    if stop.load(Relaxed) {
-                        break;
-                    }
-                }
-                keys
-            })
-        });
-        Load {
-            writers: writers.collect(),
-            stop,
-            acknowledged,
-        }
-    }
-
-    /// Waits until so many more writes were acknowledged.
-    fn goes_on(&self, more: usize) {
-        let goal = self.acknowledged.load(Relaxed) + more;
-        eventually(DEADLINE, "writes", || {
-            self.acknowledged.load(Relaxed) >= goal
-        });
-    }
-
-    /// Ends it. All keys whose writes were acknowledged.
-    fn acknowledged(self) -> Vec<String> {
-        self.stop.store(true, Relaxed);
-        let written = self.writers.into_iter().map(|writer| writer.join());
-        written
-            .flat_map(|keys| keys.expect("it panics not"))
-            .collect()
-    }
-}
-
-#[track_caller]
-fn has_all(server: &Server, keys: &[String]) {
-    let mut client = server.client();
-    for keys in keys.chunks(500) {
-        let exists = format!("EXISTS {}", keys.join(" "));
-        assert_eq!(client.integer(&exists), keys.len() as i64);
-    }
+/// Waits until so many more writes were acknowledged.
+fn goes_on(load: &Acknowledged, more: usize) {
+    let goal = load.count() + more;
+    eventually(DEADLINE, "writes", || load.count() >= goal);
 }
 
 #[test]
@@ -88,16 +23,16 @@ fn a_takeover_under_load_loses_nothing() {
     let sibling = Server::with_shards(2);
     follow(&sibling, pair.primary.address());
     synced(&sibling);
-    let load = Load::on(pair.primary.address());
-    load.goes_on(500);
+    let load = Acknowledged::start(pair.primary.address(), WRITERS);
+    goes_on(&load, 500);
     assert_eq!(pair.replica.client().text("REPLTAKEOVER 30"), "OK");
-    let acknowledged = load.acknowledged();
+    let acknowledged = load.end();
     eventually(DEADLINE, "the end of the primary", || {
         pair.primary.exit_status().is_some()
     });
     let mut client = pair.replica.client();
     assert_eq!(client.info("replication")["role"], "master");
-    has_all(&pair.replica, &acknowledged);
+    assert_eq!(acknowledged.lost(&mut pair.replica.client()), 0);
     client.ok("SET after 1");
     // Who has it already is told the same.
     assert_eq!(client.text("REPLTAKEOVER 1"), "OK");
@@ -114,8 +49,8 @@ fn a_takeover_under_load_loses_nothing() {
 fn a_replica_that_cannot_catch_up_is_refused_in_time() {
     let pair = Pair::synced(2, 2);
     pair.replica.client().ok("DEBUG REPLICA PAUSE");
-    let load = Load::on(pair.primary.address());
-    load.goes_on(200);
+    let load = Acknowledged::start(pair.primary.address(), WRITERS);
+    goes_on(&load, 200);
     let begun = Instant::now();
     let reply = pair.replica.client().call("REPLTAKEOVER 1");
     assert!(
@@ -123,12 +58,12 @@ fn a_replica_that_cannot_catch_up_is_refused_in_time() {
         "{reply:?}"
     );
     assert!(begun.elapsed() < Duration::from_secs(4));
-    load.goes_on(200);
+    goes_on(&load, 200);
     assert_eq!(pair.replica.client().info("replication")["role"], "slave");
     pair.replica.client().ok("DEBUG REPLICA RESUME");
-    let acknowledged = load.acknowledged();
+    let acknowledged = load.end();
     pair.settle();
-    has_all(&pair.replica, &acknowledged);
+    assert_eq!(acknowledged.lost(&mut pair.replica.client()), 0);
 }
 
 #[test]
@@ -163,15 +98,15 @@ fn failover_under_load_swaps_the_roles() {
     let (a, b) = (Server::with_shards(2), Server::with_shards(2));
     follow(&b, a.address());
     synced(&b);
-    let load = Load::on(a.address());
-    load.goes_on(500);
+    let load = Acknowledged::start(a.address(), WRITERS);
+    goes_on(&load, 500);
     let to = format!("FAILOVER TO 127.0.0.1 {} TIMEOUT 20000", b.address().port());
     assert_eq!(a.client().text(&to), "OK");
     eventually(DEADLINE, "the new primary", || {
         b.client().info("replication")["role"] == "master"
     });
-    let acknowledged = load.acknowledged();
-    has_all(&b, &acknowledged);
+    let acknowledged = load.end();
+    assert_eq!(acknowledged.lost(&mut b.client()), 0);
     b.client().ok("SET after 1");
     settle(&b, &a);
     assert_eq!(psync(&a).full_syncs, 0, "the old one had all");

@@ -12,6 +12,7 @@ mod full_sync;
 mod pair;
 mod pubsub;
 mod sentinel;
+mod takeover;
 mod wait;
 
 use std::error::Error;
@@ -122,6 +123,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "wait",
         summary: "the time of WAIT 1 on loopback",
         run: wait::run,
+    },
+    Scenario {
+        name: "takeover",
+        summary: "REPLTAKEOVER under load from 20 clients: refused where the replica cannot catch up, else nothing is lost",
+        run: takeover::run,
     },
     Scenario {
         name: "sentinel",

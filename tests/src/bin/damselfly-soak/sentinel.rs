@@ -9,13 +9,14 @@ use damselfly_tests::namespaces::Namespaces;
 use damselfly_tests::sentinel::{SERVICE, Sentinels};
 use damselfly_tests::{Process, Server, await_synced, replicaof, within};
 
-use crate::pair::SYNC_DEADLINE;
+use crate::pair::{SYNC_DEADLINE, settle};
 use crate::{Result, Scale};
 
 const SERVERS: usize = 3;
 const ROUNDS: usize = 3;
 const PORT: u16 = 6379;
-const DOWN_AFTER: Duration = Duration::from_millis(500);
+/// Longer than a busy machine lets a server wait for its turn.
+const DOWN_AFTER: Duration = Duration::from_millis(2000);
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Acknowledged writes between two faults.
 const WRITES: usize = 200;
@@ -25,6 +26,14 @@ enum Fault {
     Kill,
     Stop,
     CutOff,
+}
+
+/// What clients felt of a fault.
+struct Gap {
+    /// Until all sentinels named the same new primary.
+    elected: Duration,
+    /// Until WAIT acknowledged a write there.
+    written: Duration,
 }
 
 /// The whole arrangement.
@@ -41,13 +50,18 @@ pub fn run(scale: &Scale) -> Result {
     let mut fleet = Fleet::start()?;
     for round in 1..=ROUNDS {
         for fault in [Fault::Kill, Fault::Stop, Fault::CutOff] {
-            let took = fleet.suffer(fault)?;
-            println!("    round {round}, {fault:?}: writes went on after {took:.1?}");
+            let Gap { elected, written } = fleet.suffer(fault)?;
+            let acknowledged = fleet.acknowledged().len();
+            println!(
+                "    round {round}, {fault:?}: new primary after {elected:.1?}, writes after {written:.1?}; \
+                 {acknowledged} acknowledged, lost 0"
+            );
         }
+        fleet.is_equal()?;
     }
     let acknowledged = fleet.acknowledged().len();
     println!(
-        "    {acknowledged} writes acknowledged by WAIT 1, none lost (seed {})",
+        "    {acknowledged} writes acknowledged by WAIT 1, lost 0 (seed {})",
         scale.seed
     );
     Ok(())
@@ -59,7 +73,9 @@ impl Fleet {
         let servers = (0..SERVERS)
             .map(|index| {
                 let bind = format!("--bind={}", network.address(index));
-                let flags = [bind.as_str(), "--proactor_threads=2", "--port=6379"];
+                // The sentinels and the writer are elsewhere, and there is no password.
+                let open = "--protected_mode=false";
+                let flags = [bind.as_str(), open, "--proactor_threads=2", "--port=6379"];
                 Server::within(network.name(index), &flags)
             })
             .collect::<std::io::Result<Vec<_>>>()?;
@@ -78,8 +94,8 @@ impl Fleet {
         })
     }
 
-    /// One fault of the primary, and all that has to come after it. How long no write was acknowledged.
-    fn suffer(&mut self, fault: Fault) -> Result<Duration> {
+    /// One fault of the primary, and all that has to come after it.
+    fn suffer(&mut self, fault: Fault) -> Result<Gap> {
         self.goes_on()?;
         let old = self.sentinels.primary().ok_or("no primary")?;
         let at = self.index(old)?;
@@ -89,9 +105,10 @@ impl Fleet {
             Fault::Stop => self.servers[at].freeze(),
             Fault::CutOff => self.network.cut_off(at, true)?,
         }
-        let new = self.sentinels.await_other_than(old, DEADLINE)?;
+        self.sentinels.await_other_than(old, DEADLINE)?;
+        let elected = begun.elapsed();
         self.goes_on_by(1)?;
-        let took = begun.elapsed();
+        let written = begun.elapsed();
         self.goes_on()?;
         match fault {
             Fault::Kill => self.servers[at].crash_and_restart(),
@@ -101,9 +118,20 @@ impl Fleet {
                 self.network.cut_off(at, false)?;
             }
         }
-        self.is_whole(new)?;
-        self.has_all(new)?;
-        Ok(took)
+        let primary = self.whole()?;
+        self.has_all(primary)?;
+        Ok(Gap { elected, written })
+    }
+
+    /// All servers hold the same, once nobody writes.
+    fn is_equal(&mut self) -> Result {
+        self.writer.freeze();
+        let primary = self.whole()?;
+        for at in (0..SERVERS).filter(|at| *at != primary) {
+            settle(&self.servers[primary], &self.servers[at])?;
+        }
+        self.writer.thaw();
+        Ok(())
     }
 
     fn index(&self, address: SocketAddr) -> Result<usize> {
@@ -125,30 +153,38 @@ impl Fleet {
         }
     }
 
-    /// All others follow the new primary, and hold what it holds.
-    fn is_whole(&self, new: SocketAddr) -> Result {
-        for server in self.servers.iter().filter(|server| server.address() != new) {
-            let followed = within(DEADLINE, || {
+    /// Who is the primary, once all sentinels agree, and all others follow it.
+    fn whole(&self) -> Result<usize> {
+        let primary = within(DEADLINE, || {
+            let primary = self.sentinels.agreed()?;
+            let followed = |server: &Server| {
                 let info = server.client().info("replication");
-                (info.get("master_host") == Some(&new.ip().to_string())).then_some(())
-            });
-            followed.ok_or_else(|| {
-                format!(
-                    "{} does not follow {new}:\n{}",
-                    server.address(),
-                    self.sentinels.log()
-                )
-            })?;
-            await_synced(SYNC_DEADLINE, &mut server.client())?;
+                info.get("master_host") == Some(&primary.ip().to_string())
+                    && info.get("master_link_status").map(String::as_str) == Some("up")
+            };
+            let mut others = self
+                .servers
+                .iter()
+                .filter(|server| server.address() != primary);
+            others.all(followed).then_some(primary)
+        });
+        let log = || self.sentinels.log();
+        let primary = primary.ok_or_else(|| format!("nobody is followed by all:\n{}", log()))?;
+        for server in &self.servers {
             if server.client().integer("EXISTS lonely") == 1 {
-                return Err("what nobody acknowledged is still there".into());
+                return Err(format!(
+                    "{}: what nobody acknowledged is still there",
+                    server.address()
+                )
+                .into());
             }
         }
-        Ok(self.sentinels.acquainted(SERVERS - 1)?)
+        self.sentinels.acquainted(SERVERS - 1)?;
+        self.index(primary)
     }
 
-    fn has_all(&self, primary: SocketAddr) -> Result {
-        let mut client = self.servers[self.index(primary)?].client();
+    fn has_all(&self, primary: usize) -> Result {
+        let mut client = self.servers[primary].client();
         let keys = self.acknowledged();
         for keys in keys.chunks(500) {
             let found = client.integer(&format!("EXISTS {}", keys.join(" ")));
