@@ -415,12 +415,15 @@ mod tests {
         let _ = heir.promoted(id(8), &lsns(&[10]));
         let mut former = Lineage::new(id(2));
         former.came_of(family);
-        assert!(!former.announced().blank);
+        assert!(former.announced().is_some_and(|origin| !origin.blank));
         assert_eq!(
-            heir.origin().check_fence(Some(&former.announced())),
+            heir.origin().check_fence(former.announced().as_ref()),
             Err(LinkError::Fenced { own: 4, theirs: 3 })
         );
-        assert_eq!(former.origin().check_fence(Some(&heir.announced())), Ok(()));
+        assert_eq!(
+            former.origin().check_fence(heir.announced().as_ref()),
+            Ok(())
+        );
     }
 
     #[test]
