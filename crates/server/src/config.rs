@@ -166,6 +166,8 @@ pub struct Config {
     pub dbfilename: String,
     /// Whether a snapshot is a file for each shard and a summary, instead of one RDB file.
     pub df_snapshot_format: bool,
+    /// The RDB version of files for Redis.
+    pub rdb_version: u16,
     /// When snapshots are saved, as crontab has it; empty = never.
     pub snapshot_cron: String,
     /// What a full sync does with a value of an unknown type.
@@ -245,6 +247,7 @@ impl Default for Config {
             dir: PathBuf::new(),
             dbfilename: "dump-{timestamp}".to_owned(),
             df_snapshot_format: true,
+            rdb_version: 9,
             snapshot_cron: String::new(),
             rdb_unknown_types: UnknownTypes::Error,
             pidfile: PathBuf::new(),
@@ -316,6 +319,7 @@ impl Config {
                 true => Format::Shards,
                 false => Format::Rdb,
             },
+            rdb_version: self.rdb_version,
         }
     }
 

@@ -1,12 +1,22 @@
 //! Files that go to Redis and come from it.
 
-use crate::{await_loaded, directory, end, fill, names, path, server, with_flags};
-use damselfly_tests::{Digest, Redis, RedisVersion, Server, digest, eventually};
+use crate::{await_loaded, await_saved, directory, end, fill, names, path, server, with_flags};
+use damselfly_tests::{Digest, Redis, RedisVersion, Server, TempDir, digest, eventually};
 use std::time::{Duration, UNIX_EPOCH};
 
-fn redis(dir: &damselfly_tests::TempDir, name: &str) -> Redis {
+fn redis(dir: &TempDir, name: &str) -> Redis {
+    of_version(RedisVersion::V70, dir, name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A Redis that loads this file, if it can.
+pub(crate) fn of_version(
+    version: RedisVersion,
+    dir: &TempDir,
+    name: &str,
+) -> std::io::Result<Redis> {
     let dir = dir.path().to_str().unwrap();
-    Redis::with_options(RedisVersion::V70, &["--dir", dir, "--dbfilename", name])
+    let options = ["--dir", dir, "--dbfilename", name, "--loglevel", "notice"];
+    Redis::try_start(version, &options)
 }
 
 #[test]
@@ -49,6 +59,49 @@ fn libraries_of_functions_are_in_them() {
     assert_eq!(client.integer("FCALL answer 0"), 42);
     client.ok("DEBUG RELOAD");
     assert_eq!(client.integer("FCALL answer 0"), 42);
+}
+
+#[test]
+fn the_version_of_rdb_files_is_chosen() {
+    let dir = directory();
+    let ours = with_flags(&dir, "dump", 2, &["--rdb_version=10"]);
+    let mut client = ours.client();
+    fill(&mut client);
+    let expected = digest(&mut client, Digest::Plain);
+    for (version, name) in [
+        ("9", "nine"),
+        ("10", "ten"),
+        ("11", "eleven"),
+        ("12", "twelve"),
+    ] {
+        client.ok(&format!("CONFIG SET rdb_version {version}"));
+        client.ok(&format!("SAVE RDB {name}"));
+        let file = std::fs::read(dir.path().join(format!("{name}.rdb"))).unwrap();
+        assert!(file.starts_with(format!("REDIS{version:0>4}").as_bytes()));
+        client.ok(&format!("DFLY LOAD {name}.rdb"));
+        assert_eq!(digest(&mut client, Digest::Plain), expected, "{version}");
+    }
+    client.ok("CONFIG SET rdb_version 10");
+    client.ok("BGSAVE RDB background");
+    assert!(await_saved(&mut client));
+    assert!(client.call("CONFIG SET rdb_version 8").as_error().is_some());
+    for (version, name) in [
+        (RedisVersion::V62, "nine.rdb"),
+        (RedisVersion::V70, "nine.rdb"),
+        (RedisVersion::V70, "ten.rdb"),
+        (RedisVersion::V70, "background.rdb"),
+    ] {
+        let theirs = of_version(version, &dir, name).unwrap();
+        let found = digest(&mut theirs.client(), Digest::Plain);
+        assert_eq!(found, expected, "{version:?} {name}");
+    }
+    for (version, name, why) in [
+        (RedisVersion::V62, "ten.rdb", "RDB format version 10"),
+        (RedisVersion::V70, "eleven.rdb", "RDB format version 11"),
+    ] {
+        let error = of_version(version, &dir, name).expect_err("it can't read it");
+        assert!(error.to_string().contains(why), "{error}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::error::FileError;
 use chrono::DateTime;
+use damselfly_snapshot::Profile;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -36,6 +37,8 @@ pub struct FileSettings {
     pub name: String,
     /// How it is written otherwise.
     pub format: Format,
+    /// The version of its RDB files, 9 to 12; others stand for 9.
+    pub rdb_version: u16,
 }
 
 /// What one save writes.
@@ -45,6 +48,8 @@ pub struct Target {
     base: String,
     /// How.
     pub format: Format,
+    /// Who can read it, if it is an RDB file.
+    pub(super) readers: Profile,
     /// Tells the files of this save from those of others under the same name.
     pub(super) id: u64,
 }
@@ -93,6 +98,7 @@ impl Target {
             dir: settings.dir.clone(),
             base: base.replace(TIMESTAMP, &now),
             format,
+            readers: Profile::of_rdb_version(settings.rdb_version).unwrap_or_default(),
             id: crate::world::random(),
         })
     }
@@ -237,7 +243,7 @@ mod tests {
         FileSettings {
             dir: PathBuf::from("/data"),
             name: name.to_owned(),
-            format: Format::Shards,
+            ..FileSettings::default()
         }
     }
 

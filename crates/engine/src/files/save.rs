@@ -82,7 +82,7 @@ async fn start(thread: &Rc<Thread>, target: Target, claim: Claim) -> Result<Savi
     for part in &parts {
         writers.push(FileWriter::create(target.temporary(*part)).await?);
     }
-    let (at, walks, point, libraries) = cut_all(thread, &writers, target.format).await;
+    let (at, walks, point, libraries) = cut_all(thread, &writers, &target).await;
     let saving = Saving {
         thread: thread.clone(),
         claim,
@@ -114,10 +114,11 @@ type Walks = Vec<oneshot::Receiver<Result<(), FileError>>>;
 async fn cut_all(
     thread: &Rc<Thread>,
     writers: &[FileWriter],
-    format: Format,
+    target: &Target,
 ) -> (Vec<AtCut>, Walks, Point, Vec<Vec<u8>>) {
     let engine = &thread.engine;
     let shards = engine.mesh.shards();
+    let (format, readers) = (target.format, target.readers);
     let at = Arc::new(Mutex::new(vec![AtCut::default(); shards]));
     let seen = Arc::new(Mutex::new(None));
     // What a Redis sends is executed between two of these moments.
@@ -143,7 +144,7 @@ async fn cut_all(
                 let options = SnapshotOptions {
                     uses: core.told_uses(),
                     ..match format {
-                        Format::Rdb => SnapshotOptions::file(),
+                        Format::Rdb => SnapshotOptions::file_for(readers),
                         Format::Shards => SnapshotOptions::shard_file(),
                     }
                 };
@@ -296,7 +297,10 @@ impl Saving {
             .iter()
             .map(|(key, value)| (*key, &value[..]))
             .collect();
-        let mut writer = RdbWriter::new();
+        let mut writer = match part {
+            Part::Rdb => RdbWriter::for_readers(self.target.readers),
+            _ => RdbWriter::new(),
+        };
         writer.header(&fields);
         if !matches!(part, Part::Shard(_)) {
             for source in &self.libraries {

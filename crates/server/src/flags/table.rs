@@ -483,6 +483,8 @@ pub static FLAGS: &[Flag] = &[
         "File name of snapshots: what is saved at the end and loaded at the start; {timestamp} = the time; empty = neither"),
     flag!("df_snapshot_format", "", Kind::Bool, Runtime, [], truth!(df_snapshot_format),
         "Save a file for each shard, in parallel; else one RDB file, which Redis reads. A name that ends in .rdb means that, too"),
+    flag!("rdb_version", "N", int(9, 12), Runtime, [], number!(rdb_version: u16),
+        "Version of RDB files: 9 is read by Redis from 5.0 on, 10 from 7.0 on, 11 from 7.2 on (and Valkey), 12 from 7.4 on"),
     flag!("snapshot_cron", "CRON", Kind::Text, Runtime, [], SNAPSHOT_CRON,
         "When to save, as crontab has it (minute hour day month weekday, local time); empty = never"),
     flag!("rdb_unknown_types", "WORD", Kind::Choice(&["error", "skip"]), Runtime, [], UNKNOWN_TYPES,
