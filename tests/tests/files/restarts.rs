@@ -109,6 +109,38 @@ fn replicas_go_on_with_a_primary_that_was_ended_and_started() {
     assert_eq!(syncs(&mut replica.client()), (1, 1));
 }
 
+/// LSNs are of shards: with more or fewer of them a file says nothing of a place in a history, and nobody goes on by partial sync.
+#[test]
+fn another_number_of_shards_begins_a_new_history() {
+    const NAMED: &str = "the file is of another number of shards";
+    let (dir, replicas, port) = (directory(), directory(), free_address().unwrap().port());
+    let primary = on_port(&dir, port, &[]);
+    let follow = format!("--replicaof={}", primary.address());
+    let replica = with_flags(&replicas, "dump", 2, &[&follow]);
+    let mut writer = primary.client();
+    fill(&mut writer);
+    await_synced(DEADLINE, &mut replica.client()).unwrap();
+    end(replica);
+    writer.ok("SET meanwhile 1");
+    // The replica comes back with three shards, out of a file of two.
+    let replica = with_flags(&replicas, "dump", 3, &[&follow]);
+    await_synced(DEADLINE, &mut replica.client()).unwrap();
+    same_data(DEADLINE, &mut writer, &mut replica.client(), Digest::Strict);
+    assert_eq!(syncs(&mut replica.client()), (0, 1));
+    assert!(replica.log().contains(NAMED), "{}", replica.log());
+    // The primary comes back with three shards, out of a file of two: as many as its replica, but with other LSNs.
+    end(primary);
+    let three = ["--proactor_threads=3"];
+    let primary = on_port(&dir, port, &three);
+    let mut writer = primary.client();
+    await_loaded(&mut writer);
+    writer.ok("DEL text:1 text:2");
+    await_synced(DEADLINE, &mut replica.client()).unwrap();
+    same_data(DEADLINE, &mut writer, &mut replica.client(), Digest::Strict);
+    assert_eq!(syncs(&mut replica.client()), (0, 2));
+    assert!(primary.log().contains(NAMED), "{}", primary.log());
+}
+
 /// What a replica has and the file does not is gone: only a full sync makes them equal.
 #[test]
 fn a_replica_that_is_ahead_of_the_file_starts_anew() {

@@ -80,22 +80,63 @@ fn needs_primary(session: &Session) -> CommandResult {
     }
 }
 
-/// DEBUG RELOAD: the data goes to files and comes back.
+/// DEBUG RELOAD [NOSAVE] [NOFLUSH] [MERGE]: the data goes to files and comes back.
 pub(crate) fn debug_reload<'a>(
     session: &'a mut Session,
     args: &'a [&'a [u8]],
     out: &'a mut Vec<u8>,
 ) -> AsyncResult<'a> {
     Box::pin(async move {
-        if args.len() > 2 {
-            return Err(CommandError::text("ERR DEBUG RELOAD takes no options here"));
-        }
+        let options = ReloadOptions::of(&args[2..])?;
         needs_primary(session)?;
-        let target = target(&session.thread.engine.files.settings(), &[])?;
-        replace(&session.thread, Replacement::Itself(target)).await?;
+        let settings = session.thread.engine.files.settings();
+        let by = match options.saves {
+            true => Replacement::Itself(target(&settings, &[])?),
+            false => Replacement::File(newest(settings).await?),
+        };
+        replace(&session.thread, by, options.keeps).await?;
         ReplyWriter::new(out, session.proto).ok();
         Ok(())
     })
+}
+
+/// What DEBUG RELOAD does beside loading.
+struct ReloadOptions {
+    /// The data is saved first, and that is loaded; else what was saved last.
+    saves: bool,
+    /// What is there stays, except where the file has the key.
+    keeps: bool,
+}
+
+impl ReloadOptions {
+    fn of(words: &[&[u8]]) -> Result<ReloadOptions, CommandError> {
+        const KNOWN: [&str; 3] = ["nosave", "noflush", "merge"];
+        let is_known = |word: &&[u8]| KNOWN.iter().any(|known| is_word(word, known));
+        if !words.iter().all(is_known) {
+            return Err(CommandError::text(
+                "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+            ));
+        }
+        let has = |known| words.iter().any(|word| is_word(word, known));
+        if has("noflush") && !has("merge") {
+            // Redis ends itself at the first key that is there already.
+            return Err(CommandError::text(
+                "ERR DEBUG RELOAD NOFLUSH needs MERGE here: keys of the file may be there already",
+            ));
+        }
+        Ok(ReloadOptions {
+            saves: !has("nosave"),
+            keeps: has("noflush"),
+        })
+    }
+}
+
+/// The newest snapshot with the configured name.
+async fn newest(settings: FileSettings) -> Result<Source, CommandError> {
+    let found = super::load::blocking(move || Source::newest(&settings)).await?;
+    found.ok_or(CommandError::text(
+        "ERR there is no snapshot with the name of --dbfilename",
+    ))
 }
 
 /// DFLY LOAD file: replaces the data by that of a file.
@@ -115,7 +156,7 @@ pub(crate) async fn dfly_load(
     }
     let name = std::str::from_utf8(name).map_err(|_| CommandError::Syntax)?;
     let source = Source::named(&session.thread.engine.files.settings(), name);
-    replace(&session.thread, Replacement::File(source)).await?;
+    replace(&session.thread, Replacement::File(source), false).await?;
     ReplyWriter::new(out, session.proto).ok();
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::names::{FileSettings, Source, Target};
 use super::point::Point;
 use super::save::{self, SHARD_COUNT_AUX, SHARD_ID_AUX, SNAPSHOT_ID_AUX};
 use crate::engine::{Role, new_replid};
-use crate::replicate::{EngineFlow, discard_all, role};
+use crate::replicate::{EngineFlow, begin_journals, discard_all, role};
 use crate::thread::{Thread, join};
 use damselfly_journal::Lsn;
 use damselfly_replication::{Origin, ReplicaFlowSink};
@@ -53,11 +53,17 @@ pub(super) enum Replacement {
     Itself(Target),
 }
 
-/// Replaces the data set of a primary by a snapshot's. Commands are refused meanwhile.
+/// Replaces the data set of a primary by a snapshot's. Commands are refused meanwhile. With `keeps` the data stays, except where
+/// the snapshot has the key (or library), and a new history begins.
 ///
 /// # Errors
-/// [`FileError`]. Nothing has changed then, unless the file has become another one since it was checked: then the data set is empty.
-pub(super) async fn replace(thread: &Rc<Thread>, by: Replacement) -> Result<(), FileError> {
+/// [`FileError`]. Nothing has changed then, unless the file has become another one since it was checked: then the data set is empty,
+/// or with `keeps` has a part of the snapshot.
+pub(super) async fn replace(
+    thread: &Rc<Thread>,
+    by: Replacement,
+    keeps: bool,
+) -> Result<(), FileError> {
     let engine = &thread.engine;
     if let Replacement::File(source) = &by {
         let source = source.clone();
@@ -74,6 +80,7 @@ pub(super) async fn replace(thread: &Rc<Thread>, by: Replacement) -> Result<(), 
         }
     };
     let result = match saved {
+        Ok(source) if keeps => merge(thread, &source).await,
         Ok(source) => refill(thread, &source).await,
         Err(error) => Err(error),
     };
@@ -82,8 +89,20 @@ pub(super) async fn replace(thread: &Rc<Thread>, by: Replacement) -> Result<(), 
     result
 }
 
+/// Why replicas are sent away.
+const WHY: &str = "the data set is replaced by a file's";
+
+/// Adds a snapshot to what is there. The sum is of no history but its own.
+async fn merge(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
+    let engine = &thread.engine;
+    let _ = engine.change_lineage(|lineage| lineage.full_sync_begun(new_replid()));
+    begin_journals(thread, WHY).await;
+    let filled = fill(thread, source).await;
+    adopt(thread, Point::default()).await;
+    filled.map(drop)
+}
+
 async fn refill(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
-    const WHY: &str = "the data set is replaced by a file's";
     let engine = &thread.engine;
     // The server is who it was, however old the file is: its replicas follow it.
     let origin = engine.lineage().origin();
@@ -151,9 +170,17 @@ async fn adopt(thread: &Rc<Thread>, mut point: Point, origin: Option<Origin>) {
     let engine = &thread.engine;
     let shards = engine.mesh.shards();
     // The LSNs of other shards say nothing of these.
-    point.journals = point
-        .journals
-        .filter(|journals| journals.lsns.len() == shards);
+    point.journals = point.journals.filter(|journals| {
+        let of = journals.lsns.len();
+        if of != shards {
+            tracing::warn!(
+                file_shards = of,
+                shards,
+                "the file is of another number of shards: a new history begins, and links of shard flows start with a full sync"
+            );
+        }
+        of == shards
+    });
     let (lsns, history, keeps_backlog) = match &point.journals {
         Some(journals) => (
             journals.lsns.clone(),

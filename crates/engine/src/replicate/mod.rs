@@ -26,7 +26,7 @@ pub use info::{master_repl_offset, replication_section};
 pub(crate) use primary::TXID_AUX;
 pub use primary::{EngineDataSet, EngineShard, EngineSnapshot};
 pub use replica::EngineFlow;
-pub(crate) use replica::discard_all;
+pub(crate) use replica::{begin_journals, discard_all};
 pub(crate) use skipped::shown;
 pub use skipped::{Skipped, SkippedKey};
 pub use status::{LinkState, PrimaryStatus, ReplicationStatus, replication_status};

@@ -135,6 +135,15 @@ impl ReplicaDataSet for EngineDataSet {
 pub(crate) async fn discard_all(thread: &Rc<Thread>, why: &'static str) {
     thread.engine.skipped.clear();
     thread.engine.scripts.forget_libraries();
+    begin_anew(thread, why, true).await;
+}
+
+/// Begins all journals anew, and ends the links of our own replicas; the data stays.
+pub(crate) async fn begin_journals(thread: &Rc<Thread>, why: &'static str) {
+    begin_anew(thread, why, false).await;
+}
+
+async fn begin_anew(thread: &Rc<Thread>, why: &'static str, discards: bool) {
     thread.engine.end_replicas(why);
     thread
         .on_all_threads(move |thread| {
@@ -146,8 +155,10 @@ pub(crate) async fn discard_all(thread: &Rc<Thread>, why: &'static str) {
                 core.journal.start_at(Lsn::FIRST);
                 // Whether this link relays is said when it enters stable sync; the one before may have had other shards.
                 core.relays = false;
-                core.space.flush(None);
-                core.serve_ready(false);
+                if discards {
+                    core.space.flush(None);
+                    core.serve_ready(false);
+                }
             });
             thread.clean_up();
         })
