@@ -73,6 +73,6 @@ pub use store::faults;
 #[cfg(feature = "store")]
 pub use store::{
     Assembled, Assembler, BuildError, Chunks, Progress, Refused, RestoreError, Sink, Snapshot,
-    SnapshotError, SnapshotOptions, Snapshots, Uses, ValueBuilder, dump_value, encode_value,
-    restore_value,
+    SnapshotError, SnapshotOptions, Snapshots, Uses, ValueBuilder, ValuePiece, dump_value,
+    encode_value, restore_value,
 };

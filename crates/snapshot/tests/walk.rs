@@ -258,7 +258,8 @@ impl World {
 
     fn begin(&mut self) {
         let chunks = [Chunks::Never, Chunks::BetweenElements, Chunks::Anywhere][self.random(3)];
-        let profile = if chunks == Chunks::Never {
+        let is_file = chunks == Chunks::Anywhere && self.random(2) == 0;
+        let profile = if chunks == Chunks::Never || is_file {
             Profile::Redis62
         } else {
             Profile::Flow

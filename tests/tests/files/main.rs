@@ -1,8 +1,10 @@
 //! Snapshots in files: what is in them, who reads them, and what is left when something goes wrong.
 
+mod big_values;
 mod crashes;
 mod foreign;
 mod point_in_time;
+mod reload;
 mod restarts;
 
 use damselfly_resp::Reply;

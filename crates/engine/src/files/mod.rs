@@ -10,6 +10,7 @@
 //! Files appear whole or not at all. They are written under temporary names, synced, and renamed; a set of several is there when its
 //! summary is, and renamings that a crash left open are made good at the next start ([`Target`] has the names).
 
+mod apart;
 mod commands;
 mod ending;
 mod error;

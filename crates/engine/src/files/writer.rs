@@ -1,8 +1,9 @@
 //! One file on its way to the disk: a thread of its own takes what shards write, so that no shard waits for a disk.
 
+use super::apart::Apart;
 use super::error::FileError;
 use damselfly_snapshot::wire::opcode;
-use damselfly_snapshot::{Crc64, RdbWriter, Sink};
+use damselfly_snapshot::{Crc64, RdbWriter, Sink, ValuePiece};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,7 @@ impl Outbox {
 
 enum Piece {
     Bytes(Vec<u8>, Arc<Outbox>),
+    OfValue(ValuePiece, Arc<Outbox>),
     End,
 }
 
@@ -72,6 +74,15 @@ enum Piece {
 pub(super) struct FileSink {
     inbox: Sender<Piece>,
     outbox: Arc<Outbox>,
+}
+
+impl FileSink {
+    fn send(&self, length: usize, piece: Piece) {
+        self.outbox.waiting.fetch_add(length, Ordering::AcqRel);
+        if self.inbox.send(piece).is_err() {
+            self.outbox.took(length);
+        }
+    }
 }
 
 impl Sink for FileSink {
@@ -82,11 +93,13 @@ impl Sink for FileSink {
         let mut writer = RdbWriter::new();
         write(&mut writer);
         let bytes = writer.take();
-        let length = bytes.len();
-        self.outbox.waiting.fetch_add(length, Ordering::AcqRel);
-        let piece = Piece::Bytes(bytes, self.outbox.clone());
-        if self.inbox.send(piece).is_err() {
-            self.outbox.took(length);
+        self.send(bytes.len(), Piece::Bytes(bytes, self.outbox.clone()));
+    }
+
+    fn write_piece(&self, piece: ValuePiece) {
+        if !self.outbox.has_failed() {
+            let length = piece.bytes.len();
+            self.send(length, Piece::OfValue(piece, self.outbox.clone()));
         }
     }
 
@@ -176,11 +189,13 @@ struct Writing {
     path: PathBuf,
     crc: Crc64,
     bytes: u64,
+    apart: Apart,
 }
 
 impl Writing {
     fn new(file: File, path: PathBuf) -> Writing {
         Writing {
+            apart: Apart::new(&path),
             file,
             path,
             crc: Crc64::new(),
@@ -221,12 +236,33 @@ impl Writing {
                     outbox.failed.store(result.is_err(), Ordering::Release);
                     outbox.took(bytes.len());
                 }
+                Piece::OfValue(piece, outbox) => {
+                    let length = piece.bytes.len();
+                    if result.is_ok() {
+                        result = self.take_piece(Arc::as_ptr(&outbox) as usize, piece);
+                    }
+                    outbox.failed.store(result.is_err(), Ordering::Release);
+                    outbox.took(length);
+                }
                 Piece::End => {
                     result?;
                     return self.end();
                 }
             }
         }
+    }
+
+    /// A piece of a big value of this shard: the value is written when it is whole.
+    fn take_piece(&mut self, shard: usize, piece: ValuePiece) -> Result<(), FileError> {
+        let db = piece.db;
+        let Some(value) = self.apart.take(shard, piece)? else {
+            return Ok(());
+        };
+        let mut head = RdbWriter::new();
+        head.select(db);
+        self.write(&head.take())?;
+        let path = self.path.clone();
+        value.read(&path, |bytes| self.write(bytes))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
@@ -239,6 +275,10 @@ impl Writing {
     }
 
     fn end(&mut self) -> Result<(), FileError> {
+        if self.apart.is_open() {
+            // The walk that began the value was given up.
+            return Err(FileError::GivenUp);
+        }
         self.write(&[opcode::EOF])?;
         let crc = self.crc.value();
         self.write(&crc.to_le_bytes())?;

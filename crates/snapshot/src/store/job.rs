@@ -1,6 +1,6 @@
-//! A big value on its way, one tagged chunk at a time. The value does not change meanwhile.
+//! A big value on its way, one tagged chunk, or one piece, at a time. The value does not change meanwhile.
 
-use super::output::Output;
+use super::output::{Output, ValuePiece};
 use super::state::{Chunks, SnapshotOptions};
 use super::stream::StreamWriter;
 use crate::encode::{
@@ -65,13 +65,22 @@ impl Job {
                 put_piece(&mut payload, value, self.cursor, options)
             }
         };
+        self.cursor = next.unwrap_or(self.cursor);
+        if options.chunks == Chunks::Apart {
+            out.piece(ValuePiece {
+                stream,
+                db,
+                bytes: payload,
+                is_last: next.is_none(),
+            });
+            return next.is_none();
+        }
         // Only the first chunk says which database it is.
         let db = if first { db } else { out.db() };
         // A cursor may turn out to stand at the end.
         if !payload.is_empty() {
             out.append(db, |_, gathered| put_chunk(gathered, stream, &payload));
         }
-        self.cursor = next.unwrap_or(self.cursor);
         next.is_none()
     }
 }

@@ -11,7 +11,7 @@ mod stream;
 mod value;
 
 pub use build::{Assembled, Assembler, BuildError, Refused, ValueBuilder};
-pub use output::Sink;
+pub use output::{Sink, ValuePiece};
 pub use snapshot::{Progress, Snapshot, SnapshotError, Snapshots};
 pub use state::{Chunks, SnapshotOptions, Uses};
 pub use value::{RestoreError, dump_value, encode_value, restore_value};

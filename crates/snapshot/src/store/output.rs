@@ -17,6 +17,15 @@ pub trait Sink {
     /// Lends the stream's writer to `write`; a stream that has ended may pass over the call.
     fn write(&self, write: &mut dyn FnMut(&mut RdbWriter));
 
+    /// Takes a piece of a big value ([`Chunks::Apart`](super::Chunks)). The pieces of one stream, one behind the other, are the entry;
+    /// other entries and pieces of others come between them. Only sinks of such snapshots are asked.
+    fn write_piece(&self, piece: ValuePiece) {
+        unreachable!(
+            "stream {} goes apart to a sink of whole entries",
+            piece.stream
+        );
+    }
+
     /// Whether the walk may add more now. Serving a bucket that is about to change does not ask.
     fn has_room(&self) -> bool {
         true
@@ -26,6 +35,19 @@ pub trait Sink {
     fn is_over_budget(&self) -> bool {
         false
     }
+}
+
+/// A part of an entry that is too big for one piece.
+#[derive(Debug)]
+pub struct ValuePiece {
+    /// Which of the snapshot's big values it is of.
+    pub stream: u32,
+    /// The database of the entry.
+    pub db: u32,
+    /// The bytes that come next; the first are those of expiry, type and key.
+    pub bytes: Vec<u8>,
+    /// The entry ends here.
+    pub is_last: bool,
 }
 
 impl Sink for Rc<RefCell<RdbWriter>> {
@@ -79,6 +101,12 @@ impl Output {
         if self.gathered.len() >= GATHER_BYTES {
             self.flush();
         }
+    }
+
+    /// Hands on a piece of a value that the sink puts together.
+    pub(super) fn piece(&mut self, piece: ValuePiece) {
+        self.written += piece.bytes.len() as u64;
+        self.sink.write_piece(piece);
     }
 
     /// The database of what was appended last.

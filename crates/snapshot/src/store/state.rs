@@ -16,12 +16,15 @@ use std::rc::Rc;
 /// Whether and where values may be cut into tagged chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chunks {
-    /// Values go whole, whatever their size: files, PSYNC, level-0 peers.
+    /// Values go whole, whatever their size: level-0 peers.
     Never,
     /// Between elements only: level-0 peers that read chunks. Strings go whole.
     BetweenElements,
     /// Strings too: peers of level 1.
     Anywhere,
+    /// As anywhere, without tags: the sink is handed the pieces of a value one by one ([`Sink::write_piece`]) and puts them
+    /// together again. For files whose readers know no chunks.
+    Apart,
 }
 
 /// How a snapshot is written.
@@ -97,16 +100,17 @@ impl SnapshotOptions {
         }
     }
 
-    /// A file, or PSYNC: what Redis 6.2 reads, values whole.
+    /// A file that Redis 6.2 reads: values stand there whole, big ones are handed on in pieces.
     pub fn file() -> SnapshotOptions {
         SnapshotOptions {
             profile: Profile::Redis62,
+            chunks: Chunks::Apart,
             frozen: true,
             ..SnapshotOptions::level0_flow()
         }
     }
 
-    /// A file that readers of `profile` can load ([`Profile::of_rdb_version`]), values whole. Its writer is
+    /// As [`file`](SnapshotOptions::file), for readers of `profile` ([`Profile::of_rdb_version`]). Its writer is
     /// [`RdbWriter::for_readers`](crate::RdbWriter::for_readers) of the same.
     pub fn file_for(profile: Profile) -> SnapshotOptions {
         SnapshotOptions {
