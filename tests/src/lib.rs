@@ -10,6 +10,7 @@
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
 //! - [`mod@differences`]: what differs from Redis on purpose, each with what shows it.
 //! - [`http`]: a client that shows every byte of an answer of HTTP.
+//! - [`migration`]: a Redis's data of every encoding, writes to it, and comparing value by value.
 //! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
 //!   with latencies, [`machine`] (processor time, memory, pinning), [`Peer`] (either server),
 //!   [`end_children_on_signals`].
@@ -42,6 +43,7 @@ pub mod http;
 mod interrupt;
 pub mod load;
 pub mod machine;
+pub mod migration;
 pub mod namespaces;
 mod peer;
 mod process;

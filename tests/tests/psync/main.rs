@@ -2,6 +2,7 @@
 //! when the Redis goes away.
 
 mod links;
+mod moving;
 mod refusals;
 mod stage;
 mod streams;

@@ -4,13 +4,17 @@
 //! processes are ended by their id, whatever happens.
 
 mod big_values;
+mod chain;
 mod crashes;
 mod cuts;
 mod failover;
+mod from_redis;
 mod frozen;
 mod full_sync;
+mod moving;
 mod pair;
 mod pubsub;
+mod redis_link;
 mod sentinel;
 mod takeover;
 mod wait;
@@ -37,6 +41,10 @@ struct Scale {
     keys: u64,
     /// Fields of the big hash; the big list has half as many elements.
     big_fields: u64,
+    /// Keys of a Redis that is followed; a chain has a quarter of them.
+    redis_keys: u64,
+    /// How often its link is cut.
+    redis_cuts: u64,
     /// Clients that subscribe to something.
     subscribers: u64,
     /// Messages that are published.
@@ -51,6 +59,8 @@ impl Scale {
         crashes: 3,
         keys: 5_000_000,
         big_fields: 2_000_000,
+        redis_keys: 2_000_000,
+        redis_cuts: 50,
         subscribers: 10_000,
         messages: 100_000,
     };
@@ -62,6 +72,8 @@ impl Scale {
         crashes: 1,
         keys: 200_000,
         big_fields: 100_000,
+        redis_keys: 40_000,
+        redis_cuts: 10,
         subscribers: 1_000,
         messages: 20_000,
     };
@@ -113,6 +125,21 @@ const SCENARIOS: &[Scenario] = &[
         name: "big-values",
         summary: "a big hash and a big list among small keys, under writes to all of them",
         run: big_values::run,
+    },
+    Scenario {
+        name: "from-redis",
+        summary: "Redis 7.0 and 6.2 with every encoding are followed, under writes of all families; links are cut",
+        run: from_redis::run,
+    },
+    Scenario {
+        name: "chain",
+        summary: "Redis, a replica of ours, a replica of that: links are cut, Redis is killed",
+        run: chain::run,
+    },
+    Scenario {
+        name: "moving",
+        summary: "clients write on while their data moves from a Redis",
+        run: moving::run,
     },
     Scenario {
         name: "pubsub",
