@@ -32,7 +32,7 @@ struct Options {
 pub(crate) fn run(args: &[String]) -> Result {
     let known = known_targets()?;
     let options = options(args, &known)?;
-    build()?;
+    build(&options.targets)?;
     let mut findings = Vec::new();
     for target in &options.targets {
         println!("\n==> {target} for {} s", options.seconds);
@@ -106,11 +106,14 @@ fn triple() -> Result<String> {
     Ok(host.ok_or("rustc -vV names no host")?.to_owned())
 }
 
-fn build() -> Result {
+fn build(targets: &[String]) -> Result {
     let manifest = root().join("fuzz/Cargo.toml");
+    let binaries = targets.iter().flat_map(|target| ["--bin", target]);
     shell::run(
         cargo()
-            .args(["build", "--bins", "--target", &triple()?, "--manifest-path"])
+            .arg("build")
+            .args(binaries)
+            .args(["--target", &triple()?, "--manifest-path"])
             .arg(manifest)
             .arg("--target-dir")
             .arg(root().join("fuzz/target"))
