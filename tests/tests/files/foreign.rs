@@ -16,7 +16,10 @@ pub(crate) fn of_version(
 ) -> std::io::Result<Redis> {
     let dir = dir.path().to_str().unwrap();
     let options = ["--dir", dir, "--dbfilename", name, "--loglevel", "notice"];
-    Redis::try_start(version, &options)
+    let theirs = Redis::try_start(version, &options)?;
+    // DEBUG DIGEST answers while it loads.
+    await_loaded(&mut theirs.client());
+    Ok(theirs)
 }
 
 #[test]
