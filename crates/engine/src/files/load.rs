@@ -95,10 +95,11 @@ const WHY: &str = "the data set is replaced by a file's";
 /// Adds a snapshot to what is there. The sum is of no history but its own.
 async fn merge(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
     let engine = &thread.engine;
+    let origin = engine.lineage().origin();
     let _ = engine.change_lineage(|lineage| lineage.full_sync_begun(new_replid()));
     begin_journals(thread, WHY).await;
     let filled = fill(thread, source).await;
-    adopt(thread, Point::default()).await;
+    adopt(thread, Point::default(), Some(origin)).await;
     filled.map(drop)
 }
 
