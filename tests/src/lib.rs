@@ -5,6 +5,7 @@
 //! - [`Client`]: blocking, both protocols, pipelines.
 //! - [`FaultProxy`]: a network between them that cuts, stalls and delays.
 //! - [`FakePrimary`]: a primary that says what a test wants it to say.
+//! - [`browser`]: a headless Chromium.
 //! - [`eventually`]: waiting on a condition with a deadline; [`same_data`]: on equal contents.
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
@@ -31,6 +32,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod browser;
 mod client;
 pub mod commands;
 pub mod differences;

@@ -113,6 +113,7 @@ pub struct ThreadCounters {
     /// Writes to a socket.
     pub writes: Cell<u64>,
     commands: Rate,
+    changes: Rate,
     input: Rate,
     output: Rate,
 }
@@ -122,6 +123,8 @@ pub struct ThreadCounters {
 pub struct Rates {
     /// Commands a second.
     pub commands: f64,
+    /// Changes of data a second.
+    pub changes: f64,
     /// Bytes a second from clients.
     pub input: f64,
     /// Bytes a second to clients.
@@ -146,6 +149,7 @@ impl ThreadCounters {
     pub fn rates(&self) -> Rates {
         Rates {
             commands: self.commands.per_second(),
+            changes: self.changes.per_second(),
             input: self.input.per_second(),
             output: self.output.per_second(),
         }
@@ -163,8 +167,9 @@ impl ThreadCounters {
         .for_each(|sum| sum.set(0));
     }
 
-    fn sample(&self, commands: u64, elapsed: Duration) {
+    fn sample(&self, commands: u64, changes: u64, elapsed: Duration) {
         self.commands.sample(commands, elapsed);
+        self.changes.sample(changes, elapsed);
         self.input.sample(self.input_bytes.get(), elapsed);
         self.output.sample(self.output_bytes.get(), elapsed);
     }
@@ -195,9 +200,9 @@ pub async fn watch_thread(thread: Rc<Thread>, server: Rc<ServerThread>) {
     let mut last = Instant::now();
     for tick in 0u64.. {
         timer.tick().await;
-        server
-            .counters
-            .sample(commands_run(&thread), last.elapsed());
+        let changes = thread.try_with_core(|core| core.space.changes);
+        let (commands, changes) = (commands_run(&thread), changes.unwrap_or(0));
+        server.counters.sample(commands, changes, last.elapsed());
         last = Instant::now();
         server
             .shared

@@ -3,7 +3,7 @@
 mod acl;
 mod client;
 mod config;
-mod info;
+pub(crate) mod info;
 mod migrate;
 mod shutdown;
 mod slow;

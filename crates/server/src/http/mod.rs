@@ -8,6 +8,7 @@ mod access;
 mod answer;
 mod metrics;
 mod sniff;
+mod status;
 mod stream;
 mod timer;
 
@@ -49,10 +50,20 @@ struct Route {
 }
 
 /// All of it.
-static ROUTES: &[Route] = &[Route {
-    path: "/metrics",
-    answer: |visit| Box::pin(metrics::answer(visit)),
-}];
+static ROUTES: &[Route] = &[
+    Route {
+        path: "/",
+        answer: |visit| Box::pin(status::page(visit)),
+    },
+    Route {
+        path: "/metrics",
+        answer: |visit| Box::pin(metrics::answer(visit)),
+    },
+    Route {
+        path: "/status.json",
+        answer: |visit| Box::pin(status::json(visit)),
+    },
+];
 
 /// What a route knows of a request.
 pub(crate) struct Visit {

@@ -12,6 +12,7 @@ mod from_redis;
 mod frozen;
 mod full_sync;
 mod moving;
+mod page;
 mod pair;
 mod pubsub;
 mod redis_link;
@@ -160,6 +161,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "sentinel",
         summary: "Redis Sentinel and redis-py; the primary is killed, stopped, cut off, in turn",
         run: sentinel::run,
+    },
+    Scenario {
+        name: "page",
+        summary: "the status page in Chromium, with pictures, in each phase of a link",
+        run: page::run,
     },
     Scenario {
         name: "failover-partial",

@@ -3,7 +3,7 @@
 mod memory;
 mod memory_command;
 mod process;
-mod report;
+pub(crate) mod report;
 mod sections;
 mod statistics;
 mod text;

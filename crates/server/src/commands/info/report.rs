@@ -18,115 +18,118 @@ use std::sync::Arc;
 const TTL_BUCKETS: usize = 32;
 
 /// All numbers.
-pub(super) struct Report {
-    pub(super) engine: Arc<Engine>,
-    pub(super) shared: Shared,
-    pub(super) config: Arc<Config>,
+pub(crate) struct Report {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) shared: Shared,
+    pub(crate) config: Arc<Config>,
     /// The section of replication, with its headline.
-    pub(super) replication: String,
+    pub(crate) replication: String,
     /// The sums over all threads.
-    pub(super) sums: ThreadReport,
+    pub(crate) sums: ThreadReport,
 }
 
 /// The numbers of one thread, or their sums.
 #[derive(Default)]
-pub(super) struct ThreadReport {
-    pub(super) commands: CommandStats,
-    pub(super) clients: Clients,
-    pub(super) traffic: Traffic,
-    pub(super) shards: Shards,
+pub(crate) struct ThreadReport {
+    pub(crate) commands: CommandStats,
+    pub(crate) clients: Clients,
+    pub(crate) traffic: Traffic,
+    pub(crate) shards: Shards,
 }
 
 /// Of clients.
 #[derive(Default)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     /// Ordinary ones.
-    pub(super) normal: u64,
+    pub(crate) normal: u64,
     /// Those whose command waits for others.
-    pub(super) blocked: u64,
+    pub(crate) blocked: u64,
     /// Bytes of their buffers.
-    pub(super) normal_bytes: u64,
+    pub(crate) normal_bytes: u64,
     /// Bytes of the buffers of replicas' connections.
-    pub(super) replica_bytes: u64,
+    pub(crate) replica_bytes: u64,
     /// The largest input buffer.
-    pub(super) max_input: u64,
+    pub(crate) max_input: u64,
     /// The largest output buffer.
-    pub(super) max_output: u64,
+    pub(crate) max_output: u64,
 }
 
 /// Of sockets.
 #[derive(Default)]
-pub(super) struct Traffic {
-    pub(super) input_bytes: u64,
-    pub(super) output_bytes: u64,
-    pub(super) reads: u64,
-    pub(super) writes: u64,
-    pub(super) rates: Rates,
+pub(crate) struct Traffic {
+    pub(crate) input_bytes: u64,
+    pub(crate) output_bytes: u64,
+    pub(crate) reads: u64,
+    pub(crate) writes: u64,
+    pub(crate) rates: Rates,
 }
 
 /// Of shards.
 #[derive(Default)]
-pub(super) struct Shards {
+pub(crate) struct Shards {
     /// Bytes of the data.
-    pub(super) used_bytes: u64,
+    pub(crate) used_bytes: u64,
     /// Bytes of tables: no keys, no values.
-    pub(super) table_bytes: u64,
+    pub(crate) table_bytes: u64,
     /// Bytes of tables that wait for the next keys.
-    pub(super) free_slots_bytes: u64,
+    pub(crate) free_slots_bytes: u64,
     /// Bytes of journal that are kept.
-    pub(super) backlog_bytes: u64,
+    pub(crate) backlog_bytes: u64,
     /// Values that wait to be freed.
-    pub(super) garbage: u64,
+    pub(crate) garbage: u64,
     /// Commands that wait for a snapshot or a slow replica.
-    pub(super) parked: u64,
+    pub(crate) parked: u64,
     /// Changes of data.
-    pub(super) changes: u64,
+    pub(crate) changes: u64,
     /// Keys that clients have read and may keep.
-    pub(super) tracked_keys: usize,
+    pub(crate) tracked_keys: usize,
     /// The clients at all of them.
-    pub(super) tracked_items: usize,
-    pub(super) lookups: KeyspaceStats,
-    pub(super) databases: Vec<Database>,
+    pub(crate) tracked_items: usize,
+    pub(crate) lookups: KeyspaceStats,
+    pub(crate) databases: Vec<Database>,
 }
 
 /// Of one database.
 #[derive(Default, Clone)]
-pub(super) struct Database {
-    pub(super) keys: u64,
-    pub(super) expires: u64,
+pub(crate) struct Database {
+    pub(crate) keys: u64,
+    pub(crate) expires: u64,
     /// Bytes of the table.
-    pub(super) table_bytes: u64,
+    pub(crate) table_bytes: u64,
     /// Keys whose time to live was looked at.
-    pub(super) ttl_samples: u64,
+    pub(crate) ttl_samples: u64,
     /// The sum of those times, in milliseconds.
-    pub(super) ttl_ms: u64,
+    pub(crate) ttl_ms: u64,
 }
 
 impl Report {
-    /// Asks all threads.
-    pub(super) async fn gather(session: &Session) -> Result<Report, CommandError> {
+    /// Asks all threads, for a client.
+    pub(crate) async fn gather(session: &Session) -> Result<Report, CommandError> {
         let host = session.host.downcast_ref::<SessionHost>();
         let host = host.ok_or(CommandError::text(
             "ERR this session has no server that it could tell of",
         ))?;
         let shared = host.server.shared.clone();
+        Ok(Report::of(&session.thread, shared).await)
+    }
+
+    /// Asks all threads.
+    pub(crate) async fn of(thread: &Rc<Thread>, shared: Shared) -> Report {
         let mut sums = ThreadReport::default();
-        for report in session.thread.on_all_threads(ThreadReport::of).await {
+        for report in thread.on_all_threads(ThreadReport::of).await {
             sums.add(report);
         }
-        let config = shared.settings.load();
-        let replication = replication_section(&session.thread).await;
-        Ok(Report {
-            engine: session.thread.engine.clone(),
-            config,
+        Report {
+            engine: thread.engine.clone(),
+            config: shared.settings.load(),
             shared,
-            replication,
+            replication: replication_section(thread).await,
             sums,
-        })
+        }
     }
 
     /// Bytes in use: data, kept journal, buffers of clients.
-    pub(super) fn used_memory(&self) -> u64 {
+    pub(crate) fn used_memory(&self) -> u64 {
         let Clients {
             normal_bytes,
             replica_bytes,
@@ -136,7 +139,7 @@ impl Report {
     }
 
     /// Seconds since the start.
-    pub(super) fn uptime_s(&self) -> u64 {
+    pub(crate) fn uptime_s(&self) -> u64 {
         self.shared.facts.started.elapsed().as_secs()
     }
 }
@@ -214,6 +217,7 @@ impl Traffic {
         self.reads += other.reads;
         self.writes += other.writes;
         self.rates.commands += other.rates.commands;
+        self.rates.changes += other.rates.changes;
         self.rates.input += other.rates.input;
         self.rates.output += other.rates.output;
     }
@@ -300,7 +304,7 @@ impl Database {
     }
 
     /// The mean time to live of the keys that have one, in milliseconds, from a sample.
-    pub(super) fn mean_ttl_ms(&self) -> u64 {
+    pub(crate) fn mean_ttl_ms(&self) -> u64 {
         self.ttl_ms.checked_div(self.ttl_samples).unwrap_or(0)
     }
 }
