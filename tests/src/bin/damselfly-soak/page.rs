@@ -77,7 +77,7 @@ impl Camera {
 
     fn full_sync(&mut self, primary: &Server, far: &Server) -> Result {
         self.open(primary)?;
-        self.says("#headline", "1 in full sync, 1 in stable sync")?;
+        self.says("#headline", "1 in stable sync, 1 in full sync")?;
         self.progresses("#replicas")?;
         self.shoot("full-sync-primary")?;
         self.open(far)?;
