@@ -138,7 +138,7 @@ impl Camera {
         )?;
         self.shoot("lagging")?;
         near.thaw();
-        Ok(self.says("#headline", "Primary of 2 replicas: stable sync.")?)
+        self.says("#headline", "Primary of 2 replicas: stable sync.")
     }
 
     fn broken(&mut self, primary: &mut Server, far: &Server, network: FaultProxy) -> Result {
