@@ -5,7 +5,7 @@ use super::{
     chroot::Chroot,
     expect, folder, man, quietly,
     server::{Manager, Server, free_port},
-    step, unit,
+    step, systemd, unit,
 };
 use crate::{
     Result,
@@ -34,7 +34,8 @@ pub(super) fn build_and_try(options: &Options) -> Result {
         port: free_port()?,
         chroot,
     }
-    .run(&packages)
+    .run(&packages)?;
+    systemd::try_package(&packages)
 }
 
 fn file_name(path: &Path) -> String {

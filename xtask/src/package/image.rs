@@ -247,7 +247,7 @@ impl Stage {
     }
 
     fn contents(&self) -> Result {
-        let list = "du -sh . && find . -xdev \\( -path ./proc -o -path ./dev -o -path ./usr/share/zoneinfo \\) -prune -o \\( -type f -o -type l \\) -print";
+        let list = "du -shx . && find . -xdev \\( -path ./proc -o -path ./dev -o -path ./usr/share/zoneinfo \\) -prune -o \\( -type f -o -type l \\) -print";
         let said = quietly(
             command("sh")
                 .args(["-c", list])

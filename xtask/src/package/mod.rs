@@ -9,6 +9,7 @@ mod man;
 mod manifests;
 mod pods;
 mod server;
+mod systemd;
 mod unit;
 
 use crate::{
