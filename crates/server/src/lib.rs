@@ -56,7 +56,7 @@ pub use config::{AdminPort, Config, Endpoint, MAX_SHARDS, TlsClients, TlsVerify,
 pub use counters::{Rates, ServerFacts, ThreadCounters};
 pub use flags::{Change, FLAGS, Flag, Kind, Value};
 pub use flags::{FlagError, Parsed, ReadFile, parse as parse_flags, parse_process};
-pub use healthcheck::Health;
+pub use healthcheck::{Health, Question};
 pub use logging::init as init_logging;
 pub use net::{
     Accepted, Address, ClientSlot, ClientSlots, Door, ListenError, ListenOptions, Listening,

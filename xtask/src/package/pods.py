@@ -34,9 +34,17 @@ class Pod:
         sentinel = self.data / "sentinel.conf"
         if "bind " not in sentinel.read_text():
             sentinel.write_text(f"bind {self.address}\n{sentinel.read_text()}")
+        self.processes = [self.run(binary, *self.flags), self.run("redis-sentinel", str(sentinel))]
+
+    def run(self, *line):
         log = open(self.data / "log", "a")
-        server, watcher = [binary, *self.flags], ["redis-sentinel", str(sentinel)]
-        self.processes = [subprocess.Popen(line, env=self.environment, stdout=log, stderr=log) for line in (server, watcher)]
+        return subprocess.Popen(line, env=self.environment, stdout=log, stderr=log)
+
+    def crash(self):
+        """The server's container alone: the kubelet starts it again at once, and without the init container."""
+        self.processes[0].kill()
+        self.processes[0].wait()
+        self.processes[0] = self.run(binary, *self.flags)
 
     def kill(self):
         for process in self.processes:
@@ -110,6 +118,26 @@ def play(pods):
     eventually("all are ready", lambda: all(pod.probe()[0] for pod in pods))
     assert primary.probe()[1] == "ready: primary", primary.probe()
     assert all(pod.ask("GET", "after") == "2" for pod in pods)
+    crash(primary, *(pod for pod in pods if pod is not primary))
+
+
+def crash(primary, heir, other):
+    """A crash that the sentinels do not notice, and what docs/operations.md says of it."""
+    print(f"    the server of {primary.name}, the primary, crashes and is back at once")
+    eventually("a write", lambda: primary.ask("SET", "later", "3") == "OK")
+    eventually("the others have it", lambda: heir.ask("GET", "later") == other.ask("GET", "later") == "3")
+    primary.crash()
+    eventually("it runs", lambda: primary.probe() == (True, "ready: primary"))
+    eventually("its replicas stay away", lambda: "master_link_error" in heir.ask("INFO", "replication") and not other.probe()[0])
+    assert heir.ask("GET", "later") == other.ask("GET", "later") == "3"
+    assert "NOREPLICAS" in primary.ask("SET", "x", "1"), "it takes writes"
+    assert heir.ask("REPLICAOF", "NO", "ONE") == "OK"
+    assert all(pod.ask("REPLICAOF", heir.host, "6379") == "OK" for pod in (primary, other))
+    pods = (primary, heir, other)
+    agreed = lambda: len({pod.primary() for pod in pods}) == 1 and heir.primary() != primary.host
+    eventually("the sentinels agree on another", agreed)
+    eventually("all are ready", lambda: all(pod.probe()[0] for pod in pods))
+    assert all(pod.ask("GET", "later") == "3" for pod in pods)
 
 
 prepare()
