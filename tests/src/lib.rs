@@ -10,6 +10,7 @@
 //! - [`commands`]: all commands of all types out of a seed; [`commands::Workload`] is load for
 //!   replication, [`differential`] compares two servers reply by reply and shrinks what differs.
 //! - [`mod@differences`]: what differs from Redis on purpose, each with what shows it.
+//! - [`metrics`]: Prometheus's text, read strictly.
 //! - [`http`]: a client that shows every byte of an answer of HTTP.
 //! - [`migration`]: a Redis's data of every encoding, writes to it, and comparing value by value.
 //! - For the long runs (`src/bin`: `cargo xtask bench`, `demo`, `soak`): [`load`] in the background
@@ -46,6 +47,7 @@ mod interrupt;
 pub mod load;
 pub mod machine;
 pub mod migration;
+pub mod metrics;
 pub mod namespaces;
 mod peer;
 mod process;

@@ -140,6 +140,17 @@ fn install_rdbtools() -> Result {
     shell::run(command(venv().join("bin/pip")).args(["install", "--quiet", RDBTOOLS]))
 }
 
+/// Debian's Prometheus with promtool. Where there is a service manager, the package starts a server of its own, too.
+pub(crate) fn need_prometheus() -> Result {
+    match ["prometheus", "promtool"]
+        .iter()
+        .all(|program| is_installed(program))
+    {
+        true => Ok(()),
+        false => apt_get("prometheus"),
+    }
+}
+
 /// A Python that can make environments.
 pub(crate) fn need_python() -> Result {
     let makes_environments = || shell::output(command("python3").args(["-c", "import ensurepip"]));

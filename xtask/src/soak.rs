@@ -1,13 +1,16 @@
 //! `cargo xtask soak [--only scenario]… [--fuzz-seconds N]`: runs the long tests, each with figures and a verdict.
 //! The scenarios are in `tests/src/bin/damselfly-soak`; the fuzz targets come last.
 
-use crate::{Result, clients, fuzz, long_runs, shell};
+use crate::{Result, clients, fuzz, long_runs, peers, shell};
 
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: &str = "300";
 
 /// What `--only` calls the fuzz targets.
 const FUZZ: &str = "fuzz";
+
+/// The scenario with a Prometheus.
+const PROMETHEUS: &str = "prometheus";
 
 /// The scenario with a client in Python.
 const PYTHON: &str = "sentinel";
@@ -20,6 +23,8 @@ struct Options {
     fuzz_seconds: String,
     /// Whether a scenario needs an interpreter.
     wants_python: bool,
+    /// Whether one needs Debian's Prometheus.
+    wants_prometheus: bool,
 }
 
 /// Runs the task.
@@ -27,6 +32,9 @@ pub(crate) fn run(args: &[String]) -> Result {
     let options = options(args)?;
     let mut failed = Vec::new();
     if options.is_serving {
+        if options.wants_prometheus {
+            peers::need_prometheus()?;
+        }
         let mut program = long_runs::built("damselfly-soak", &options.scenarios)?;
         if options.wants_python {
             program.env("CLIENTS_PYTHON", clients::install_python()?);
@@ -51,6 +59,7 @@ fn options(args: &[String]) -> Result<Options> {
         is_serving: true,
         fuzz_seconds: FUZZ_SECONDS.into(),
         wants_python: true,
+        wants_prometheus: true,
     };
     let mut asked: Vec<&String> = Vec::new();
     let mut args = args.iter();
@@ -69,6 +78,7 @@ fn options(args: &[String]) -> Result<Options> {
         asked.retain(|name| *name != FUZZ);
         options.is_serving = !asked.is_empty();
         options.wants_python = asked.iter().any(|name| *name == PYTHON);
+        options.wants_prometheus = asked.iter().any(|name| *name == PROMETHEUS);
     }
     for name in asked {
         options.scenarios.extend(["--only".into(), name.clone()]);

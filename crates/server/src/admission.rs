@@ -4,7 +4,9 @@ use crate::builder::Shared;
 use crate::net::{Address, Door, RawSocket, Stream};
 use crate::tls::{self, encrypted};
 use damselfly_engine::acl::{Acl, DEFAULT_NAME};
+use damselfly_engine::replication::driver::LineLimit;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use tokio::net::{TcpStream, UnixStream};
 
 /// What strangers read (Redis 7.0, `networking.c`, `clientAcceptHandler`).
@@ -34,12 +36,22 @@ pub(crate) async fn admitted(
         }
     };
     if is_stranger(&stream, peer, door, shared, acl) {
-        tracing::warn!(%peer, "client not served: protected mode, and no password is set");
+        if let Some(unsaid) = may_log(shared) {
+            tracing::warn!(%peer, unsaid, "client not served: protected mode, and no password is set");
+        }
         shared.clients.count_rejected();
         tls::tell(stream, DENIED).await;
         return None;
     }
     Some(stream)
+}
+
+/// Whether one more stranger may have a line in the log; and how many had none.
+fn may_log(shared: &Shared) -> Option<u64> {
+    static LINES: Mutex<LineLimit> = Mutex::new(LineLimit::new(10, 10_000));
+    let now_ms = shared.facts.started.elapsed().as_millis() as u64;
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.admit(now_ms)
 }
 
 async fn opened(

@@ -1,3 +1,4 @@
 //! HTTP on the ports of RESP: who is answered, and what.
 
 mod door;
+mod metrics;

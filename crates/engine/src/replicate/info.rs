@@ -58,7 +58,14 @@ pub async fn master_repl_offset(thread: &Rc<Thread>) -> u64 {
 pub async fn replication_section(thread: &Rc<Thread>) -> String {
     let offset = master_repl_offset(thread).await;
     let backlog = thread
-        .on_all_shards(|core| (core.journal.keeps_backlog(), core.journal.backlog_bytes()))
+        .on_all_shards(|core| {
+            let journal = &core.journal;
+            (
+                journal.keeps_backlog(),
+                journal.backlog_bytes(),
+                journal.first_lsn().0 - 1,
+            )
+        })
         .await;
     let engine = &thread.engine;
     let replication = engine.replication();
@@ -92,12 +99,16 @@ pub async fn replication_section(thread: &Rc<Thread>) -> String {
             "0".repeat(40)
         },
     );
+    let is_active = backlog.iter().any(|(kept, ..)| *kept);
+    // The number of the first record that is kept, over all shards.
+    let first = 1 + backlog.iter().map(|(.., before)| before).sum::<u64>();
     let _ = write!(
         text,
-        "repl_backlog_active:{}\r\nrepl_backlog_size:{}\r\nrepl_backlog_histlen:{}\r\n",
-        u8::from(backlog.iter().any(|(kept, _)| *kept)),
+        "repl_backlog_active:{}\r\nrepl_backlog_size:{}\r\nrepl_backlog_first_byte_offset:{}\r\nrepl_backlog_histlen:{}\r\n",
+        u8::from(is_active),
         replication.shown.backlog_max_bytes.load(Ordering::Relaxed),
-        backlog.iter().map(|(_, bytes)| bytes).sum::<usize>(),
+        if is_active { first } else { 0 },
+        backlog.iter().map(|(_, bytes, _)| bytes).sum::<usize>(),
     );
     text
 }
@@ -113,14 +124,19 @@ fn skipped_lines(text: &mut String, engine: &Engine, replica: bool) {
     }
 }
 
+/// Dragonfly's lag is in records; Redis's and Valkey's is the age of the last ack in seconds.
 fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words: &RoleWords) {
+    let lag = match words.valkey {
+        true => replica.ack_age_ms.unwrap_or(0) / 1_000,
+        false => replica.lag_records,
+    };
     let _ = write!(
         text,
-        "slave{index}:ip={},port={},state={},lag={},lag_bytes={},lag_ms={}\r\n",
+        "slave{index}:ip={},port={},state={},lag={lag},offset={},lag_bytes={},lag_ms={}\r\n",
         replica.ip,
         replica.port,
         words.replica_state(replica.state),
-        replica.lag_records,
+        replica.acked_records(),
         replica.lag_bytes,
         replica.lag_ms,
     );

@@ -16,9 +16,11 @@ use tokio::sync::{
 
 use super::{
     clock::{Clock, Random},
+    line_limit::LineLimit,
     primary_flow::{FlowStats, FlowTicket},
     session::SessionTask,
     status::{ReplicaFlowStatus, ReplicaName, ReplicaStatus},
+    tally::{SyncCounts, Tally},
 };
 use crate::{
     config::PrimaryConfig,
@@ -30,6 +32,11 @@ use crate::{
         PrimarySession, ReplconfAnswer, SessionState, write_greeting,
     },
 };
+
+/// Lines that the log has of replicas within [`LOG_WINDOW_MS`], however many come and go.
+const LOG_LINES: u32 = 60;
+/// See [`LOG_LINES`].
+const LOG_WINDOW_MS: u64 = 60_000;
 
 /// All replicas of a primary. A handle: clones share it, and may go wherever the data set's handle may.
 #[derive(Clone, Debug)]
@@ -44,6 +51,9 @@ pub(super) struct HubShared {
     pub(super) random: Random,
     pub(super) clock: Clock,
     next_id: AtomicU64,
+    pub(super) tally: Tally,
+    /// What the log says of replicas.
+    pub(super) lines: Mutex<LineLimit>,
     /// Locked for a moment only, never across an await.
     sessions: Mutex<BTreeMap<SyncId, Arc<SessionShared>>>,
 }
@@ -90,6 +100,8 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             random,
             clock: Clock::start(),
             next_id: AtomicU64::new(1),
+            tally: Tally::default(),
+            lines: Mutex::new(LineLimit::new(LOG_LINES, LOG_WINDOW_MS)),
             sessions: Mutex::default(),
         };
         PrimaryHub {
@@ -133,6 +145,16 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             .values()
             .map(|session| session.status(now_ms))
             .collect()
+    }
+
+    /// What was done for replicas since the start, or since [`reset_counts`](Self::reset_counts).
+    pub fn counts(&self) -> SyncCounts {
+        self.shared.tally.counts()
+    }
+
+    /// Counts from 0 again.
+    pub fn reset_counts(&self) {
+        self.shared.tally.reset();
     }
 
     /// Ends the links of all replicas; they come back and greet again. To be called when a
@@ -238,6 +260,12 @@ impl SessionShared {
     /// Whether its cleaning up has begun: what is attached to a shard later is nobody's.
     pub(super) fn is_cancelled(&self) -> bool {
         self.board().state == SessionState::Cancelled
+    }
+
+    /// Address and announced port, as the log names the replica.
+    pub(super) fn name(&self) -> (String, u16) {
+        let board = self.board();
+        (board.ip.clone(), board.port)
     }
 
     pub(super) fn set_state(&self, state: SessionState, now_ms: u64) {

@@ -38,6 +38,8 @@ pub(super) struct FlowStats {
     pub(super) snapshot_total: AtomicU64,
     pub(super) unsent: AtomicU64,
     pub(super) acked_ms: AtomicU64,
+    /// The next LSN that the replica wants; 0 before stable sync.
+    pub(super) acked: AtomicU64,
     pub(super) full_sync_bytes: AtomicU64,
     pub(super) stream_bytes: AtomicU64,
 }
@@ -55,6 +57,7 @@ impl Default for FlowStats {
             snapshot_total: zero(),
             unsent: zero(),
             acked_ms: zero(),
+            acked: zero(),
             full_sync_bytes: zero(),
             stream_bytes: zero(),
         }
@@ -155,6 +158,7 @@ impl FlowTicket {
             conn: Conn::new(stream),
             clock,
             session: self.session.clone(),
+            hub: self.hub.clone(),
             flow: self.flow,
         };
         let why = match task.input(&rest) {
@@ -179,6 +183,7 @@ struct Task<H, S> {
     conn: Conn<S>,
     clock: Clock,
     session: Arc<SessionShared>,
+    hub: Arc<HubShared>,
     flow: usize,
 }
 
@@ -272,10 +277,22 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
             stats.accepted_ms.store(own.accepted_ms, Relaxed);
             stats.lag.store(flow.lag(), Relaxed);
             stats.acked_ms.store(flow.acked_ms().unwrap_or(0), Relaxed);
+            stats
+                .acked
+                .store(flow.acked().map_or(0, |lsn| lsn.0), Relaxed);
             let (full_sync, stream) = flow.sent_bytes();
-            stats.full_sync_bytes.store(full_sync, Relaxed);
-            stats.stream_bytes.store(stream, Relaxed);
+            let tally = &self.hub.tally;
+            note_sent(&stats.full_sync_bytes, full_sync, &tally.full_sync_bytes);
+            note_sent(&stats.stream_bytes, stream, &tally.stream_bytes);
         });
+    }
+}
+
+/// Notes how many bytes a flow has sent, and adds what is new to those of all flows.
+fn note_sent(flow: &AtomicU64, sent: u64, all: &AtomicU64) {
+    let before = flow.swap(sent, Relaxed);
+    if sent > before {
+        all.fetch_add(sent - before, Relaxed);
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     clock::{Clock, Random},
     conn::{Conn, IoEvent},
     connect::Connect,
+    link_log::LinkLog,
     replica_flow::{FlowJob, FlowProgress},
     status::{LinkFlowStatus, LinkStatus},
 };
@@ -77,10 +78,20 @@ struct Board {
     stats: LinkStats,
     last_error: Option<LinkError>,
     flows: Vec<Arc<FlowProgress>>,
+    /// Bytes that came on flows of earlier attempts.
+    received_before: u64,
     /// Since when it has not been in stable sync.
     down_since_ms: Option<u64>,
     /// When the phase began.
     phase_since_ms: u64,
+}
+
+impl Board {
+    fn received_bytes(&self) -> u64 {
+        let flows = self.flows.iter();
+        let now: u64 = flows.map(|flow| flow.received_bytes.load(Relaxed)).sum();
+        self.received_before + now
+    }
 }
 
 /// What reaches the task of a link.
@@ -134,6 +145,7 @@ impl LinkHandle {
                 .down_since_ms
                 .map(|since| now_ms.saturating_sub(since)),
             sync_id: board.sync_id,
+            received_bytes: board.received_bytes(),
             flows,
         }
     }
@@ -211,6 +223,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
         stats: link.stats(),
         last_error: None,
         flows: Vec::new(),
+        received_before: 0,
         down_since_ms: Some(clock.now_ms()),
         phase_since_ms: clock.now_ms(),
     };
@@ -229,6 +242,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
         port,
         clock,
         link,
+        log: LinkLog::new(format!("{host}:{port}")),
         control,
         connecting: None,
         commands: Vec::new(),
@@ -250,6 +264,7 @@ struct Task<D, C: Connect> {
     port: u16,
     clock: Clock,
     link: ReplicaLink,
+    log: LinkLog,
     control: Option<Conn<C::Stream>>,
     connecting: Option<Connecting<C::Stream>>,
     commands: Vec<UnboundedSender<FlowCommand>>,
@@ -411,7 +426,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                 });
             }
             LinkOutput::RetryAfter { error, delay_ms } => {
-                tracing::warn!(%error, delay_ms, address = self.address(), "replica link broken")
+                self.log.broken(self.clock.now_ms(), &error, delay_ms);
             }
             LinkOutput::Failed(error) => {
                 tracing::error!(%error, address = self.address(), "replica link failed for good")
@@ -467,6 +482,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                 .board
                 .lock()
                 .unwrap_or_else(|poisoned| poisoned.into_inner());
+            board.received_before = board.received_bytes();
             board.flows = fresh().collect();
             board
                 .flows
@@ -504,15 +520,20 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         self.data.run_on_flow(flow, flows, Box::new(run));
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let mut board = self
             .shared
             .board
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         if board.phase != self.link.phase() {
+            let now_ms = self.clock.now_ms();
             board.phase = self.link.phase();
-            board.phase_since_ms = self.clock.now_ms();
+            board.phase_since_ms = now_ms;
+            let down_ms = board
+                .down_since_ms
+                .map_or(0, |since| now_ms.saturating_sub(since));
+            self.log.entered(now_ms, board.phase, down_ms);
         }
         board.down_since_ms = match board.phase {
             LinkPhase::StableSync => None,

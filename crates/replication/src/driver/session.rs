@@ -33,6 +33,10 @@ pub(super) struct SessionTask<D> {
     inbox: UnboundedReceiver<SessionMessage>,
     flow_replies: BTreeMap<usize, oneshot::Sender<Result<bool, DflyError>>>,
     reply: Option<oneshot::Sender<Result<(), DflyError>>>,
+    /// Whether a partial sync was refused.
+    is_refused: bool,
+    /// The state that the log knows.
+    state: SessionState,
 }
 
 impl<D: PrimaryDataSet> SessionTask<D> {
@@ -51,6 +55,8 @@ impl<D: PrimaryDataSet> SessionTask<D> {
             inbox,
             flow_replies: BTreeMap::new(),
             reply: None,
+            is_refused: false,
+            state: SessionState::Preparation,
         }
     }
 
@@ -63,7 +69,7 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 self.execute(output);
             }
             let now_ms = self.hub.shared.clock.now_ms();
-            self.shared.set_state(self.machine.state(), now_ms);
+            self.note_state(now_ms);
             tokio::select! {
                 message = self.inbox.recv() => match message {
                     Some(message) => self.handle(message),
@@ -74,6 +80,28 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 }
             }
         }
+    }
+
+    fn note_state(&mut self, now_ms: u64) {
+        let state = self.machine.state();
+        if state != self.state {
+            self.state = state;
+            if let Some(unsaid) = self.may_log() {
+                let ((ip, port), sync_id) = (self.shared.name(), self.shared.sync_id);
+                tracing::info!(%sync_id, ip, port, %state, unsaid, "replica");
+            }
+        }
+        self.shared.set_state(state, now_ms);
+    }
+
+    /// Whether a line may be logged, and how many were not.
+    fn may_log(&self) -> Option<u64> {
+        let hub = &self.hub.shared;
+        let mut lines = hub
+            .lines
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        lines.admit(hub.clock.now_ms())
     }
 
     fn handle(&mut self, message: SessionMessage) {
@@ -96,6 +124,9 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                 self.machine.handle_start_stable();
             }
             SessionMessage::ClaimsChecked(claims, granted) => {
+                if !granted && !std::mem::replace(&mut self.is_refused, true) {
+                    self.hub.shared.tally.partial_refused.fetch_add(1, Relaxed);
+                }
                 self.machine.handle_claims_checked(&claims, granted)
             }
             SessionMessage::Cut(result) => self.machine.handle_cut(result),
@@ -119,11 +150,18 @@ impl<D: PrimaryDataSet> SessionTask<D> {
                     drop(reply.send(result));
                 }
             }
-            SessionOutput::Cut => self.on_shards(
-                cut::<D>(self.shared.sync_id, &self.hub),
-                SessionMessage::Cut,
-            ),
+            SessionOutput::Cut => {
+                self.hub.shared.tally.full_syncs.fetch_add(1, Relaxed);
+                let action = cut::<D>(self.shared.sync_id, &self.hub);
+                self.on_shards(action, SessionMessage::Cut);
+            }
             SessionOutput::StartStable { partial } => {
+                let partials = u64::from(partial);
+                self.hub
+                    .shared
+                    .tally
+                    .partial_syncs
+                    .fetch_add(partials, Relaxed);
                 let action = start_stable::<D>(self.shared.sync_id, self.hub.shared.clock, partial);
                 self.on_shards(action, SessionMessage::Stable);
             }
@@ -199,7 +237,10 @@ impl<D: PrimaryDataSet> SessionTask<D> {
     }
 
     fn cancel(self, why: &str) {
-        tracing::info!(sync_id = %self.shared.sync_id, why, "replica link ended");
+        if let Some(unsaid) = self.may_log() {
+            let ((ip, port), state) = (self.shared.name(), self.state);
+            tracing::info!(sync_id = %self.shared.sync_id, ip, port, was = %state, why, unsaid, "replica link ended");
+        }
         let now_ms = self.hub.shared.clock.now_ms();
         self.shared.set_state(SessionState::Cancelled, now_ms);
         let sync_id = self.shared.sync_id;

@@ -58,6 +58,8 @@ pub struct ReplicaFlowStatus {
     pub unsent_bytes: u64,
     /// Milliseconds since its last ack, in stable sync.
     pub ack_age_ms: Option<u64>,
+    /// The next LSN that it wants, as it acked; `None` before stable sync.
+    pub acked: Option<Lsn>,
     /// Bytes sent: of full syncs, and of records.
     pub sent_bytes: (u64, u64),
     /// Keys of a full sync that were written to it, and how many there are.
@@ -74,6 +76,7 @@ impl ReplicaFlowStatus {
             lag_ms: oldest.map_or(0, |at| now_ms.saturating_sub(at)),
             unsent_bytes: load(&stats.unsent),
             ack_age_ms: stable.then(|| now_ms.saturating_sub(load(&stats.acked_ms))),
+            acked: Some(Lsn(load(&stats.acked))).filter(|lsn| lsn.0 > 0),
             sent_bytes: (load(&stats.full_sync_bytes), load(&stats.stream_bytes)),
             snapshot_keys: (load(&stats.snapshot_done), load(&stats.snapshot_total)),
         }
@@ -130,6 +133,12 @@ pub(super) struct ReplicaName {
 }
 
 impl ReplicaStatus {
+    /// Records that it has acked, over all shards: what a primary's own number of records is compared with.
+    pub fn acked_records(&self) -> u64 {
+        let acked = self.flows.iter().filter_map(|flow| flow.acked);
+        acked.map(|next| next.0 - 1).sum()
+    }
+
     pub(super) fn of(name: ReplicaName, flows: Vec<ReplicaFlowStatus>) -> ReplicaStatus {
         let sum = |field: fn(&ReplicaFlowStatus) -> u64| flows.iter().map(field).sum();
         let keys_done = sum(|flow| flow.snapshot_keys.0);
@@ -208,6 +217,8 @@ pub struct LinkStatus {
     pub down_ms: Option<u64>,
     /// The number that the primary gave to the link.
     pub sync_id: Option<SyncId>,
+    /// Bytes that came on all its flows, those of earlier attempts, too.
+    pub received_bytes: u64,
     /// The flows of the present attempt, or of the last one.
     pub flows: Vec<LinkFlowStatus>,
 }

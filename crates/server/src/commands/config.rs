@@ -210,6 +210,7 @@ fn reset_statistics<'a>(
             host.server.shared.clients.reset();
             host.server.shared.facts.reset_peak();
             session.thread.engine.output_limits.reset();
+            session.thread.engine.replication().hub.reset_counts();
         }
         ReplyWriter::new(out, session.proto).ok();
         Ok(())

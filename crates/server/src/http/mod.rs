@@ -15,6 +15,7 @@ mod timer;
 pub(crate) use sniff::{Sniffed, sniff};
 
 use crate::builder::Shared;
+use crate::clients::Buffers;
 use crate::net::Stream;
 use crate::service::SessionHost;
 use damselfly_engine::Session;
@@ -79,8 +80,8 @@ pub(crate) async fn serve(stream: Stream, session: Session, host: Rc<SessionHost
     let stream = stream::HttpStream::new(stream, input, host.clone());
     let session = Rc::new(RefCell::new(session));
     let service = service_fn(|request| {
-        let (session, shared) = (session.clone(), host.server.shared.clone());
-        async move { Ok::<_, Infallible>(respond(&session, shared, request).await) }
+        let (session, host) = (session.clone(), host.clone());
+        async move { Ok::<_, Infallible>(respond(&session, &host, request).await) }
     });
     let mut http = http1::Builder::new();
     http.timer(timer::TokioTimer)
@@ -101,9 +102,10 @@ pub(crate) async fn serve(stream: Stream, session: Session, host: Rc<SessionHost
 
 async fn respond(
     session: &RefCell<Session>,
-    shared: Shared,
+    host: &SessionHost,
     request: Request<Incoming>,
 ) -> Response<String> {
+    let shared = host.server.shared.clone();
     let mut response = match admit(session, &request) {
         Ok(answer) => {
             let thread = session.borrow().thread.clone();
@@ -111,6 +113,8 @@ async fn respond(
         }
         Err(refusal) => *refusal,
     };
+    // Not idle; and CLIENT LIST shows whose request it was.
+    host.entry.update(&session.borrow(), Buffers::default());
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let nosniff = HeaderValue::from_static("nosniff");

@@ -14,6 +14,7 @@ mod full_sync;
 mod moving;
 mod page;
 mod pair;
+mod prometheus;
 mod pubsub;
 mod redis_link;
 mod sentinel;
@@ -156,6 +157,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "takeover",
         summary: "REPLTAKEOVER under load from 20 clients: refused where the replica cannot catch up, else nothing is lost",
         run: takeover::run,
+    },
+    Scenario {
+        name: "prometheus",
+        summary: "Prometheus scrapes a full sync and a stopped replica; its figures are compared with what is known",
+        run: prometheus::run,
     },
     Scenario {
         name: "sentinel",

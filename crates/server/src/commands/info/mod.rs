@@ -2,7 +2,7 @@
 
 mod memory;
 mod memory_command;
-mod process;
+pub(crate) mod process;
 pub(crate) mod report;
 mod sections;
 mod statistics;

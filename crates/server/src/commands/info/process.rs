@@ -9,16 +9,16 @@ const UTIME_FIELD: usize = 11;
 
 /// Processor time in seconds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     /// Spent in the program.
-    pub(super) user: f64,
+    pub(crate) user: f64,
     /// Spent in the kernel for it.
-    pub(super) system: f64,
+    pub(crate) system: f64,
 }
 
 impl Cpu {
     /// Of all threads of this process.
-    pub(super) fn of_process() -> Cpu {
+    pub(crate) fn of_process() -> Cpu {
         parse_cpu(&read_to_string("/proc/self/stat").unwrap_or_default()).unwrap_or_default()
     }
 }
@@ -34,12 +34,12 @@ fn parse_cpu(stat: &str) -> Option<Cpu> {
 }
 
 /// Bytes of this process that are in memory.
-pub(super) fn resident_bytes() -> u64 {
+pub(crate) fn resident_bytes() -> u64 {
     kilobytes("/proc/self/status", "VmRSS:")
 }
 
 /// Bytes of memory that the machine has.
-pub(super) fn machine_bytes() -> u64 {
+pub(crate) fn machine_bytes() -> u64 {
     kilobytes("/proc/meminfo", "MemTotal:")
 }
 
@@ -53,7 +53,7 @@ fn parse_kilobytes(text: &str, name: &str) -> Option<u64> {
 }
 
 /// The system's name, release and processor, as Redis prints `uname`.
-pub(super) fn system_name() -> String {
+pub(crate) fn system_name() -> String {
     let release = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("Linux {} {}", release.trim(), std::env::consts::ARCH)
 }

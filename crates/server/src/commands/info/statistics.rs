@@ -12,7 +12,10 @@ const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 9
 
 pub(super) fn stats(report: &Report, text: &mut Text) {
     traffic(report, text);
-    text.fields(&["sync_full", "sync_partial_ok", "sync_partial_err"], 0);
+    let syncs = report.engine.replication().hub.counts();
+    text.field("sync_full", syncs.full_syncs);
+    text.field("sync_partial_ok", syncs.partial_syncs);
+    text.field("sync_partial_err", syncs.partial_refused);
     keys(report, text);
     for (name, kind) in [
         ("pubsub_channels", Kind::Channel),
@@ -79,10 +82,13 @@ fn traffic(report: &Report, text: &mut Text) {
     );
     text.field("total_net_input_bytes", traffic.input_bytes);
     text.field("total_net_output_bytes", traffic.output_bytes);
-    text.fields(
-        &["total_net_repl_input_bytes", "total_net_repl_output_bytes"],
-        0,
-    );
+    let replication = report.engine.replication();
+    let received = replication.link.status().1;
+    let received = received.map_or(0, |link| link.received_bytes);
+    text.field("total_net_repl_input_bytes", received);
+    let sent = replication.hub.counts();
+    let sent = sent.full_sync_bytes + sent.stream_bytes;
+    text.field("total_net_repl_output_bytes", sent);
     text.field(
         "instantaneous_input_kbps",
         format_args!("{:.2}", traffic.rates.input / 1024.0),
