@@ -2,6 +2,9 @@
 
 use super::{Begun, Pipeline, Session, arity_error};
 use crate::command::{Command, CommandError, CommandResult, Flags, echoed};
+use crate::thread::unix_ms;
+use damselfly_replication::driver::LineLimit;
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes of an unknown command's arguments that its error repeats (Redis: 128).
 pub(crate) const UNKNOWN_ECHO_BYTES: usize = 128;
@@ -122,6 +125,20 @@ impl Session {
         }
     }
 
+    /// At most a line a minute, as Redis has it.
+    fn log_http(&self) {
+        static LINES: Mutex<LineLimit> = Mutex::new(LineLimit::new(1, 60_000));
+        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = lines.admit(unix_ms().unsigned_abs()) {
+            tracing::warn!(
+                id = self.id,
+                peer = self.peer_ip,
+                unsaid,
+                "a client speaks HTTP, perhaps to attack; it is disconnected"
+            );
+        }
+    }
+
     /// Answers a request that may not run. A transaction that is being queued is lost by it.
     pub(super) fn refuse(
         &mut self,
@@ -130,11 +147,7 @@ impl Session {
         pipeline: &mut Pipeline,
     ) -> Begun {
         if is_http(args[0]) {
-            tracing::warn!(
-                id = self.id,
-                peer = self.peer_ip,
-                "a client speaks HTTP, perhaps to attack; it is disconnected"
-            );
+            self.log_http();
             self.close = true;
             return Begun::Done;
         }
