@@ -69,7 +69,7 @@ fn full_sync(prometheus: &Prometheus, primary: &Server, replica: &mut Server, ke
     let elapsed = prometheus
         .value("dragonfly_connected_replica_state_seconds{replica_state=\"full_sync\"}")?;
     let by_flow = prometheus.value("sum(dragonfly_replica_flow_sync_keys)")?;
-    let waiting = prometheus.value("dragonfly_replication_full_sync_bytes")?;
+    let waiting = prometheus.value("max(dragonfly_replication_full_sync_bytes)")?;
     println!(
         "    in full sync, the replica stopped: {sent} of {total} keys, {percent} %, {elapsed:.1} s so far, {remaining:.1} s to go, \
          {waiting} bytes wait"
