@@ -1,6 +1,6 @@
 //! HTTP on the ports of RESP: what Prometheus and people with a browser read.
 //!
-//! A connection whose first line is a request of HTTP/1 ([`sniff`]) is served by hyper from there on; all others never come here.
+//! A connection whose first line is a request of HTTP/1 ([`mod@sniff`]) is served by hyper from there on; all others never come here.
 //! A request is answered to whoever may run INFO ([`access`]). One table, [`ROUTES`], names what can be asked for. Bounds: the size
 //! of a head and the time for it, the time in which a peer takes bytes ([`stream`]), and `maxclients`; requests have no bodies.
 
