@@ -6,6 +6,7 @@
 
 mod case;
 mod collections;
+mod files;
 mod full_sync;
 mod import;
 mod memory;
@@ -66,6 +67,7 @@ const CHAPTERS: &[Chapter] = &[
             full_sync::CASES,
             stable::CASES,
             import::CASES,
+            files::CASES,
             memory::CASES,
         ],
     },

@@ -3,6 +3,7 @@
 //! Each scenario prints figures and a verdict; one that fails does not stop the others. All
 //! processes are ended by their id, whatever happens.
 
+mod bgsave;
 mod big_values;
 mod chain;
 mod crashes;
@@ -122,6 +123,11 @@ const SCENARIOS: &[Scenario] = &[
         name: "full-sync",
         summary: "full sync of many keys under 50 K writes a second",
         run: full_sync::run,
+    },
+    Scenario {
+        name: "bgsave",
+        summary: "BGSAVE in both formats under 50 K writes a second: one point in time, memory, readers",
+        run: bgsave::run,
     },
     Scenario {
         name: "big-values",
