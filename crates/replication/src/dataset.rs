@@ -205,7 +205,7 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
 /// Takes what comes over one flow. Lives on the flow's thread.
 pub trait ReplicaFlowSink: 'static {
     /// Takes one event of the full-sync stream: everything but journal blobs, cut, offset and end. With [`Dialect::Psync`] entries
-    /// come as [`Event::Entry`] and [`Event::Value`], for decoders on as many threads as there are. It must not wait:
+    /// come as [`Event::Run`], or [`Event::Entry`] and [`Event::Value`], for decoders on as many threads as there are. It must not wait:
     /// what belongs to other threads is collected, and sent in [`settle`](Self::settle).
     ///
     /// # Errors

@@ -137,6 +137,18 @@ impl Shard {
         self.db(db).table.warm(&self.hasher, keys);
     }
 
+    /// [`Shard::warm`] for keys that are to be inserted, and mostly not there yet: what they will be written to is fetched, too.
+    pub fn warm_for_insert(&self, db: DbIndex, keys: &[&[u8]]) {
+        self.db(db).table.warm_for_insert(&self.hasher, keys);
+    }
+
+    /// Makes room for so many entries of a database that is empty and has always been, at once: they find their places without growth.
+    /// What is not used of it costs about 9 bytes an entry.
+    pub fn reserve(&mut self, db: DbIndex, entries: usize) {
+        let version = self.observers.last_cut();
+        self.db_mut(db).table.reserve(entries, version);
+    }
+
     /// The entry of a key, to change its value.
     #[inline]
     pub fn get_mut(&mut self, db: DbIndex, key: &[u8]) -> Option<EntryMut<'_>> {

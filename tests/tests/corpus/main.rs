@@ -33,7 +33,9 @@ fn every_version_says_what_it_must() {
             });
             assert_eq!(found, expected.collect(), "{}", file.name);
             assert_eq!(told.others, file.others, "{}", file.name);
-            let split = read_split(&file.bytes, piece.min(file.bytes.len()));
+            let piece = piece.min(file.bytes.len());
+            let split = read_split(&file.bytes, piece, false);
+            assert_eq!(split, read_split(&file.bytes, piece, true), "in runs");
             assert_eq!(split.expect(file.name), told, "{}", file.name);
         }
         reading::values(&file.bytes).expect(file.name);

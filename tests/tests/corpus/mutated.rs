@@ -56,7 +56,7 @@ fn ten_thousand_damaged_files_are_survived() {
         MEMORY.reset_peak_usage();
         let before = MEMORY.current_usage();
         let whole = read(&file, 1 + rng.below(512) as usize);
-        let split = read_split(&file, 1 + rng.below(512) as usize);
+        let split = read_split(&file, 1 + rng.below(512) as usize, rng.below(2) == 0);
         let built = values(&file);
         let taken = MEMORY.peak_usage().saturating_sub(before);
         let allowed = OWN_BYTES + BYTES_EACH * file.len();

@@ -40,6 +40,14 @@ impl Told {
                 };
                 self.open = Some(((meta.db, shown(meta.key)), held));
             }
+            Event::Text { meta, value } => {
+                let held = Held {
+                    expire_ms: meta.expire_ms,
+                    parts: vec![shown(value)],
+                    ordered: true,
+                };
+                self.keys.insert((meta.db, shown(meta.key)), held);
+            }
             Event::Part { part, .. } => {
                 let (_, held) = self.open.as_mut().expect("a part of something");
                 let (text, ordered) = part_text(part);
@@ -102,18 +110,40 @@ pub fn read(file: &[u8], piece: usize) -> Result<Told, RdbError> {
     Ok(told)
 }
 
-/// The same by two decoders: one that finds the ends of entries, and one that gets their bytes.
-pub fn read_split(file: &[u8], piece: usize) -> Result<Told, RdbError> {
+/// The same by two decoders: one that finds the ends of entries, of many at once if `runs`, and one that gets their bytes.
+pub fn read_split(file: &[u8], piece: usize, runs: bool) -> Result<Told, RdbError> {
     let mut told = Told::default();
     let mut outer = RdbDecoder::splitting(Limits::default());
-    let mut inner = RdbDecoder::of_entries(Limits::default(), Format::default());
+    let inner_of = |format| {
+        let decoder = RdbDecoder::of_entries(Limits::default(), format);
+        if runs {
+            decoder.with_whole_strings()
+        } else {
+            decoder
+        }
+    };
+    let mut inner = inner_of(Format::default());
+    if runs {
+        outer = outer.in_runs();
+    }
     let mut bytes = Vec::new();
     for piece in file.chunks(piece) {
         outer.feed(piece);
         while let Some(event) = outer.next()? {
             match event {
                 Event::Header(format) => {
-                    inner = RdbDecoder::of_entries(Limits::default(), format);
+                    inner = inner_of(format);
+                }
+                Event::Run {
+                    db,
+                    bytes: run,
+                    entries,
+                    ..
+                } => {
+                    put_select(&mut bytes, db);
+                    for entry in entries {
+                        bytes.extend_from_slice(&run[entry.range()]);
+                    }
                 }
                 Event::Entry { meta, .. } => {
                     put_select(&mut bytes, meta.db);

@@ -225,7 +225,11 @@ pub(super) struct Found {
 impl Found {
     fn take(&mut self, event: &Event<'_>) {
         let Event::Aux { key, value } = event else {
-            self.keys += u64::from(matches!(event, Event::KeyEnd { .. } | Event::Entry { .. }));
+            self.keys += match event {
+                Event::Run { entries, .. } => entries.len() as u64,
+                Event::KeyEnd { .. } | Event::Entry { .. } | Event::Text { .. } => 1,
+                _ => 0,
+            };
             return;
         };
         let text = || std::str::from_utf8(value).ok();
@@ -305,6 +309,16 @@ enum Content {
     Summary,
 }
 
+impl Content {
+    /// The number of the file, for errors.
+    fn number(self) -> usize {
+        match self {
+            Content::Shard { shard, .. } => shard,
+            Content::AllShards | Content::Summary => 0,
+        }
+    }
+}
+
 /// Loads one file; on the thread of its shard, if it is one's.
 async fn load_file(path: PathBuf, content: Content) -> Result<Found, FileError> {
     let engine = Thread::current().engine.clone();
@@ -312,12 +326,13 @@ async fn load_file(path: PathBuf, content: Content) -> Result<Found, FileError> 
     let mut blocks = read_ahead(&path)?;
     let mut decoding = Decoding::new(&path);
     let mut flow = match content {
-        Content::AllShards => {
+        Content::AllShards | Content::Shard { .. } => {
             let limits = engine.options.replication.replica.limits.rdb.clone();
-            decoding.decoder = RdbDecoder::splitting(limits);
-            EngineFlow::of_file(0, true)
+            decoding.decoder = RdbDecoder::splitting(limits).in_runs();
+            let file = std::fs::metadata(&path);
+            let file = file.map_err(|error| FileError::system(&path, "opening it", &error))?;
+            EngineFlow::of_file(content.number(), true).bounded_by(file.len())
         }
-        Content::Shard { shard, .. } => EngineFlow::of_file(shard, false),
         Content::Summary => EngineFlow::of_file(0, false),
     };
     let mut keys = 0;
@@ -355,7 +370,7 @@ impl Decoding<'_> {
     fn new(path: &Path) -> Decoding<'_> {
         Decoding {
             path,
-            decoder: RdbDecoder::default(),
+            decoder: RdbDecoder::default().with_whole_strings(),
             found: Found::default(),
         }
     }

@@ -50,15 +50,24 @@ pub(super) struct Saving {
     lsns: LsnVector,
     changes: u64,
     keys: u64,
+    /// Of each shard the keys of each database, and those of them that expire.
+    sizes: Vec<Vec<(u64, u64)>>,
 }
 
 /// What a shard says at the cut.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct AtCut {
     next_lsn: Lsn,
     keeps_backlog: bool,
     changes: u64,
-    keys: u64,
+    /// Keys of each database, and those of them that expire.
+    sizes: Vec<(u64, u64)>,
+}
+
+impl AtCut {
+    fn keys(&self) -> u64 {
+        self.sizes.iter().map(|(keys, _)| keys).sum()
+    }
 }
 
 /// Creates the files and makes the cut.
@@ -91,7 +100,8 @@ async fn start(thread: &Rc<Thread>, target: Target, claim: Claim) -> Result<Savi
         libraries,
         lsns: at.iter().map(|at| at.next_lsn).collect(),
         changes: at.iter().map(|at| at.changes).sum(),
-        keys: at.iter().map(|at| at.keys).sum(),
+        keys: at.iter().map(AtCut::keys).sum(),
+        sizes: at.into_iter().map(|at| at.sizes).collect(),
         writers,
         target,
     };
@@ -134,12 +144,13 @@ async fn cut_all(
         Box::new(move || {
             let thread = Thread::current();
             let (snapshot, at) = thread.with_core(|core| {
-                let keys = (0..core.space.store.dbnum()).map(DbIndex);
+                let store = &core.space.store;
+                let sizes = |db| (store.len(db) as u64, store.expires_len(db) as u64);
                 let at = AtCut {
                     next_lsn: core.journal.next_lsn(),
                     keeps_backlog: core.journal.keeps_backlog(),
                     changes: core.space.changes,
-                    keys: keys.map(|db| core.space.store.len(db) as u64).sum(),
+                    sizes: (0..store.dbnum()).map(DbIndex).map(sizes).collect(),
                 };
                 let options = SnapshotOptions {
                     uses: core.told_uses(),
@@ -307,10 +318,26 @@ impl Saving {
                 put_function(writer.buffer(), source);
             }
         }
-        if part == Part::Summary {
-            writer.end();
+        match part {
+            Part::Rdb => Self::put_sizes(&mut writer, &self.sizes),
+            Part::Shard(shard) => Self::put_sizes(&mut writer, &self.sizes[shard..=shard]),
+            Part::Summary => writer.end(),
         }
         writer.take()
+    }
+
+    /// Tells how many keys will come, so that a reader makes room for all of them at once.
+    fn put_sizes(writer: &mut RdbWriter, shards: &[Vec<(u64, u64)>]) {
+        let databases = shards.iter().map(Vec::len).max().unwrap_or(0);
+        for db in 0..databases {
+            let of_shards = shards.iter().filter_map(|sizes| sizes.get(db));
+            let (keys, expiring) =
+                of_shards.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+            if keys > 0 {
+                writer.select(db as u32);
+                writer.resize(keys, expiring);
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::thread::{Pending, Thread};
 use damselfly_replication::{DataError, LinkError};
 use damselfly_snapshot::wire::type_name;
 use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, Limits, RdbDecoder};
-use damselfly_snapshot::{Refused, ValueBuilder, put_select, put_split_head};
+use damselfly_snapshot::{Refused, RunEntry, ValueBuilder, put_select, put_split_head};
 use damselfly_store::DbIndex;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -19,6 +19,10 @@ use std::sync::{Arc, Mutex};
 const BATCH_BYTES: usize = 32 << 10;
 /// Batches that may be on their way to one shard; who reads waits then.
 const MAX_UNDER_WAY: usize = 16;
+/// Keys that a stream may announce to have room made for them (some 150 MB).
+const MOST_ANNOUNCED: u64 = 16 << 20;
+/// Bytes of the smallest entry: type, no key, no value.
+const SMALLEST_ENTRY: u64 = 3;
 /// Keys whose places are fetched together.
 const WARMED: usize = 32;
 
@@ -29,6 +33,10 @@ pub(crate) struct ParallelLoader {
     lanes: Vec<Lane>,
     /// Whom the bytes of the entry that began last are for.
     current: usize,
+    /// The database that is selected in the stream.
+    db: u32,
+    /// Keys that may be prepared for, whatever the stream announces.
+    most_announced: u64,
 }
 
 /// What is on its way to one shard.
@@ -51,6 +59,8 @@ struct Batch {
     /// Where keys stand in it, all of one database.
     keys: Vec<Range<u32>>,
     db: Option<u32>,
+    /// A database, and how many entries of it will come.
+    announced: Option<(DbIndex, usize)>,
     /// Bytes from here on (counted as the shard's decoder does) stood there in the stream.
     places: Vec<(u64, u64)>,
 }
@@ -72,7 +82,14 @@ impl ParallelLoader {
             limits,
             lanes: (0..shards).map(|_| Lane::new()).collect(),
             current: 0,
+            db: 0,
+            most_announced: MOST_ANNOUNCED,
         }
+    }
+
+    /// The stream has so many bytes, and may announce no more keys than fit in.
+    pub(crate) fn bound_by(&mut self, bytes: u64) {
+        self.most_announced = MOST_ANNOUNCED.min(bytes / SMALLEST_ENTRY);
     }
 
     /// The header of a stream.
@@ -82,7 +99,7 @@ impl ParallelLoader {
             let assembler = Assembler::new(engine.skipped.is_enabled());
             lane.shard = Some(Arc::new(Mutex::new(ShardLoad {
                 engine,
-                decoder: RdbDecoder::of_entries(self.limits.clone(), format),
+                decoder: RdbDecoder::of_entries(self.limits.clone(), format).with_whole_strings(),
                 assembler,
                 last_place: (0, 0),
             })));
@@ -103,10 +120,34 @@ impl ParallelLoader {
                 self.lanes[self.current].begin(meta, *value_at);
             }
             Event::Value { bytes, .. } => self.lanes[self.current].push(bytes),
+            Event::Run {
+                db,
+                at,
+                bytes,
+                entries,
+            } => {
+                known_db(*db, self.thread.engine.options.dbnum)?;
+                for entry in *entries {
+                    let shard = self.thread.engine.mesh.shard_of(&bytes[entry.key_range()]);
+                    self.lanes[shard].push_whole(*db, *at, bytes, entry);
+                }
+            }
             Event::Header(format) => self.begin(*format),
+            Event::Resize { keys, .. } => self.announce(*keys),
+            Event::SelectDb(db) => self.db = *db,
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Has the shards make room for what is announced of the selected database.
+    fn announce(&mut self, keys: u64) {
+        let each = keys.min(self.most_announced) / self.lanes.len() as u64;
+        if let Ok(db) = known_db(self.db, self.thread.engine.options.dbnum) {
+            for lane in &mut self.lanes {
+                lane.batch.announced = Some((db, each as usize));
+            }
+        }
     }
 
     /// What no shard will have a place for is refused before its value has come.
@@ -169,17 +210,37 @@ impl Lane {
 
     #[inline]
     fn begin(&mut self, meta: &KeyMeta<'_>, value_at: u64) {
+        self.select(meta.db);
         let bytes = &mut self.batch.bytes;
-        if self.db != Some(meta.db) {
-            self.db = Some(meta.db);
-            put_select(bytes, meta.db);
-        }
         let key = put_split_head(bytes, meta);
         self.batch
             .places
             .push((self.offset + bytes.len() as u64, value_at));
         if *self.batch.db.get_or_insert(meta.db) == meta.db {
             self.batch.keys.push(key.start as u32..key.end as u32);
+        }
+    }
+
+    #[inline]
+    fn select(&mut self, db: u32) {
+        if self.db != Some(db) {
+            self.db = Some(db);
+            put_select(&mut self.batch.bytes, db);
+        }
+    }
+
+    /// Takes an entry of a run, whose first byte stood at `at` in the stream.
+    #[inline]
+    fn push_whole(&mut self, db: u32, at: u64, run: &[u8], entry: &RunEntry) {
+        self.select(db);
+        let begin = self.batch.bytes.len();
+        self.batch.bytes.extend_from_slice(&run[entry.range()]);
+        let place = at + u64::from(entry.start);
+        self.batch.places.push((self.offset + begin as u64, place));
+        if *self.batch.db.get_or_insert(db) == db {
+            let key = begin as u32 + (entry.key - entry.start);
+            let length = entry.key_end - entry.key;
+            self.batch.keys.push(key..key + length);
         }
     }
 
@@ -216,6 +277,9 @@ impl Lane {
 
 impl ShardLoad {
     fn take(&mut self, core: &mut ShardCore, batch: &mut Batch) -> Result<(), DataError> {
+        if let Some((db, entries)) = batch.announced.take() {
+            core.space.store.reserve(db, entries);
+        }
         self.warm(core, batch);
         self.decoder.feed_buffer(&mut batch.bytes);
         let result = self.load(core);
@@ -237,7 +301,7 @@ impl ShardLoad {
                 let key =
                     |range: &Range<u32>| &batch.bytes[range.start as usize..range.end as usize];
                 group.extend(keys.iter().map(key));
-                core.space.store.warm(db, &group);
+                core.space.store.warm_for_insert(db, &group);
                 group.clear();
             }
         }

@@ -366,6 +366,12 @@ impl EngineFlow {
         }
     }
 
+    /// The file has so many bytes: it may announce no more keys than fit in.
+    pub(crate) fn bounded_by(mut self, bytes: u64) -> EngineFlow {
+        self.loader.bound_by(bytes);
+        self
+    }
+
     /// Executes parts of a Redis's stream, and notes where in it the data stands then.
     async fn apply_psync(&self, parts: &[TransactionPart]) -> (usize, Result<(), DataError>) {
         let engine = &self.thread.engine;

@@ -3,7 +3,7 @@
 use super::Limits;
 use super::blob::decompress;
 use super::event::{Checksum, ChunkId, Event, Format, KeyMeta, Part, StreamPart};
-use super::lane::{Lane, LaneKind, Raw, RawPart, RawStream, State};
+use super::lane::{Lane, LaneKind, Raw, RawKey, RawPart, RawStream, Span, State};
 use super::scan::{Halt, Read};
 use crate::crc::Crc64;
 use crate::error::{At, RdbError};
@@ -102,6 +102,19 @@ impl RdbDecoder {
         let mut decoder = RdbDecoder::new(limits);
         decoder.outer.splits = true;
         decoder
+    }
+
+    /// The same, and entries of small values come many at a time, as [`Event::Run`].
+    pub fn in_runs(mut self) -> RdbDecoder {
+        self.outer.runs = self.outer.splits;
+        self
+    }
+
+    /// Strings that are in the buffer to their ends come as one [`Event::Text`].
+    pub fn with_whole_strings(mut self) -> RdbDecoder {
+        self.outer.whole_strings = true;
+        self.blob.whole_strings = true;
+        self
     }
 
     /// A decoder of entries of a stream of `format`, without header and end. It computes no checksum.
@@ -405,19 +418,19 @@ impl RdbDecoder {
                 bytes: bytes(value),
                 last,
             },
+            Raw::Run(span) => Event::Run {
+                db: self.db,
+                at: lane.offset() - span.len as u64,
+                bytes: bytes(span),
+                entries: &lane.run,
+            },
             Raw::KeyEnd => Event::KeyEnd { stream },
+            Raw::Text(key, value) => Event::Text {
+                meta: key.resolved(self.db, stream, bytes),
+                value: bytes(value),
+            },
             Raw::Key(key) => {
-                let meta = KeyMeta {
-                    key: bytes(key.key),
-                    db: self.db,
-                    kind: key.kind,
-                    type_byte: key.type_byte,
-                    expire_ms: key.props.expire_ms,
-                    sticky: key.props.sticky,
-                    mc_flags: key.props.mc_flags,
-                    used: key.props.used,
-                    stream,
-                };
+                let meta = key.resolved(self.db, stream, bytes);
                 match lane.state {
                     State::Split(_) => Event::Entry {
                         meta,
@@ -448,8 +461,30 @@ impl RdbDecoder {
     }
 }
 
+impl RawKey {
+    #[inline]
+    fn resolved<'a>(
+        self,
+        db: u32,
+        stream: Option<ChunkId>,
+        bytes: impl Fn(Span) -> &'a [u8],
+    ) -> KeyMeta<'a> {
+        KeyMeta {
+            key: bytes(self.key),
+            db,
+            kind: self.kind,
+            type_byte: self.type_byte,
+            expire_ms: self.props.expire_ms,
+            sticky: self.props.sticky,
+            mc_flags: self.props.mc_flags,
+            used: self.props.used,
+            stream,
+        }
+    }
+}
+
 #[inline]
-fn resolve_part<'a>(part: RawPart, bytes: impl Fn(super::lane::Span) -> &'a [u8]) -> Part<'a> {
+fn resolve_part<'a>(part: RawPart, bytes: impl Fn(Span) -> &'a [u8]) -> Part<'a> {
     match part {
         RawPart::Str(text) => Part::Str(bytes(text)),
         RawPart::Item(item) => Part::Item(bytes(item)),
@@ -476,10 +511,7 @@ fn resolve_part<'a>(part: RawPart, bytes: impl Fn(super::lane::Span) -> &'a [u8]
     }
 }
 
-fn resolve_stream<'a>(
-    part: RawStream,
-    bytes: impl Fn(super::lane::Span) -> &'a [u8],
-) -> StreamPart<'a> {
+fn resolve_stream<'a>(part: RawStream, bytes: impl Fn(Span) -> &'a [u8]) -> StreamPart<'a> {
     match part {
         RawStream::Node(id, listpack) => StreamPart::Node {
             id,

@@ -1,5 +1,6 @@
 //! What the decoder hands out.
 
+use super::whole::RunEntry;
 use crate::wire::RDB_VERSION;
 
 /// The id of a stream of tagged chunks (opcode 224). Never 0.
@@ -265,6 +266,25 @@ pub enum Event<'a> {
         meta: KeyMeta<'a>,
         /// Offset in the stream of the value's first byte.
         value_at: u64,
+    },
+    /// Entries that follow each other, as they stand in the stream; only of
+    /// [`RdbDecoder::in_runs`](super::RdbDecoder::in_runs). [`RdbDecoder::of_entries`](super::RdbDecoder::of_entries) reads them.
+    Run {
+        /// The database of all of them.
+        db: u32,
+        /// Offset in the stream of the first byte.
+        at: u64,
+        /// All bytes.
+        bytes: &'a [u8],
+        /// Where each of them stands there.
+        entries: &'a [RunEntry],
+    },
+    /// A string, complete; only of [`RdbDecoder::with_whole_strings`](super::RdbDecoder::with_whole_strings).
+    Text {
+        /// The key.
+        meta: KeyMeta<'a>,
+        /// The value.
+        value: &'a [u8],
     },
     /// Bytes of the value of that entry, as they stand in the stream.
     Value {

@@ -6,6 +6,7 @@ use super::body::Body;
 use super::event::{Format, LastUse, ModuleId, StreamTotals, ValueKind};
 use super::scan::{Halt, Read, Token, unexpected};
 use super::split::Split;
+use super::whole::RunEntry;
 use crate::lzf;
 
 /// Memory of a buffer that is kept when it has become empty.
@@ -82,6 +83,8 @@ pub(super) enum Raw {
     Key(RawKey),
     Part(RawPart),
     Value(Span, bool),
+    Run(Span),
+    Text(RawKey, Span),
     KeyEnd,
     Journal(u64, Span),
     Cut,
@@ -125,6 +128,12 @@ pub(super) struct Lane {
     pub(super) format: Format,
     /// Values are not taken apart.
     pub(super) splits: bool,
+    /// Entries that are here to their ends are passed over together.
+    pub(super) runs: bool,
+    /// Strings that are here to their ends come as one event.
+    pub(super) whole_strings: bool,
+    /// What was passed over together.
+    pub(super) run: Vec<RunEntry>,
     pub(super) buf: Vec<u8>,
     pub(super) pos: usize,
     /// Bytes from `pos` without which nothing more can be read.
@@ -147,6 +156,9 @@ impl Lane {
             kind,
             format: Format::default(),
             splits: false,
+            runs: false,
+            whole_strings: false,
+            run: Vec::new(),
             buf: Vec::new(),
             pos: 0,
             need: 0,
@@ -168,6 +180,7 @@ impl Lane {
         *self = Lane {
             buf,
             packed,
+            whole_strings: self.whole_strings,
             ..Lane::new(self.kind)
         };
     }

@@ -12,12 +12,14 @@ mod opcodes;
 mod scan;
 mod split;
 mod stream;
+mod whole;
 
 pub use decoder::RdbDecoder;
 pub use event::{
     Checksum, ChunkId, Event, Format, KeyMeta, LastUse, ModuleId, Part, StreamPart, StreamTotals,
     ValueKind,
 };
+pub use whole::RunEntry;
 
 const MIB: u64 = 1024 * 1024;
 

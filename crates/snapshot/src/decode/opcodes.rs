@@ -7,6 +7,7 @@ use super::lane::{Lane, LaneKind, Properties, Raw, RawKey, State};
 use super::module::ModuleBody;
 use super::scan::{Halt, Read, Scan, Token, too_large, unexpected, within};
 use super::split::Split;
+use super::whole::take_string;
 use crate::error::{At, RdbError};
 use crate::wire::{
     CLUSTER_SLOTS, FIRST_CHECKED_VERSION, KEY_MC_FLAGS, KEY_STICKY, opcode, type_byte as types,
@@ -18,6 +19,12 @@ const MAX_TYPE_BYTE: u8 = 37;
 
 impl Lane {
     pub(super) fn poll_opcode(&mut self, limits: &Limits, scratch: &mut Vec<u8>) -> Read<Raw> {
+        if self.runs
+            && self.is_plain()
+            && let Some(run) = self.take_run(limits)
+        {
+            return Ok(run);
+        }
         loop {
             let mut scan = Scan::new(&self.buf[self.pos..]);
             let byte = scan.byte()?;
@@ -61,6 +68,14 @@ impl Lane {
             _ => scan.string("a key", limits.max_key)?,
         };
         let behind_key = scan.at;
+        if type_byte == types::STRING
+            && self.takes_strings()
+            && let Some((value, behind)) = take_string(scan, limits)
+        {
+            return self.whole_string((token, value), behind, scratch);
+        }
+        let mut scan = Scan::new(&self.buf[self.pos..]);
+        scan.at = behind_key;
         let known = match type_byte {
             types::MODULE_2 => {
                 let module = ValueKind::Module(ModuleId(scan.len()?));

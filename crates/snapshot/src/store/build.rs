@@ -242,8 +242,15 @@ impl Assembler {
     /// # Errors
     /// [`Refused`], where unsupported types are not to be skipped.
     #[inline]
-    pub fn take(&mut self, event: &Event<'_>) -> Result<Option<Assembled<'_>>, Refused> {
+    pub fn take<'a>(&'a mut self, event: &Event<'a>) -> Result<Option<Assembled<'a>>, Refused> {
         match event {
+            Event::Text { meta, value } => Ok(Some(Assembled::Entry {
+                db: meta.db,
+                key: meta.key,
+                value: Value::string(value),
+                expire_ms: meta.expire_ms,
+                used: meta.used,
+            })),
             Event::Key(meta) => self.begin(meta).map(|()| None),
             Event::Part { stream, part } => self.push(*stream, *part).map(|()| None),
             Event::KeyEnd { stream } => self.end(*stream).map(Some),

@@ -235,6 +235,30 @@ impl Table {
         });
     }
 
+    /// Makes the segments that so many entries will need, if there is none with buckets yet.
+    pub(crate) fn reserve(&mut self, entries: usize, version: u64) {
+        let depth = Segment::depth_for(entries);
+        let is_new = self.segments.len() == 1 && self.segments[0].is_released();
+        if !is_new || depth == 0 {
+            return;
+        }
+        let numbers = 0..1u32 << depth;
+        self.segments = numbers
+            .clone()
+            .map(|number| {
+                let stamp = Stamp {
+                    version,
+                    generation: self.generation(),
+                };
+                let start = u64::from(number) << (64 - depth);
+                Box::new(Segment::reserved(start, depth, entries >> depth, stamp))
+            })
+            .collect();
+        self.bytes = self.segments.iter().map(|segment| segment.bytes()).sum();
+        self.directory = numbers.collect();
+        self.depth = depth;
+    }
+
     fn may_split(&self, segment: usize) -> bool {
         let depth = self.segments[segment].depth;
         let allowed = self.segments.len().ilog2() + DIRECTORY_SLACK_BITS;

@@ -279,6 +279,31 @@ impl Segment {
         (self.index[home].len() + self.index[self.next_home(home)].len()) as u64
     }
 
+    /// Where a new entry with this hash lands, unless both buckets are full.
+    #[inline]
+    pub(crate) fn landing(&self, hash: u64) -> Option<Place> {
+        match self.plan_near(hash)? {
+            Plan::Put(bucket) => {
+                let slot = self.index[bucket].free_slot()?;
+                Some(Place { bucket, slot })
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads what stands beside the slots of a bucket.
+    #[inline]
+    pub(crate) fn warm_cold(&self, place: Place) -> u64 {
+        self.cold[place.bucket].version + u64::from(self.blocks[place.bucket].is_some())
+    }
+
+    /// Reads a byte of a slot, used or not.
+    #[inline]
+    pub(crate) fn warm_slot(&self, place: Place) -> u64 {
+        let block = self.blocks[place.bucket].as_ref();
+        block.map_or(0, |block| u64::from(block[place.slot].key.tag()))
+    }
+
     #[inline(never)]
     fn find_in_stash(&self, home: usize, fingerprint: u8, key: &KeyProbe<'_>) -> Option<Place> {
         let index = &self.index[home];
@@ -298,15 +323,26 @@ impl Segment {
         if self.is_released() {
             return Plan::Grow;
         }
+        if let Some(plan) = self.plan_near(hash) {
+            return plan;
+        }
+        let home = self.home(hash);
+        self.plan_displacement(home, self.next_home(home))
+            .or_else(|| self.plan_stash())
+            .unwrap_or(Plan::Grow)
+    }
+
+    /// The one of both buckets that has more room, if one has.
+    #[inline]
+    fn plan_near(&self, hash: u64) -> Option<Plan> {
+        if self.is_released() {
+            return None;
+        }
         let home = self.home(hash);
         let next = self.next_home(home);
         let (used, used_next) = (self.index[home].len(), self.index[next].len());
-        if used.min(used_next) < SLOTS {
-            return Plan::Put(if used <= used_next { home } else { next });
-        }
-        self.plan_displacement(home, next)
-            .or_else(|| self.plan_stash())
-            .unwrap_or(Plan::Grow)
+        let bucket = if used <= used_next { home } else { next };
+        (used.min(used_next) < SLOTS).then_some(Plan::Put(bucket))
     }
 
     /// Both buckets are full: an entry of the second that could stand one further, or one of the first that could go home.

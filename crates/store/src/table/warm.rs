@@ -23,6 +23,35 @@ impl Table {
         }
     }
 
+    /// Reads, and throws away, a byte of whatever inserts of these keys are going to look at and to write.
+    pub(crate) fn warm_for_insert(&self, hasher: &TableHasher, keys: &[&[u8]]) {
+        for keys in keys.chunks(BATCH) {
+            let mut hashes = [0; BATCH];
+            for (hash, key) in hashes.iter_mut().zip(keys) {
+                *hash = hasher.hash(key);
+            }
+            self.warm_landing(&hashes[..keys.len()]);
+        }
+    }
+
+    fn warm_landing(&self, hashes: &[u64]) {
+        let mut sum = 0u64;
+        for &hash in hashes {
+            sum += self.segment(self.segment_of(hash)).warm_index(hash);
+        }
+        let mut landings = [None; BATCH];
+        for (landing, &hash) in landings.iter_mut().zip(hashes) {
+            let number = self.segment_of(hash);
+            let segment = self.segment(number);
+            *landing = segment.landing(hash).map(|place| (number, place));
+            sum += landing.map_or(0, |(_, place)| segment.warm_cold(place));
+        }
+        for (number, place) in landings.into_iter().flatten() {
+            sum += self.segment(number).warm_slot(place);
+        }
+        black_box(sum);
+    }
+
     fn warm_batch(&self, hashes: &[u64]) {
         let mut sum = 0u64;
         for &hash in hashes {

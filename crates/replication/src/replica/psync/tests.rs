@@ -62,6 +62,12 @@ fn drive(flow: &mut PsyncFlow, now_ms: u64) -> Vec<String> {
                 continue;
             }
             FlowOutput::Load(Event::Value { last: false, .. } | Event::Header(_)) => continue,
+            FlowOutput::Load(Event::Run { entries, .. }) => {
+                for _ in entries {
+                    seen.extend(["load Entry".into(), "load Value".into()]);
+                }
+                continue;
+            }
             FlowOutput::Load(event) => {
                 let name = format!("{event:?}");
                 seen.push(format!(

@@ -22,7 +22,7 @@ impl Transfer {
     pub(super) fn new(config: &ReplicaConfig, framing: Framing, at: Position) -> Transfer {
         Transfer {
             framing,
-            rdb: RdbDecoder::splitting(config.limits.rdb.clone()),
+            rdb: RdbDecoder::splitting(config.limits.rdb.clone()).in_runs(),
             behind: Vec::new(),
             at,
         }

@@ -16,6 +16,9 @@ const STASH: usize = 4;
 /// A new half of a split segment is at most this full (in percent), so that it does not grow again at once.
 const FILL_AFTER_SPLIT: usize = 80;
 
+/// No more segments than 2 to this power are made before there is an entry.
+const RESERVED_DEPTH_MAX: u32 = 16;
+
 /// What new buckets are stamped with.
 #[derive(Clone, Copy)]
 pub(crate) struct Stamp {
@@ -63,6 +66,18 @@ impl Segment {
             blocks: (0..buckets).map(|_| None).collect(),
             ..Segment::empty(start, depth, stamp.generation)
         }
+    }
+
+    /// The depth of segments that hold so many entries between them; 0 for few.
+    pub(crate) fn depth_for(entries: usize) -> u32 {
+        let most = (HOMES_MAX + STASH) * SLOTS * FILL_AFTER_SPLIT / 100;
+        let segments = entries.div_ceil(most).max(1).next_power_of_two();
+        segments.ilog2().min(RESERVED_DEPTH_MAX)
+    }
+
+    /// An empty segment with buckets for so many entries.
+    pub(crate) fn reserved(start: u64, depth: u32, entries: usize, stamp: Stamp) -> Segment {
+        Segment::with_buckets(start, depth, Shape::for_entries(entries), stamp)
     }
 
     /// Whether the segment is at its last size.
