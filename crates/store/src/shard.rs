@@ -142,8 +142,8 @@ impl Shard {
         self.db(db).table.warm_for_insert(&self.hasher, keys);
     }
 
-    /// Makes room for so many entries of a database that is empty and has always been, at once: they find their places without growth.
-    /// What is not used of it costs about 9 bytes an entry.
+    /// Makes room for so many entries of an empty database at once: they find their places without growth. What is not used of it costs
+    /// about 9 bytes an entry. A database with entries stays as it is.
     pub fn reserve(&mut self, db: DbIndex, entries: usize) {
         let version = self.observers.last_cut();
         self.db_mut(db).table.reserve(entries, version);

@@ -267,7 +267,10 @@ impl ReplicaFlowSink for EngineFlow {
 
     async fn keep_pace(&mut self) -> Result<(), DataError> {
         if self.psync {
-            return self.loader.keep_pace().await;
+            self.loader.keep_pace().await?;
+            if self.collected == 0 {
+                return Ok(());
+            }
         }
         self.settle().await
     }

@@ -99,6 +99,32 @@ fn segments_are_well_filled_before_they_split() {
 }
 
 #[test]
+fn what_room_was_made_for_does_not_grow() {
+    let hasher = TableHasher::new(1);
+    for entries in [100_000u32, 46_000, 700] {
+        let mut table = Table::new(TableId(1));
+        table.reserve(entries as usize, 0);
+        let made = table.segment_count();
+        check(&table, &hasher);
+        (0..entries).for_each(|number| put(&mut table, &hasher, &number.to_be_bytes()));
+        check(&table, &hasher);
+        let slots: usize = (table.segments.iter())
+            .map(|segment| segment.buckets() * 16)
+            .sum();
+        let fill = table.len() as f64 / slots as f64;
+        assert!(fill > 0.65, "{entries} fill {fill}");
+        let segments = table.segment_count();
+        assert!(segments <= made + made / 50, "{entries} in {segments}");
+        // Not where something is.
+        table.reserve(1_000_000, 0);
+        assert_eq!(table.segment_count(), segments);
+        // It grows on beyond what was announced.
+        (entries..3 * entries).for_each(|number| put(&mut table, &hasher, &number.to_be_bytes()));
+        check(&table, &hasher);
+    }
+}
+
+#[test]
 fn home_borders_and_homes_agree() {
     let hasher = TableHasher::new(1);
     let mut table = Table::new(TableId(1));

@@ -16,6 +16,8 @@ const STASH: usize = 4;
 /// A new half of a split segment is at most this full (in percent), so that it does not grow again at once.
 const FILL_AFTER_SPLIT: usize = 80;
 
+/// How full segments become that are made for a known number of entries, in percent: some get more than others.
+const RESERVED_FILL: usize = 85;
 /// No more segments than 2 to this power are made before there is an entry.
 const RESERVED_DEPTH_MAX: u32 = 16;
 
@@ -46,6 +48,24 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// The entries that so many homes are made for.
+    fn most(homes: usize) -> usize {
+        (homes + STASH) * SLOTS * RESERVED_FILL / 100
+    }
+
+    /// For entries that will come: no more than they need.
+    fn reserved(entries: usize) -> Shape {
+        let homes = SIZES
+            .into_iter()
+            .find(|homes| Shape::most(*homes) >= entries);
+        Shape {
+            homes: homes.unwrap_or(HOMES_MAX),
+            stash: STASH,
+        }
+    }
+}
+
 /// An entry on its way to other buckets, with all that is kept of it.
 struct Drained {
     hash: u64,
@@ -68,16 +88,21 @@ impl Segment {
         }
     }
 
-    /// The depth of segments that hold so many entries between them; 0 for few.
+    /// The depth of segments that hold so many entries between them, as full as may be; 0 for few.
     pub(crate) fn depth_for(entries: usize) -> u32 {
-        let most = (HOMES_MAX + STASH) * SLOTS * FILL_AFTER_SPLIT / 100;
-        let segments = entries.div_ceil(most).max(1).next_power_of_two();
-        segments.ilog2().min(RESERVED_DEPTH_MAX)
+        let segments = entries.div_ceil(Shape::most(HOMES_MAX)).max(1);
+        let depth = segments.next_power_of_two().ilog2();
+        let fill = |depth: &u32| {
+            let each = entries >> depth;
+            each * 1024 / ((Shape::reserved(each).homes + STASH) * SLOTS)
+        };
+        let best = [depth + 1, depth].into_iter().max_by_key(fill);
+        best.unwrap_or(depth).min(RESERVED_DEPTH_MAX)
     }
 
     /// An empty segment with buckets for so many entries.
     pub(crate) fn reserved(start: u64, depth: u32, entries: usize, stamp: Stamp) -> Segment {
-        Segment::with_buckets(start, depth, Shape::for_entries(entries), stamp)
+        Segment::with_buckets(start, depth, Shape::reserved(entries), stamp)
     }
 
     /// Whether the segment is at its last size.
