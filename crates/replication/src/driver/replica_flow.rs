@@ -66,8 +66,11 @@ impl FlowProgress {
     /// Counts what of a full sync comes.
     fn note_loaded(&self, event: &Event<'_>) {
         match event {
-            Event::Key(_) | Event::Entry { .. } => {
+            Event::Key(_) | Event::Text { .. } | Event::Entry { .. } => {
                 self.keys_loaded.fetch_add(1, Relaxed);
+            }
+            Event::Run { entries, .. } => {
+                self.keys_loaded.fetch_add(entries.len() as u64, Relaxed);
             }
             Event::Aux {
                 key: KEYS_AUX,
