@@ -129,12 +129,12 @@ impl Writer {
     fn queue(&mut self, pipe: &mut Pipe, at: u64) {
         let batch = self.batch;
         match at {
-            0 => return pipe.queue(&[b"MULTI"]),
+            0 => pipe.queue(&[b"MULTI"]),
             1..EXEC => {
                 let value = format!("{MARK}{batch}");
                 set(pipe, &together(self.number, at - 1), value.as_bytes());
             }
-            EXEC => return pipe.queue(&[b"EXEC"]),
+            EXEC => pipe.queue(&[b"EXEC"]),
             KNOWN => {
                 let answered: Vec<String> = self
                     .answered
