@@ -21,16 +21,7 @@ use damselfly_replication::{Lineage, ReplId};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-
-/// How often active expiry looks for keys whose time has come, and eviction whether it is behind.
-const EXPIRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Slices of active expiry in one turn, at most.
-const EXPIRY_SLICES: usize = 40;
-
-/// Slices of eviction in one turn, at most.
-const EVICTION_SLICES: usize = 40;
 
 /// Settings of an engine.
 #[derive(Debug, Clone)]
@@ -447,36 +438,9 @@ fn run_thread(index: usize, engine: &Arc<Engine>) {
 /// To be called inside the thread's runtime (or its `LocalSet`).
 pub fn start_tasks(thread: &Rc<Thread>) {
     tokio::task::spawn_local(thread.clone().serve_inbox());
-    tokio::task::spawn_local(clean_actively(thread.clone()));
+    tokio::task::spawn_local(crate::cleaning::clean_actively(thread.clone()));
     if thread.index == 0 {
         tokio::task::spawn_local(crate::pause::end_in_time(thread.clone()));
-    }
-}
-
-/// Deletes keys whose time has come, and evicts what could not be evicted at once.
-async fn clean_actively(thread: Rc<Thread>) {
-    let mut timer = tokio::time::interval(EXPIRY_INTERVAL);
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        timer.tick().await;
-        if thread.engine.is_loading() {
-            // What is deleted now would have no record in the history that the data comes with.
-            continue;
-        }
-        for _ in 0..EXPIRY_SLICES {
-            if thread.try_with_core(ShardCore::expire_slice).unwrap_or(0) == 0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..EVICTION_SLICES {
-            let more = thread.try_with_core(ShardCore::evict_slice);
-            if !more.unwrap_or(false) {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        thread.clean_up();
     }
 }
 

@@ -27,6 +27,8 @@ pub struct KeyspaceStats {
     pub expired: u64,
     /// Keys deleted to make room.
     pub evicted: u64,
+    /// Values that were freed later than they went.
+    pub freed_later: u64,
 }
 
 /// One shard's data and its surroundings.
@@ -57,6 +59,7 @@ pub struct Keyspace {
     misses: Cell<u64>,
     expired: Cell<u64>,
     evicted: Cell<u64>,
+    freed_later: Cell<u64>,
     random: Cell<u64>,
     garbage: Vec<Value>,
     /// A snapshot may still hold on to them.
@@ -85,6 +88,7 @@ impl Keyspace {
             probes: false,
             expired: Cell::default(),
             evicted: Cell::default(),
+            freed_later: Cell::default(),
             random: Cell::new(seed | 1),
             garbage: Vec::new(),
             flushed: Vec::new(),
@@ -137,14 +141,21 @@ impl Keyspace {
             misses: self.misses.get(),
             expired: self.expired.get(),
             evicted: self.evicted.get(),
+            freed_later: self.freed_later.get(),
         }
     }
 
     /// Sets the counters to zero (CONFIG RESETSTAT).
     pub fn reset_stats(&self) {
-        for counter in [&self.hits, &self.misses, &self.expired, &self.evicted] {
-            counter.set(0);
-        }
+        [
+            &self.hits,
+            &self.misses,
+            &self.expired,
+            &self.evicted,
+            &self.freed_later,
+        ]
+        .into_iter()
+        .for_each(|counter| counter.set(0));
     }
 
     /// Tells the surroundings that the key has changed.
@@ -182,6 +193,7 @@ impl Keyspace {
             && value.free_slice(max_items)
         {
             self.garbage.pop();
+            self.freed_later.set(self.freed_later.get() + 1);
         } else if let Some((at, flushed)) = self
             .flushed
             .iter_mut()

@@ -10,6 +10,7 @@
 //! [`session`] is a client.
 
 pub mod acl;
+pub mod cleaning;
 pub mod command;
 pub mod context;
 pub mod coordinator;

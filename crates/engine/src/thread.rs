@@ -34,6 +34,8 @@ pub struct Thread {
     pub flows: FlowTable<EngineSnapshot>,
     /// What ran on this thread's connections and not on a shard alone.
     pub stats: RefCell<crate::stats::CommandStats>,
+    /// What cleaning its shard took.
+    pub cleaned: Cell<crate::cleaning::CleaningStats>,
     /// What of it took long.
     pub slow: RefCell<crate::slow::SlowWatch>,
     /// Who subscribes to what, of the clients on this thread.
@@ -89,6 +91,7 @@ impl Thread {
             waking: Cell::new(false),
             next_ack: RefCell::default(),
             stats: RefCell::default(),
+            cleaned: Cell::default(),
             slow: RefCell::default(),
             slots: RefCell::default(),
             cleaning: Cell::new(false),

@@ -290,9 +290,9 @@ static SCRIPTS: &[Difference] = &[
         Test("tests/tests/scripts/functions.rs", "replicas_have_the_libraries"),
     ),
     row(
-        "a pattern of `string.find`, `match`, `gmatch`, `gsub` with more than 4,000 repetitions and captures",
+        "a pattern of `string.find`, `match`, `gmatch`, `gsub` with more than 4,000 repetitions and captures, or whose matching takes more than 200 million steps",
         "the error `pattern too complex`",
-        "matching it takes so much stack that Redis crashes",
+        "matching it takes so much stack that Redis crashes, or longer than anybody waits, and can't be interrupted",
         Test("tests/tests/scripts/hostile.rs", "hostile_scripts_are_survived"),
     ),
     row(
@@ -481,6 +481,12 @@ static WORDS: &[Difference] = &[
         "the sections and fields that monitors read; what can't happen here is 0. `gcc_version`, `repl_backlog_first_byte_offset` and the processor time of the main thread are not there",
         "there is no main thread",
         Seen(seen::info_lacks_four_fields),
+    ),
+    row(
+        "events of the latency monitor",
+        "`command`, `fast-command`, `expire-cycle`, `eviction-cycle`: single slices of a shard's work; `snapshot-slice` and `loading` are ours",
+        "there is no fork and no append-only file; what holds a thread is a slice",
+        Test("tests/tests/introspection/latency.rs", "what_the_server_does_on_its_own_is_watched"),
     ),
     row(
         "`LATENCY DOCTOR`",

@@ -1,5 +1,6 @@
 //! `COMMAND DOCS`: arguments, history and standing of every command are those of redis-server 7.0; the sentences are our own.
 
+use super::{fields, text};
 use damselfly_resp::Reply;
 use damselfly_tests::{Client, Redis, Server};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,15 +31,6 @@ const UNTOLD: &[&str] = &[
 const TAKES_LESS: &[&str] = &["geohash", "geopos", "pfmerge"];
 
 type Docs = BTreeMap<String, Reply>;
-
-fn text(reply: &Reply) -> String {
-    String::from_utf8_lossy(reply.as_text().unwrap_or_default()).into_owned()
-}
-
-fn fields(reply: &Reply) -> BTreeMap<String, &Reply> {
-    let pairs = reply.as_items().unwrap_or_default().chunks_exact(2);
-    pairs.map(|pair| (text(&pair[0]), &pair[1])).collect()
-}
 
 fn gather(reply: &Reply, docs: &mut Docs) {
     for (name, command) in fields(reply) {

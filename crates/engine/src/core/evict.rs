@@ -74,6 +74,11 @@ impl ShardCore {
         self.eviction.told(self.space.store.access_clock())
     }
 
+    /// Whether all shards together use more than they may.
+    pub fn is_over_limit(&self) -> bool {
+        self.memory.is_limited() && self.memory.excess() > 0
+    }
+
     /// Makes room for a command that may take memory. `false`: there is none.
     #[inline]
     pub(super) fn has_room(&mut self) -> bool {

@@ -162,6 +162,7 @@ async fn fill(thread: &Rc<Thread>, source: &Source) -> Result<Point, FileError> 
     result?;
     let keys = engine.files.loading.keys.load(Relaxed);
     let ms = begun.elapsed().as_millis() as u64;
+    engine.slow.note_event("loading", begun.elapsed());
     tracing::info!(path, keys, bytes, ms, "loaded");
     Ok(point.unwrap_or_default())
 }

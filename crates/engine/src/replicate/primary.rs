@@ -219,7 +219,9 @@ impl ShardSnapshot for EngineSnapshot {
             }
             (progress, core.commands_run)
         });
-        if pace.is_spent(begun.elapsed(), commands) {
+        let took = begun.elapsed();
+        thread.engine.slow.note_event("snapshot-slice", took);
+        if pace.is_spent(took, commands) {
             tokio::time::sleep(PAUSE).await;
         }
         match progress {

@@ -4,6 +4,7 @@ use super::{LatencyMonitor, SlowCommand, Thresholds};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 /// Entries that are kept, unless the configuration says otherwise.
 const DEFAULT_LEN: usize = 128;
@@ -65,6 +66,15 @@ impl SlowLog {
             .thresholds
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something that the server did on its own, if it took long.
+    pub fn note_event(&self, event: &'static str, took: Duration) {
+        let monitor = self.thresholds().monitor;
+        if monitor.is_some_and(|least| took >= least) {
+            let now_s = crate::thread::unix_ms() / 1000;
+            self.latency.add(event, now_s, took.as_millis() as u64);
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

@@ -197,6 +197,7 @@ fn reset_statistics<'a>(
     Box::pin(async move {
         let reset = |thread: &Rc<Thread>| {
             thread.stats.borrow_mut().reset();
+            thread.cleaned.take();
             thread.try_with_core(|core| {
                 core.stats.reset();
                 core.space.reset_stats();

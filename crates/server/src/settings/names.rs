@@ -55,6 +55,15 @@ static CONSTANTS: &[(&str, &str)] = &[
     ("stop-writes-on-bgsave-error", "no"), ("supervised", "no"), ("tls-port", "0"),
     ("zset-max-listpack-entries", "128"), ("zset-max-listpack-value", "64"), ("zset-max-ziplist-entries", "128"),
     ("zset-max-ziplist-value", "64"),
+    // Of what is not here: tools read them all the same.
+    ("aof-load-truncated", "yes"), ("aof-rewrite-incremental-fsync", "yes"), ("aof-timestamp-enabled", "no"),
+    ("aof-use-rdb-preamble", "yes"), ("appenddirname", "appendonlydir"), ("bind-source-addr", ""),
+    ("cluster-announce-bus-port", "0"), ("cluster-announce-hostname", ""), ("cluster-announce-ip", ""),
+    ("cluster-announce-port", "0"), ("cluster-announce-tls-port", "0"), ("cluster-config-file", "nodes.conf"),
+    ("cluster-node-timeout", "15000"), ("cluster-port", "0"), ("cluster-require-full-coverage", "yes"),
+    ("crash-log-enabled", "no"), ("crash-memcheck-enabled", "no"), ("jemalloc-bg-thread", "no"), ("oom-score-adj", "no"),
+    ("rdb-del-sync-files", "no"), ("set-proc-title", "no"), ("syslog-enabled", "no"), ("tls-cluster", "no"),
+    ("tls-prefer-server-ciphers", "no"), ("tls-session-caching", "yes"),
 ];
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {

@@ -101,7 +101,7 @@ fn parts(report: &Report, text: &mut Text) {
     text.field("mem_allocator", "mimalloc");
     text.field("active_defrag_running", 0);
     text.field("lazyfree_pending_objects", shards.garbage);
-    text.field("lazyfreed_objects", 0);
+    text.field("lazyfreed_objects", shards.lookups.freed_later);
 }
 
 fn percent(part: u64, whole: u64) -> String {

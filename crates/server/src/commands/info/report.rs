@@ -4,6 +4,7 @@ use crate::clients::ClientKind;
 use crate::counters::Rates;
 use crate::service::{ServerThread, SessionHost};
 use crate::{Config, Shared};
+use damselfly_engine::cleaning::CleaningStats;
 use damselfly_engine::core::ShardCore;
 use damselfly_engine::keyspace::KeyspaceStats;
 use damselfly_engine::replicate::replication_section;
@@ -35,6 +36,7 @@ pub(crate) struct ThreadReport {
     pub(crate) clients: Clients,
     pub(crate) traffic: Traffic,
     pub(crate) shards: Shards,
+    pub(crate) cleaning: CleaningStats,
 }
 
 /// Of clients.
@@ -100,6 +102,8 @@ pub(crate) struct Database {
     pub(crate) ttl_samples: u64,
     /// The sum of those times, in milliseconds.
     pub(crate) ttl_ms: u64,
+    /// Those of them whose time has passed.
+    pub(crate) stale: u64,
 }
 
 impl Report {
@@ -148,6 +152,7 @@ impl ThreadReport {
     fn of(thread: &Rc<Thread>) -> ThreadReport {
         let mut report = ThreadReport {
             commands: thread.stats.borrow().clone(),
+            cleaning: thread.cleaned.get(),
             ..ThreadReport::default()
         };
         if let Some(server) = ServerThread::on(thread) {
@@ -168,6 +173,7 @@ impl ThreadReport {
         self.clients.add(&other.clients);
         self.traffic.add(&other.traffic);
         self.shards.add(other.shards);
+        self.cleaning.add(&other.cleaning);
     }
 }
 
@@ -259,6 +265,7 @@ impl Shards {
         self.lookups.misses += other.lookups.misses;
         self.lookups.expired += other.lookups.expired;
         self.lookups.evicted += other.lookups.evicted;
+        self.lookups.freed_later += other.lookups.freed_later;
         self.databases.resize(
             self.databases.len().max(other.databases.len()),
             Database::default(),
@@ -286,11 +293,10 @@ impl Database {
             let at =
                 |key: &damselfly_engine::store::Key| store.get(db, key.as_bytes())?.expire_at();
             database.ttl_samples = found.len() as u64;
-            database.ttl_ms = found
-                .iter()
-                .filter_map(at)
-                .map(|at| (at - now).max(0) as u64)
-                .sum();
+            for left in found.iter().filter_map(at).map(|at| at - now) {
+                database.ttl_ms += left.max(0) as u64;
+                database.stale += u64::from(left <= 0);
+            }
         }
         database
     }
@@ -301,6 +307,7 @@ impl Database {
         self.table_bytes += other.table_bytes;
         self.ttl_samples += other.ttl_samples;
         self.ttl_ms += other.ttl_ms;
+        self.stale += other.stale;
     }
 
     /// The mean time to live of the keys that have one, in milliseconds, from a sample.

@@ -1,6 +1,6 @@
 //! The sections that count: connections, commands, errors, latencies.
 
-use super::report::Report;
+use super::report::{Database, Report};
 use super::text::Text;
 use damselfly_engine::pubsub::Kind;
 use damselfly_engine::stats::RowStats;
@@ -110,25 +110,33 @@ fn traffic(report: &Report, text: &mut Text) {
 fn keys(report: &Report, text: &mut Text) {
     let lookups = report.sums.shards.lookups;
     text.field("expired_keys", lookups.expired);
-    text.field("expired_stale_perc", "0.00");
-    text.fields(
-        &[
-            "expired_time_cap_reached_count",
-            "expire_cycle_cpu_milliseconds",
-        ],
-        0,
+    let cleaning = &report.sums.cleaning;
+    text.field(
+        "expired_stale_perc",
+        format_args!("{:.2}", stale_percent(report)),
     );
+    text.field("expired_time_cap_reached_count", cleaning.expiry_unfinished);
+    text.field("expire_cycle_cpu_milliseconds", cleaning.expiry.as_millis());
     text.field("evicted_keys", lookups.evicted);
-    text.fields(
-        &[
-            "evicted_clients",
-            "total_eviction_exceeded_time",
-            "current_eviction_exceeded_time",
-        ],
-        0,
+    text.field("evicted_clients", 0);
+    text.field(
+        "total_eviction_exceeded_time",
+        cleaning.over_limit.as_millis(),
+    );
+    text.field(
+        "current_eviction_exceeded_time",
+        cleaning.over_limit_now.as_millis(),
     );
     text.field("keyspace_hits", lookups.hits);
     text.field("keyspace_misses", lookups.misses);
+}
+
+/// How many of a hundred keys with a time to live have passed it and are still there, from a sample.
+fn stale_percent(report: &Report) -> f64 {
+    let databases = &report.sums.shards.databases;
+    let sum = |of: fn(&Database) -> u64| databases.iter().map(of).sum::<u64>();
+    sum(|database| database.stale) as f64 * 100.0
+        / sum(|database| database.ttl_samples).max(1) as f64
 }
 
 /// All commands that were called or refused, under their full names.

@@ -85,6 +85,22 @@ fn age(seconds: i64) -> Vec<char> {
     format!("{number}{unit}").chars().collect()
 }
 
+/// What to look at next.
+fn advice(event: &str) -> &'static str {
+    match event {
+        "command" => "SLOWLOG GET shows which commands it were.",
+        "fast-command" => {
+            "Such commands take no time of their own: the thread or the machine was busy otherwise; look for other processes, and for swapping."
+        }
+        "expire-cycle" => "Many keys or big values expire at one time; spread their times.",
+        "eviction-cycle" => {
+            "Memory is at its limit and big values have to go; raise maxmemory, or keep smaller values."
+        }
+        "loading" => "It is how long the data set took to load.",
+        _ => "One step of a snapshot took that long; big values, or a busy machine.",
+    }
+}
+
 pub(super) fn doctor(
     session: &mut Session,
     _: &[&[u8]],
@@ -104,9 +120,10 @@ pub(super) fn doctor(
         let count = event.samples.len().max(1) as u64;
         let sum: u64 = event.samples.iter().map(|sample| sample.took_ms).sum();
         text.push_str(&format!(
-            "{name}: in {count} seconds, {} ms on average, {} ms at most. SLOWLOG GET shows which commands it were.\n",
+            "{name}: in {count} seconds, {} ms on average, {} ms at most. {}\n",
             sum / count,
-            event.most_ms
+            event.most_ms,
+            advice(name)
         ));
     }
     out.verbatim(*b"txt", text);
