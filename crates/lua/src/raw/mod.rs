@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "calls of Lua's C interface")]
 
 mod call;
+mod effort;
 mod from_lua;
 pub(crate) mod patterns;
 mod to_lua;
