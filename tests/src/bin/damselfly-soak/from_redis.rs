@@ -7,7 +7,7 @@ use damselfly_tests::migration::{PREFIX, Sizes};
 use damselfly_tests::{Args, RedisVersion, Rng, grouped, within, words};
 
 use crate::pair::{SYNC_DEADLINE, described};
-use crate::redis_link::RedisLink;
+use crate::redis_link::{RedisLink, WIDE_KEYS};
 use crate::{Result, Scale};
 
 /// How long writes go on behind a full sync.
@@ -112,8 +112,7 @@ fn miss(link: &RedisLink, scale: &Scale) -> Result<Vec<Vec<u8>>> {
     redis.ok("FLUSHDB");
     redis.ok("SELECT 0");
     // Beyond what the writes draw.
-    let strings = Sizes::of(scale.redis_keys).strings / 2..Sizes::of(scale.redis_keys).strings;
-    let keys = strings.step_by(DELETED_STEP);
+    let keys = (WIDE_KEYS..Sizes::of(scale.redis_keys).strings).step_by(DELETED_STEP);
     let deleted: Vec<Vec<u8>> = keys
         .map(|number| format!("{PREFIX}string:{number}").into_bytes())
         .collect();

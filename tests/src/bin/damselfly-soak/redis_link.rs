@@ -23,7 +23,7 @@ pub const WRITES: LoadPlan = LoadPlan {
 };
 /// Keys of each type that are written to all the time; others are written to now and then.
 const HOT_KEYS: u64 = 300;
-const WIDE_KEYS: u64 = 20_000;
+pub const WIDE_KEYS: u64 = 20_000;
 /// A digest of millions of keys takes its time.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest run of bytes before a cut: more than one command, less than what a second brings.
