@@ -5,7 +5,8 @@
 pub struct LineLimit {
     lines: u32,
     window_ms: u64,
-    since_ms: u64,
+    /// When the present while began: with the first line in it.
+    since_ms: Option<u64>,
     count: u32,
     unsaid: u64,
 }
@@ -16,7 +17,7 @@ impl LineLimit {
         LineLimit {
             lines,
             window_ms,
-            since_ms: 0,
+            since_ms: None,
             count: 0,
             unsaid: 0,
         }
@@ -24,8 +25,9 @@ impl LineLimit {
 
     /// Whether a line may be logged: `Some` with the number of those that were not, since one was.
     pub fn admit(&mut self, now_ms: u64) -> Option<u64> {
-        if now_ms.saturating_sub(self.since_ms) >= self.window_ms {
-            (self.since_ms, self.count) = (now_ms, 0);
+        let is_within = |since| now_ms.saturating_sub(since) < self.window_ms;
+        if !self.since_ms.is_some_and(is_within) {
+            (self.since_ms, self.count) = (Some(now_ms), 0);
         }
         self.count += 1;
         if self.count > self.lines {

@@ -63,15 +63,17 @@ impl Default for FlowProgress {
 }
 
 impl FlowProgress {
+    /// There is one writer: no read-modify-write on the path of every key.
+    fn count_keys(&self, more: u64) {
+        let keys = self.keys_loaded.load(Relaxed);
+        self.keys_loaded.store(keys + more, Relaxed);
+    }
+
     /// Counts what of a full sync comes.
     fn note_loaded(&self, event: &Event<'_>) {
         match event {
-            Event::Key(_) | Event::Text { .. } | Event::Entry { .. } => {
-                self.keys_loaded.fetch_add(1, Relaxed);
-            }
-            Event::Run { entries, .. } => {
-                self.keys_loaded.fetch_add(entries.len() as u64, Relaxed);
-            }
+            Event::Key(_) | Event::Text { .. } | Event::Entry { .. } => self.count_keys(1),
+            Event::Run { entries, .. } => self.count_keys(entries.len() as u64),
             Event::Aux {
                 key: KEYS_AUX,
                 value,
