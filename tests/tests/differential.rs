@@ -192,6 +192,33 @@ fn hyperloglogs_are_byte_for_byte_those_of_redis() {
     both("GET sum");
 }
 
+/// Redis's packed form of sorted sets knows no -0, and what a range is stored in begins packed unless its size is known.
+#[test]
+fn negative_zeros_of_stored_ranges_are_those_of_redis() {
+    let (redis, server) = (Redis::start(), Server::start(&["--proactor_threads=1"]));
+    let (mut theirs, mut ours) = (redis.client(), server.client());
+    let mut both = |line: &str| {
+        let (left, right) = (theirs.call(line), ours.call(line));
+        assert!(left == right, "{line}: {left:?} and {right:?}");
+    };
+    for members in [1, 127, 128, 200] {
+        both("DEL from");
+        for number in 0..members {
+            both(&format!("ZADD from {number} m{number}"));
+        }
+        both("ZADD from -0 negative");
+        for range in [
+            "0 -1",
+            "0 -1 REV",
+            "-inf +inf BYSCORE",
+            "+inf -inf BYSCORE REV",
+        ] {
+            both(&format!("ZRANGESTORE to from {range}"));
+            both("ZRANGE to 0 -1 WITHSCORES");
+        }
+    }
+}
+
 /// A difference is found, shrunk and told.
 #[test]
 fn a_planted_difference_is_shrunk_to_its_cause() {

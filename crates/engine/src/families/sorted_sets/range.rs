@@ -2,7 +2,7 @@
 
 use super::bounds;
 use super::range_args::{By, Form, RangeArgs};
-use super::scores::settle;
+use super::scores::{self, settle};
 use crate::command::CommandResult;
 use crate::context::{ReadContext, WriteContext};
 use crate::families::collections::{pair_header, pairs_header, store};
@@ -142,9 +142,14 @@ pub(super) fn zrangestore(
         },
     )?;
     let mut result = ZSet::new();
+    // Where Redis does not know the size beforehand, the result begins packed.
+    let insert = match range.is_by_rank() {
+        true => ZSet::insert,
+        false => scores::insert,
+    };
     if let Some(zset) = cx.source::<ZSet>(args[2])? {
         select(zset, &range).0.for_each(|(member, score)| {
-            result.insert(&member, score);
+            insert(&mut result, &member, score);
         });
     }
     out.integer(result.len() as i64);

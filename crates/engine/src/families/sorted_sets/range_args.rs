@@ -136,6 +136,11 @@ impl<'a> RangeArgs<'a> {
         })
     }
 
+    /// Whether the range is one of ranks.
+    pub(super) fn is_by_rank(&self) -> bool {
+        matches!(self.ends, Ends::Rank(..))
+    }
+
     /// The ranks that are asked for, counted from the lowest score. LIMIT is applied.
     pub(super) fn ranks(&self, zset: &ZSet) -> Range<usize> {
         match self.ends {
