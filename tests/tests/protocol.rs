@@ -83,7 +83,10 @@ fn differences(left: SocketAddr, right: SocketAddr) -> Vec<String> {
 
 #[test]
 fn odd_requests_are_answered_as_redis_does() {
-    let (redis, server) = (Redis::start(), Server::start(&["--proactor_threads=1"]));
+    let (redis, server) = (
+        Redis::start(),
+        Server::start(&["--proactor_threads=1", "--primary_port_http_enabled=false"]),
+    );
     let found = differences(redis.address(), server.address());
     assert!(
         found.is_empty(),

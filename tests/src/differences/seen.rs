@@ -350,7 +350,6 @@ pub(super) fn info_lacks_four_fields(both: &mut Both<'_>) -> Seen {
     let missing: Vec<_> = theirs.difference(&ours).map(String::as_str).collect();
     let expected = [
         "gcc_version",
-        "repl_backlog_first_byte_offset",
         "used_cpu_sys_main_thread",
         "used_cpu_user_main_thread",
     ];

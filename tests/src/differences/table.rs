@@ -478,7 +478,7 @@ static WORDS: &[Difference] = &[
     ),
     row(
         "`INFO`",
-        "the sections and fields that monitors read; what can't happen here is 0. `gcc_version`, `repl_backlog_first_byte_offset` and the processor time of the main thread are not there",
+        "the sections and fields that monitors read; what can't happen here is 0. `gcc_version` and the processor time of the main thread are not there",
         "there is no main thread",
         Seen(seen::info_lacks_four_fields),
     ),

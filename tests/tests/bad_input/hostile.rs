@@ -135,7 +135,7 @@ fn commands_that_make_no_sense_are_refused_by_name() {
         (format!("DFLY STARTSTABLE {sync}"), "invalid state"),
         (format!("DFLY SYNC {sync}"), "invalid state"),
         (format!("DFLY TAKEOVER 1 {sync}"), "invalid state"),
-        (format!("DFLY TAKEOVER 1 SAVE {sync}"), "can't save"),
+        (format!("DFLY TAKEOVER 1 SAVE {sync}"), "invalid state"),
         ("REPLCONF".to_owned(), "syntax error"),
         ("REPLCONF capa".to_owned(), "syntax error"),
         ("REPLCONF listening-port 99999".to_owned(), "not an integer"),

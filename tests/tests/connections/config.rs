@@ -135,6 +135,8 @@ fn left(client: &mut Client) -> Vec<String> {
         "instantaneous_ops_per_sec",
         "instantaneous_input_kbps",
         "instantaneous_output_kbps",
+        // A sample of what is there, not a count.
+        "expired_stale_perc",
     ];
     let left = stats
         .iter()

@@ -172,6 +172,8 @@ fn a_former_primary_follows_its_heir() {
     let heir = Server::replica_of(primary.address(), 2);
     fill(&mut primary.client());
     await_synced(DEADLINE, &mut heir.client()).unwrap();
+    let (mut before, mut behind) = (primary.client(), heir.client());
+    same_data(DEADLINE, &mut before, &mut behind, Digest::Strict);
     primary.client().ok("SAVE");
     primary.kill();
     let mut writer = heir.client();

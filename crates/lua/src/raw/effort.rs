@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_given_up() {
-        let subject = "a".repeat(3_000);
+        let subject = "a".repeat(1_000);
         for (pattern, is_long) in [
             (".-.-.-.-b", true),
             ("a*a*a*a*b", true),
