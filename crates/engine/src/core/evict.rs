@@ -122,10 +122,14 @@ impl ShardCore {
         let Some((among, rank)) = self.eviction.policy.choice() else {
             return Outcome::Nothing;
         };
-        if self.is_over_budget() || !matches!(self.freeze, Freeze::None) {
+        if !matches!(self.freeze, Freeze::None) {
             return Outcome::Later;
         }
         for _ in 0..limit {
+            // Each may have brought its bucket to a snapshot.
+            if self.is_over_budget() {
+                return Outcome::Later;
+            }
             let excess = self.memory.excess();
             if excess == 0 && self.memory.owed() == 0 {
                 return Outcome::Enough;

@@ -51,6 +51,10 @@ impl ShardCore {
         }
         let mut deleted = 0;
         for key in &found {
+            // Each may have brought its bucket to a snapshot.
+            if self.is_over_budget() {
+                break;
+            }
             deleted += usize::from(self.expire_one(db, key.as_bytes()));
         }
         deleted
@@ -67,7 +71,8 @@ impl ShardCore {
         let mut deleted = 0;
         for db in (0..self.space.store.dbnum()).map(DbIndex) {
             let mut passed_over = 0;
-            while deleted < EXPIRY_ELEMENTS
+            while !self.is_over_budget()
+                && deleted < EXPIRY_ELEMENTS
                 && passed_over < EXPIRY_PASSED_OVER
                 && let Some((key, at)) = self.space.store.timed_at(db, passed_over)
                 && at <= self.space.now

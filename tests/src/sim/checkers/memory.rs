@@ -51,7 +51,8 @@ impl Memory {
             if flow.unsent() > bound {
                 let (stage, unsent) = (flow.stage(), flow.unsent());
                 return Err(format!(
-                    "a flow in {stage:?} holds {unsent} bytes, the bound is {bound}"
+                    "a flow in {stage:?} holds {unsent} bytes, the bound is {bound} (output limit {}, largest transaction {}, bucket {})",
+                    self.output_limit, self.run_bytes, self.bucket_bytes
                 ));
             }
         }
