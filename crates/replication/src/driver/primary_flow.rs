@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::PrimaryConfig,
     dataset::{PrimaryShard, ShardSnapshot},
-    primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow, SiblingFlow},
+    primary::{FlowEnd, FlowHandle, FlowStage, FlowTable, PrimaryFlow, SiblingFlow},
 };
 
 /// What a flow shows to other threads.
@@ -217,7 +217,8 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
         if let Some(snapshot) = self.shard.flows().take_snapshot(self.handle.sync_id()) {
             self.stats().note_snapshot(snapshot.progress());
             let (handle, session) = (self.handle.clone(), self.session.clone());
-            tokio::task::spawn_local(walk(handle, snapshot, session, self.flow));
+            let flows = self.shard.flows().clone();
+            tokio::task::spawn_local(walk(flows, handle, snapshot, session, self.flow));
         }
         if self.handle.stage() == FlowStage::CatchUp && self.handle.has_room() {
             let handle = &self.handle;
@@ -310,9 +311,10 @@ fn receive(handle: &FlowHandle, now_ms: u64, bytes: &[u8]) -> Result<(), FlowEnd
 }
 
 /// Takes the snapshot's items slice by slice, when there is room. The snapshot ends with it.
-async fn walk(
+async fn walk<S: ShardSnapshot>(
+    flows: FlowTable<S>,
     handle: FlowHandle,
-    mut snapshot: impl ShardSnapshot,
+    mut snapshot: S,
     session: Arc<SessionShared>,
     flow: usize,
 ) {
@@ -320,6 +322,10 @@ async fn walk(
         poll_fn(|context| handle.poll_room(context)).await;
         if handle.has_ended() {
             return;
+        }
+        if let Some(other) = flows.without_room(handle.sync_id()) {
+            poll_fn(|context| other.poll_room(context)).await;
+            continue;
         }
         let step = snapshot.step().await;
         session.flows[flow].note_snapshot(snapshot.progress());

@@ -34,8 +34,8 @@ struct FlowCell {
     flow: RefCell<PrimaryFlow>,
     sender: RefCell<Option<Waker>>,
     woken: Cell<bool>,
-    /// The task that walks the snapshot, waiting for room.
-    walker: RefCell<Option<Waker>>,
+    /// The tasks that walk snapshots, its own and others' of the shard, waiting for room.
+    walkers: RefCell<Vec<Waker>>,
     ended: RefCell<Option<FlowEnd>>,
     hook: Rc<RefCell<Option<Hook>>>,
 }
@@ -147,19 +147,21 @@ impl FlowHandle {
         std::task::Poll::Pending
     }
 
-    /// For the walking task: ready when there is room, or the flow has ended.
+    /// For walking tasks: ready when there is room, or the flow has ended.
     pub fn poll_room(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
         if self.has_room() || self.has_ended() {
             return std::task::Poll::Ready(());
         }
-        *self.0.walker.borrow_mut() = Some(context.waker().clone());
+        let mut walkers = self.0.walkers.borrow_mut();
+        if !walkers.iter().any(|waker| waker.will_wake(context.waker())) {
+            walkers.push(context.waker().clone());
+        }
         std::task::Poll::Pending
     }
 
     fn wake_walker(&self) {
-        if let Some(waker) = self.0.walker.borrow_mut().take() {
-            waker.wake();
-        }
+        let walkers = std::mem::take(&mut *self.0.walkers.borrow_mut());
+        walkers.into_iter().for_each(Waker::wake);
     }
 
     fn signal(&self, signal: FlowSignal) {
@@ -264,6 +266,20 @@ impl<S> FlowTable<S> {
             .any(|slot| slot.handle.as_ref().is_some_and(FlowHandle::is_over_budget))
     }
 
+    /// A flow in full sync, other than that of `own`, that has no room. A snapshot's walk brings the buckets that it comes to
+    /// to older snapshots, too, so that their flows would grow without a bound if it went on.
+    pub fn without_room(&self, own: SyncId) -> Option<FlowHandle> {
+        let slots = self.slots.borrow();
+        let mut handles = slots.values().filter_map(|slot| slot.handle.as_ref());
+        let found = handles.find(|handle| {
+            handle.sync_id() != own
+                && handle.stage() == FlowStage::FullSync
+                && !handle.has_ended()
+                && !handle.has_room()
+        });
+        found.cloned()
+    }
+
     /// Whether there is no flow.
     pub fn is_empty(&self) -> bool {
         self.slots.borrow().is_empty()
@@ -303,7 +319,7 @@ impl<S> FlowTable<S> {
             flow: RefCell::new(flow),
             sender: RefCell::default(),
             woken: Cell::new(true),
-            walker: RefCell::default(),
+            walkers: RefCell::default(),
             ended: RefCell::default(),
             hook: self.hook.clone(),
         };
