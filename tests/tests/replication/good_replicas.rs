@@ -48,19 +48,27 @@ fn see(seen: &mut Seen, client: &mut Client, lines: &[&str]) {
     }
 }
 
+/// Says what comes, for the table.
+fn scene(seen: &mut Seen, what: &str) {
+    seen.push((what.to_owned(), Vec::new()));
+}
+
 /// As many as there are, a stopped one, a dead one.
 fn waits(kind: PeerKind) -> Seen {
     let (mut family, mut seen) = (Family::of(kind), Seen::new());
     let mut client = family.primary.client();
+    scene(&mut seen, "no replica");
     see(
         &mut seen,
         &mut client,
         &["WAIT 0 0", "SET a 1 ; WAIT 1 30", "WAIT 0 30", "WAIT -1 0"],
     );
     family.grow(kind);
+    scene(&mut seen, "one");
     let one = ["SET a 2 ; WAIT 1 0", "WAIT 2 30", "WAIT 0 0", "WAIT 1 0"];
     see(&mut seen, &mut client, &one);
     family.grow(kind);
+    scene(&mut seen, "two");
     let two = [
         "SET a 3 ; WAIT 2 0",
         "SET a 4 ; WAIT 3 30",
@@ -74,6 +82,7 @@ fn waits(kind: PeerKind) -> Seen {
         client.ok("SET a 0");
         client.call("WAIT 2 20") == Reply::Integer(1)
     });
+    scene(&mut seen, "two, one of them stopped");
     let stopped = [
         "SET a 6 ; WAIT 1 0",
         "WAIT 2 50",
@@ -81,18 +90,35 @@ fn waits(kind: PeerKind) -> Seen {
     ];
     see(&mut seen, &mut client, &stopped);
     family.replicas[0].thaw();
+    scene(&mut seen, "it goes on");
     see(&mut seen, &mut client, &["WAIT 2 0"]);
     family.replicas[1].kill();
     eventually(DEADLINE, "a primary that knows", || {
         client.info("replication")["connected_slaves"] == "1"
     });
+    scene(&mut seen, "the other one killed");
     see(&mut seen, &mut client, &["SET a 7 ; WAIT 1 0", "WAIT 2 50"]);
     seen
 }
 
 #[test]
 fn wait_answers_as_redis_does() {
-    assert_eq!(waits(PeerKind::Damselfly), waits(PeerKind::Redis));
+    let (ours, theirs) = (waits(PeerKind::Damselfly), waits(PeerKind::Redis));
+    println!("| replicas | commands | here | redis-server |");
+    let mut replicas = "";
+    for ((line, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+        if ours.is_empty() {
+            replicas = line;
+            continue;
+        }
+        let last = |replies: &[Reply]| format!("{:?}", replies.last().unwrap());
+        println!(
+            "| {replicas} | {line} | {} | {} |",
+            last(ours),
+            last(theirs)
+        );
+    }
+    assert_eq!(ours, theirs);
 }
 
 const WRITES: [&str; 7] = [
