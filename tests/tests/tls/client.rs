@@ -2,9 +2,10 @@
 
 use super::authority::Identity;
 use damselfly_resp::{Reply, ReplyDecoder, encode_command};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -18,20 +19,22 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
-    /// Connects as `localhost`, and checks that the server is it.
+    /// Connects to `localhost` with a certificate, and checks that the server is it.
     pub fn connect(address: SocketAddr, ca: &Path, identity: &Identity) -> io::Result<TlsClient> {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(ca).unwrap();
-        roots.add(ca).unwrap();
         let chain = vec![CertificateDer::from_pem_file(&identity.cert).unwrap()];
         let key = PrivateKeyDer::from_pem_file(&identity.key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .unwrap();
+        let config = trusting(ca).with_client_auth_cert(chain, key).unwrap();
+        TlsClient::with(address, config)
+    }
+
+    /// The same without a certificate, as a browser does: it would rather speak HTTP/2.
+    pub fn browser(address: SocketAddr, ca: &Path) -> io::Result<TlsClient> {
+        let mut config = trusting(ca).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsClient::with(address, config)
+    }
+
+    fn with(address: SocketAddr, config: ClientConfig) -> io::Result<TlsClient> {
         let name = ServerName::try_from("localhost").unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
         let socket = TcpStream::connect(address)?;
@@ -63,9 +66,34 @@ impl TlsClient {
         }
     }
 
+    /// Sends these pieces, each in a record of its own, and reads until the server ends the connection: an end without TLS's own is an
+    /// error, as something could be missing.
+    pub fn exchange<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<String> {
+        for piece in pieces {
+            self.stream.write_all(piece)?;
+            self.stream.flush()?;
+        }
+        let mut answer = String::new();
+        self.stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
     /// The certificate that the server has shown, once something was said.
     pub fn server_certificate(&self) -> CertificateDer<'static> {
         let shown = self.stream.conn.peer_certificates().unwrap();
         shown[0].clone().into_owned()
     }
+}
+
+/// Who trusts this CA, and says next whether it has a certificate itself.
+fn trusting(ca: &Path) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(ca).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
 }

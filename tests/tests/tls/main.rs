@@ -4,6 +4,7 @@
 mod authority;
 mod client;
 mod healthcheck;
+mod http;
 mod matrix;
 mod page;
 mod redis;

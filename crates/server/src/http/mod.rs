@@ -12,7 +12,7 @@ mod status;
 mod stream;
 mod timer;
 
-pub(crate) use sniff::{Sniffed, sniff};
+pub(crate) use sniff::{FIRST_BYTES, Sniffed, begins_as_http, sniff};
 
 use crate::builder::Shared;
 use crate::clients::Buffers;

@@ -17,6 +17,14 @@ pub(crate) enum Sniffed {
     Unclear,
 }
 
+/// Bytes from which [`begins_as_http`] tells.
+pub(crate) const FIRST_BYTES: usize = 6;
+
+/// Whether a request of HTTP may begin so, for whoever is turned away and is to understand why.
+pub(crate) fn begins_as_http(first: &[u8]) -> bool {
+    METHODS.iter().any(|method| first.starts_with(method))
+}
+
 /// Looks at all that has come from a new connection. `GET /path` alone is a request of RESP, an inline command.
 pub(crate) fn sniff(input: &[u8]) -> Sniffed {
     if !METHODS
@@ -73,5 +81,6 @@ mod tests {
             assert_eq!(sniff(&request[..len]), Sniffed::Unclear);
         }
         assert_eq!(sniff(request), Sniffed::Http);
+        assert!(METHODS.iter().all(|method| method.len() <= FIRST_BYTES));
     }
 }

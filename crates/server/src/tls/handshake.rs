@@ -2,6 +2,7 @@
 
 use super::stream::{Carrier, TlsStream};
 use super::{Loaded, refusals};
+use crate::http;
 use crate::net::{Address, Door, Stream};
 use rustls::ServerConfig;
 use std::io;
@@ -22,11 +23,18 @@ const NEEDS_TLS: &[u8] =
 const ADMIN_NEEDS_TLS: &[u8] = b"-ERR this admin port speaks TLS only, as --tls asks for; connect over TLS (redis-cli --tls), or start the server with \
     --no_tls_on_admin_port=true\r\n";
 
+/// The same where the request is one of HTTP.
+const HTTP_NEEDS_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n\
+    this port speaks TLS only, as --tls asks for; the address begins with https://\n";
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error("it does not speak TLS")]
-    Plain(TcpStream),
+    Plain {
+        socket: TcpStream,
+        speaks_http: bool,
+    },
     #[error("{0}")]
     Handshake(io::Error),
     #[error("no handshake within {} s", LIMIT.as_secs())]
@@ -53,9 +61,13 @@ pub(crate) async fn encrypted(
     match received.unwrap_or(Err(Refusal::Silent)) {
         Ok(stream) => return Some(Stream::Tls(Box::new(stream))),
         Err(Refusal::Gone) => {}
-        Err(Refusal::Plain(socket)) => {
+        Err(Refusal::Plain {
+            socket,
+            speaks_http,
+        }) => {
             refusals::log(peer, "it does not speak TLS, as --tls asks for");
             let line = match door {
+                _ if speaks_http => HTTP_NEEDS_TLS,
                 Door::Admin => ADMIN_NEEDS_TLS,
                 _ => NEEDS_TLS,
             };
@@ -67,10 +79,16 @@ pub(crate) async fn encrypted(
 }
 
 async fn receive(socket: TcpStream, config: Arc<ServerConfig>) -> Result<TlsStream, Refusal> {
-    let mut first = [0];
+    let mut first = [0; http::FIRST_BYTES];
     match socket.peek(&mut first).await {
         Ok(0) => return Err(Refusal::Gone),
-        Ok(_) if !refusals::is_tls(&first) => return Err(Refusal::Plain(socket)),
+        Ok(len) if !refusals::is_tls(&first[..len]) => {
+            let speaks_http = http::begins_as_http(&first[..len]);
+            return Err(Refusal::Plain {
+                socket,
+                speaks_http,
+            });
+        }
         Ok(_) => {}
         Err(error) => return Err(Refusal::Handshake(error)),
     }
