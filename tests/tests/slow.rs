@@ -1,7 +1,9 @@
 //! The slow log and the latency monitor, beside `redis-server` 7.0.
 
 use damselfly_resp::Reply;
-use damselfly_tests::{Client, Redis, Server, words};
+use damselfly_tests::{Client, Redis, Server, await_synced, eventually, replicaof, words};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The last ones: number, arguments and name of the client.
 fn entries(client: &mut Client) -> Vec<(i64, Vec<String>, String)> {
@@ -189,4 +191,46 @@ fn latency_answers_as_redis_does() {
             assert!(shown.contains(&format!("Integer({calls})")), "{shown}");
         }
     }
+}
+
+/// What a link brings is logged like what clients send, under the primary's address: on the shard where it comes, over several shards,
+/// and of a Redis.
+#[test]
+fn records_of_a_primary_are_logged_under_its_address() {
+    let (redis, server) = (Redis::start(), Server::with_shards(2));
+    for (primary, shards) in [
+        (server.address(), 2),
+        (server.address(), 3),
+        (redis.address(), 2),
+    ] {
+        let replica = Server::with_shards(shards);
+        let mut client = replica.client();
+        replicaof(&mut client, primary);
+        await_synced(Duration::from_secs(20), &mut client).unwrap();
+        client.ok("CONFIG SET slowlog-log-slower-than 0");
+        let mut writer = Client::connect(primary).unwrap();
+        writer.ok("SET one 1");
+        writer.ok("MSET a 1 b 2 c 3 d 4");
+        eventually(Duration::from_secs(20), "both records", || {
+            let found = peers_of(&mut client, &["SET one 1", "MSET a 1"]);
+            found.iter().all(|peers| peers.contains(&primary))
+        });
+    }
+}
+
+/// The addresses under which commands that begin so are logged.
+fn peers_of(client: &mut Client, lines: &[&str]) -> Vec<Vec<SocketAddr>> {
+    let reply = client.ok("SLOWLOG GET -1");
+    let text = |reply: &Reply| String::from_utf8_lossy(reply.as_text().unwrap()).into_owned();
+    let entries = reply.as_items().unwrap().iter().map(|entry| {
+        let fields = entry.as_items().unwrap();
+        let args: Vec<String> = fields[3].as_items().unwrap().iter().map(text).collect();
+        (args.join(" "), text(&fields[4]))
+    });
+    let entries: Vec<_> = entries.collect();
+    let peers = |line: &&str| {
+        let found = entries.iter().filter(|(shown, _)| shown.starts_with(line));
+        found.filter_map(|(_, peer)| peer.parse().ok()).collect()
+    };
+    lines.iter().map(peers).collect()
 }

@@ -113,7 +113,7 @@ pub struct Engine {
     /// Commands that only administrators' connections may run, if there are such; sessions are told by whoever makes them.
     pub restricted: OnceLock<Arc<Restricted>>,
     /// What took long.
-    pub slow: SlowLog,
+    pub slow: Arc<SlowLog>,
     /// The settings it was started with.
     pub options: EngineOptions,
     /// What a replica passed over, because it does not know it.
@@ -175,7 +175,7 @@ impl Engine {
             mesh: Mesh::new(options.threads, options.shards),
             acl: Acl::new(&table),
             restricted: OnceLock::new(),
-            slow: SlowLog::default(),
+            slow: Arc::default(),
             table,
             options,
             memory,
@@ -237,6 +237,7 @@ impl Engine {
             JournalOptions::default(),
         );
         core.skipped = self.skipped.clone();
+        core.slow_log = self.slow.clone();
         core.scripts = self.scripts.running.clone();
         core.pauses = self.pauses.clone();
         if index == 0 {

@@ -3,6 +3,7 @@
 use crate::net::Address;
 use damselfly_engine::acl::User;
 use damselfly_engine::pubsub::{Kind, OutputLimits, PushQueue};
+use damselfly_engine::replication::driver::FlowGauge;
 use damselfly_engine::resp::Proto;
 use damselfly_engine::session::MultiState;
 use damselfly_engine::tracking::Mode;
@@ -106,6 +107,8 @@ pub struct ClientEntry {
     over_since: Cell<Option<i64>>,
     state: RefCell<SessionState>,
     waiter: RefCell<Option<Arc<Waiter>>>,
+    /// The flow to a replica that it has become.
+    flow: RefCell<Option<FlowGauge>>,
     is_paused: Cell<bool>,
     kill: CancellationToken,
 }
@@ -160,6 +163,7 @@ impl ClientEntry {
                 ..SessionState::default()
             }),
             waiter: RefCell::default(),
+            flow: RefCell::default(),
             is_paused: Cell::new(false),
             kill,
         }
@@ -280,9 +284,23 @@ impl ClientEntry {
         self.kill.clone()
     }
 
-    /// Time since its last requests, in milliseconds.
+    /// Notes that it is a flow to a replica from here on, or nothing that shows anything of itself.
+    pub(crate) fn becomes(&self, flow: Option<FlowGauge>) {
+        *self.flow.borrow_mut() = flow;
+    }
+
+    /// Time since its last requests, or acks, in milliseconds.
     pub fn idle_ms(&self, now: i64) -> i64 {
-        now - self.active_at.get()
+        let since_requests = now - self.active_at.get();
+        let flow = self.flow.borrow();
+        let since_ack = flow.as_ref().and_then(FlowGauge::ack_age_ms);
+        since_ack.map_or(since_requests, |ms| since_requests.min(ms as i64))
+    }
+
+    /// Bytes of a flow that its replica has not taken.
+    fn unsent_bytes(&self) -> usize {
+        let flow = self.flow.borrow();
+        flow.as_ref().map_or(0, |flow| flow.unsent_bytes() as usize)
     }
 
     /// Its line in CLIENT LIST, without the line end (Redis 7.0, `networking.c`, `catClientInfoString`).
@@ -292,6 +310,11 @@ impl ClientEntry {
         let queue = state.pushes.as_deref();
         let subscribed = |kind| queue.map_or(0, |queue| queue.subscribed(kind));
         let (pushes, pushed_bytes) = queue.map_or((0, 0), |queue| (queue.len(), queue.bytes()));
+        let unsent_bytes = self.unsent_bytes();
+        let waiting = (
+            pushes + usize::from(unsent_bytes > 0),
+            pushed_bytes + unsent_bytes,
+        );
         let mut line = format!(
             "id={} addr={} laddr={} fd={} name=",
             self.id, self.addr, self.laddr, state.fd
@@ -314,9 +337,9 @@ impl ClientEntry {
             buffers.output_size,
             buffers.output_size,
             buffers.output,
-            pushes,
-            pushed_bytes,
-            buffers.total() + pushed_bytes + size_of::<ClientEntry>(),
+            waiting.0,
+            waiting.1,
+            buffers.total() + waiting.1 + size_of::<ClientEntry>(),
             state
                 .command
                 .map_or_else(|| "NULL".to_owned(), |row| table.full_name(row)),

@@ -305,10 +305,9 @@ impl Connection {
     /// Lets whoever takes the socket serve it to its end.
     async fn hand_over(mut self) {
         if let Some(upgrade) = self.session.upgrade.take() {
-            self.host
-                .entry
-                .kind
-                .set(crate::clients::ClientKind::Replica);
+            let entry = &self.host.entry;
+            entry.kind.set(crate::clients::ClientKind::Replica);
+            entry.becomes(self.session.flow.take());
             let socket = self.stream.into_socket();
             upgrade(socket, self.input, self.host.entry.kill_token()).await;
         }

@@ -173,3 +173,33 @@ fn conditions_that_the_link_does_not_meet_leave_it() {
     settle(&pair.primary, &pair.replica);
     assert_eq!(pair.psync().reconnects, 0);
 }
+
+#[test]
+fn a_primary_lists_what_waits_for_a_flow_and_when_it_acked() {
+    let primary = Server::with_shards(1);
+    let mut replica = Server::with_shards(1);
+    follow(&replica, primary.address());
+    synced(&replica);
+    let mut client = primary.client();
+    let mut flow = || {
+        let lines = listed(&mut client, "replica");
+        let number = |line: &String, name| field(line, name).parse::<u64>().unwrap();
+        let ages = lines.iter().map(|line| number(line, "age")).min().unwrap();
+        let idle = lines.iter().map(|line| number(line, "idle")).min().unwrap();
+        let waiting = lines.iter().map(|line| number(line, "omem")).max().unwrap();
+        (ages, idle, waiting)
+    };
+    eventually(DEADLINE, "acks beside an old connection", || {
+        matches!(flow(), (3.., ..2, 0))
+    });
+    replica.freeze();
+    let mut writer = primary.client();
+    let value = "v".repeat(1 << 20);
+    // More than the system buffers.
+    for number in 0..30 {
+        writer.ok(&format!("SET key:{number} {value}"));
+    }
+    eventually(DEADLINE, "bytes that wait", || flow().2 > 1 << 20);
+    replica.thaw();
+    eventually(DEADLINE, "none", || matches!(flow(), (_, ..2, 0)));
+}

@@ -132,13 +132,15 @@ impl ShardCore {
         self.unread_reply.shrink_to(RETAINED_BYTES);
         let mut out = ReplyWriter::new(&mut self.unread_reply, Proto::Resp2);
         self.commands_run += 1;
-        match super::execute::write(&mut self.space, row, db, args, effects, true, &mut out) {
-            Ok(()) => Ok(()),
-            Err(error) => Err(DataError::terminal(format!(
-                "record {}: {error}",
-                shown(args)
-            ))),
+        let timer = self.slow.begin(row, args);
+        let done = super::execute::write(&mut self.space, row, db, args, effects, true, &mut out);
+        if let Some(begun) = timer {
+            self.slow.note(row, args, begun.elapsed());
+            if self.slow.has_found() {
+                self.slow_log.add_records(self.slow.take());
+            }
         }
+        done.map_err(|error| DataError::terminal(format!("record {}: {error}", shown(args))))
     }
 
     fn may_apply(&self, table: &CommandTable, part: &TransactionPart) -> Result<Step, DataError> {

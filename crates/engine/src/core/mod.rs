@@ -80,6 +80,8 @@ pub struct ShardCore {
     pub stats: crate::stats::CommandStats,
     /// What of it took long.
     pub slow: crate::slow::SlowWatch,
+    /// Where records of a primary go that took long.
+    pub slow_log: Arc<crate::slow::SlowLog>,
     /// Whether no write begins here: a pause holds.
     holds_writes: bool,
     locks: LockTable,
@@ -115,6 +117,7 @@ impl ShardCore {
             holds_writes: false,
             stats: crate::stats::CommandStats::default(),
             slow: crate::slow::SlowWatch::default(),
+            slow_log: Arc::default(),
             locks: LockTable::default(),
             transactions: BTreeMap::new(),
             last_ready: TxId(0),

@@ -91,6 +91,7 @@ fn from_replica<'a>(
         let connection = session.replica.get_or_insert_with(|| hub.connection(peer));
         if let CommandOutcome::BecomesFlow(ticket) = connection.handle_command(args, out).await {
             let engine = session.thread.engine.clone();
+            session.flow = Some(ticket.gauge());
             session.upgrade = Some(Box::new(move |stream, rest, killed| {
                 Box::pin(serve_flow(
                     EngineDataSet(engine),

@@ -137,6 +137,7 @@ impl UpstreamConnect {
             connected_at: now,
             active_at: now,
         };
+        self.engine.slow.set_upstream(shown.addr.to_string());
         let (id, active_at) = (shown.id, Arc::new(AtomicI64::new(now)));
         let socket = stream.as_fd().try_clone_to_owned()?.into();
         let open = Open {

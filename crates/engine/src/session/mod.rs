@@ -44,7 +44,7 @@ use crate::thread::Thread;
 use crate::tracking::{Caller, Tracking};
 use crate::watch::DirtyFlag;
 use damselfly_journal::Lsn;
-use damselfly_replication::driver::ReplicaConnection;
+use damselfly_replication::driver::{FlowGauge, ReplicaConnection};
 use damselfly_resp::{Proto, ReplyWriter};
 use damselfly_store::DbIndex;
 use smallvec::SmallVec;
@@ -149,6 +149,8 @@ pub struct Session {
     pub replica: Option<ReplicaConnection<EngineDataSet>>,
     /// Set by a command that takes the socket over (DFLY FLOW); the connection hands it over after the reply is sent.
     pub upgrade: Option<Upgrade>,
+    /// What the flow shows that the socket becomes then, if it becomes one.
+    pub flow: Option<FlowGauge>,
     /// What the embedder knows of the connection.
     pub host: Rc<dyn Any>,
 }
@@ -207,6 +209,7 @@ impl Session {
             published: Vec::new(),
             replica: None,
             upgrade: None,
+            flow: None,
             host,
         }
     }
@@ -442,8 +445,11 @@ impl Session {
 
     /// Notes commands of this client that took long.
     pub(crate) fn note_slow(&self, commands: Vec<SlowCommand>) {
+        let log = &self.thread.engine.slow;
+        if self.is_internal {
+            return log.add_records(commands);
+        }
         for command in commands {
-            let log = &self.thread.engine.slow;
             log.add(command, crate::thread::unix_ms(), &self.peer, &self.name);
         }
     }

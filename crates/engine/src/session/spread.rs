@@ -91,7 +91,12 @@ impl Session {
                 self.replay_publish(&transaction, space, &args).await;
                 continue;
             }
-            let result = match self.run_in(&transaction, row, &args, &mut reply).await {
+            let timer = self.thread.slow.borrow().begin(row, &args);
+            let result = self.run_in(&transaction, row, &args, &mut reply).await;
+            if let Some(begun) = timer {
+                self.note_if_slow(row, &args, begun.elapsed());
+            }
+            let result = match result {
                 Ok(()) if reply.first() == Some(&b'-') => Err(CommandError::owned(
                     String::from_utf8_lossy(&reply[1..]).trim_end().to_owned(),
                 )),

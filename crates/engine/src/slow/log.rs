@@ -37,6 +37,7 @@ pub struct SlowLog {
     thresholds: RwLock<Thresholds>,
     most: AtomicUsize,
     log: Mutex<Entries>,
+    upstream: Mutex<String>,
 }
 
 impl Default for SlowLog {
@@ -46,6 +47,7 @@ impl Default for SlowLog {
             thresholds: RwLock::default(),
             most: AtomicUsize::new(DEFAULT_LEN),
             log: Mutex::default(),
+            upstream: Mutex::default(),
         }
     }
 }
@@ -79,6 +81,24 @@ impl SlowLog {
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says where the records come from that this server executes: its primary's address.
+    pub fn set_upstream(&self, address: String) {
+        *self.upstream() = address;
+    }
+
+    fn upstream(&self) -> MutexGuard<'_, String> {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes records of the primary that took long to execute.
+    #[cold]
+    pub fn add_records(&self, commands: Vec<SlowCommand>) {
+        let peer = self.upstream().clone();
+        for command in commands {
+            self.add(command, crate::thread::unix_ms(), &peer, b"");
+        }
     }
 
     /// Notes a command that a client sent.

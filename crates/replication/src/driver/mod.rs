@@ -23,7 +23,7 @@ pub use clock::{Clock, Random};
 pub use connect::{Connect, TcpConnect};
 pub use line_limit::LineLimit;
 pub use primary::{CommandOutcome, PrimaryHub, ReplicaConnection};
-pub use primary_flow::FlowTicket;
+pub use primary_flow::{FlowGauge, FlowTicket};
 pub use replica::{Candidate, LinkHandle, LinkOptions, greet, start_link};
 pub use replicaof::ReplicaOfHandle;
 pub use serve::serve_connection;

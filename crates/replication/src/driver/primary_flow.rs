@@ -114,9 +114,37 @@ impl FlowTicket {
         self.flow
     }
 
+    /// What the flow will show of itself, for whoever lists its connection.
+    pub fn gauge(&self) -> FlowGauge {
+        FlowGauge {
+            stats: self.session.flows[self.flow].clone(),
+            clock: self.hub.clock,
+        }
+    }
+
     /// The number of its link.
     pub fn sync_id(&self) -> crate::ids::SyncId {
         self.session.sync_id
+    }
+}
+
+/// What a flow shows of itself, as long as somebody holds this.
+#[derive(Clone, Debug)]
+pub struct FlowGauge {
+    stats: Arc<FlowStats>,
+    clock: Clock,
+}
+
+impl FlowGauge {
+    /// Bytes that the network has not accepted.
+    pub fn unsent_bytes(&self) -> u64 {
+        self.stats.unsent.load(Relaxed)
+    }
+
+    /// Milliseconds since its last ack; `None` before the first.
+    pub fn ack_age_ms(&self) -> Option<u64> {
+        let acked_ms = Some(self.stats.acked_ms.load(Relaxed)).filter(|at| *at > 0);
+        acked_ms.map(|at| self.clock.now_ms().saturating_sub(at))
     }
 }
 
