@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use damselfly_tests::http::get;
-use damselfly_tests::{Server, await_synced, eventually_some};
+use damselfly_tests::{Server, await_synced, eventually_some, replicaof};
 use serde_json::Value;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -45,7 +45,8 @@ fn the_document_has_both_ends_of_a_link() {
     let primary = Server::with_shards(2);
     let mut client = primary.client();
     (0..50).for_each(|number| drop(client.ok(&format!("SET key:{number} value"))));
-    let replica = Server::replica_of(primary.address(), 2);
+    let replica = Server::start(&["--proactor_threads=2", "--replication_acks_interval=700"]);
+    replicaof(&mut replica.client(), primary.address());
     await_synced(DEADLINE, &mut replica.client()).unwrap();
     let ours = eventually_some(DEADLINE, "an ack", || {
         let status = status(primary.address());
@@ -58,6 +59,7 @@ fn the_document_has_both_ends_of_a_link() {
     let shown = &ours["replicas"][0];
     assert_eq!(shown["phase"], "stable_sync");
     assert_eq!(shown["dialect"], "damselfly");
+    assert_eq!(shown["ack_interval_ms"], 700);
     assert_eq!(shown["port"], replica.address().port());
     assert_eq!(shown["flows"].as_array().unwrap().len(), 2);
     assert_eq!(

@@ -80,6 +80,9 @@ pub const LEVEL: u8 = 1;
 /// The protocol version that is announced: VER5, numbered 4 on the wire (PROTOCOL 1).
 pub const VERSION: u64 = 4;
 
+/// `capa` by which a replica tells its [`ReplicaConfig::ack_interval_ms`]; the number follows. Others ignore it (PROTOCOL 1).
+pub const ACK_INTERVAL_CAPA: &str = "ack-ms=";
+
 /// A user name and a password, or a password alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {

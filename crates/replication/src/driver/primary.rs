@@ -74,6 +74,7 @@ struct Board {
     ip: String,
     port: u16,
     client_id: Option<String>,
+    ack_interval_ms: Option<u64>,
     state: SessionState,
     state_since_ms: u64,
 }
@@ -217,6 +218,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             ip: ip.to_owned(),
             port: 0,
             client_id: None,
+            ack_interval_ms: None,
             state: SessionState::Preparation,
             state_since_ms: self.shared.clock.now_ms(),
         };
@@ -291,6 +293,7 @@ impl SessionShared {
         board.ip = peer.ip.clone().unwrap_or_else(|| ip.to_owned());
         board.port = peer.port;
         board.client_id = peer.client_id.clone();
+        board.ack_interval_ms = peer.ack_interval_ms;
     }
 
     fn status(&self, now_ms: u64) -> ReplicaStatus {
@@ -303,6 +306,7 @@ impl SessionShared {
             ip: board.ip.clone(),
             port: board.port,
             client_id: board.client_id.clone(),
+            ack_interval_ms: board.ack_interval_ms,
             level: self.level,
             state: board.state,
             state_ms: now_ms.saturating_sub(board.state_since_ms),

@@ -97,6 +97,8 @@ pub struct ReplicaStatus {
     pub port: u16,
     /// The name that it announced.
     pub client_id: Option<String>,
+    /// How often it acks where nothing else makes it, if it told.
+    pub ack_interval_ms: Option<u64>,
     /// Its extension level; 0 is Dragonfly.
     pub level: u8,
     /// Where its session is.
@@ -127,6 +129,7 @@ pub(super) struct ReplicaName {
     pub(super) ip: String,
     pub(super) port: u16,
     pub(super) client_id: Option<String>,
+    pub(super) ack_interval_ms: Option<u64>,
     pub(super) level: u8,
     pub(super) state: SessionState,
     pub(super) state_ms: u64,
@@ -148,6 +151,7 @@ impl ReplicaStatus {
             ip: name.ip,
             port: name.port,
             client_id: name.client_id,
+            ack_interval_ms: name.ack_interval_ms,
             level: name.level,
             state: name.state,
             state_ms: name.state_ms,

@@ -3,7 +3,7 @@
 use damselfly_resp::{Proto, ReplyWriter};
 
 use crate::{
-    config::VERSION,
+    config::{ACK_INTERVAL_CAPA, VERSION},
     ids::{ReplId, SyncId},
     lineage::Origin,
 };
@@ -26,6 +26,8 @@ pub struct PeerGreeting {
     pub extensions: bool,
     /// `capa psync2`.
     pub psync2: bool,
+    /// `capa ack-ms=…`: how long it may say nothing.
+    pub ack_interval_ms: Option<u64>,
 }
 
 /// How REPLCONF is to be answered.
@@ -92,7 +94,13 @@ impl PeerGreeting {
             b"damselfly" => self.extensions = true,
             b"psync2" => self.psync2 = true,
             b"dragonfly" => return ReplconfAnswer::OpenSession,
-            _ => {}
+            other => {
+                if let Some(interval) = other.strip_prefix(ACK_INTERVAL_CAPA.as_bytes()) {
+                    self.ack_interval_ms = std::str::from_utf8(interval)
+                        .ok()
+                        .and_then(|text| text.parse().ok());
+                }
+            }
         }
         ReplconfAnswer::Ok
     }
@@ -222,6 +230,15 @@ mod tests {
             ReplconfAnswer::Ok
         );
         assert!(peer.extensions);
+        for (line, interval) in [
+            ("REPLCONF capa damselfly capa ack-ms=60000", Some(60_000)),
+            ("REPLCONF capa ack-ms=-1", None),
+            ("REPLCONF capa ack-ms=", None),
+            ("REPLCONF capa damselfly capa ACK-MS=2", Some(2)),
+        ] {
+            assert_eq!(replconf(&mut peer, line), ReplconfAnswer::Ok);
+            assert_eq!(peer.ack_interval_ms, interval, "{line}");
+        }
         assert_eq!(
             replconf(&mut peer, "REPLCONF ACK 12"),
             ReplconfAnswer::Nothing

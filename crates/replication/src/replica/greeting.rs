@@ -7,7 +7,7 @@ use super::{
     request::{auth_args, encode_strings},
 };
 use crate::{
-    config::{ReplicaConfig, VERSION},
+    config::{ACK_INTERVAL_CAPA, ReplicaConfig, VERSION},
     dataset::{Dialect, Upstream},
     error::LinkError,
     ids::{MAX_FLOWS, ReplId, SyncId},
@@ -265,7 +265,10 @@ impl Greeting {
             },
             Step::CapaPsync => capa(&["capa", "eof", "capa", "psync2"]),
             Step::CapaDamselfly if config.level == 0 => return false,
-            Step::CapaDamselfly => capa(&["capa", "damselfly"]),
+            Step::CapaDamselfly => {
+                let acks = format!("{ACK_INTERVAL_CAPA}{}", config.ack_interval_ms);
+                capa(&["capa", "damselfly", "capa", &acks])
+            }
             Step::CapaDragonfly => capa(&["capa", "dragonfly"]),
             Step::ClientId | Step::ClientVersion if self.speaks_psync() => return false,
             Step::ClientId => capa(&["CLIENT-ID", &config.client_id]),
@@ -392,7 +395,7 @@ mod tests {
             "REPLCONF listening-port 6380",
             "REPLCONF ip-address 10.0.0.2",
             "REPLCONF capa eof capa psync2",
-            "REPLCONF capa damselfly",
+            "REPLCONF capa damselfly capa ack-ms=1000",
             "REPLCONF capa dragonfly",
             "REPLCONF CLIENT-ID me",
             "REPLCONF CLIENT-VERSION 4",

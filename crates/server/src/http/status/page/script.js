@@ -2,8 +2,10 @@
 // Draws /status.json once a second. Whatever comes from the network reaches the page as text only.
 (() => {
   const PERIOD_MS = 1000, LONGEST_PAUSE_MS = 10000, PATIENCE_MS = 4000;
-  // From here on a link is worth a look. Replicas ack, and our primaries write, once a second; others write every ten seconds.
-  const LAGGING_MS = 3000, SILENT_MS = 4000, SILENT_OTHER_MS = 15000;
+  // From here on a link is worth a look. Our primaries write once a second, others every ten seconds. Replicas ack in an interval that
+  // ours tell: so much beyond it is too late.
+  const SILENT_MS = 4000, SILENT_OTHER_MS = 15000;
+  const ACK_INTERVAL_MS = 1000, LAGGING_BEYOND_MS = 2000, SILENT_BEYOND_MS = 3000;
 
   const byId = (id) => document.getElementById(id);
   const setText = (element, text) => { if (element.textContent !== text) element.textContent = text; };
@@ -45,10 +47,13 @@
     return named(link.phase);
   }
 
+  const ackInterval = (replica) => replica.ack_interval_ms === null ? ACK_INTERVAL_MS : replica.ack_interval_ms;
+  const isSilent = (replica) => replica.ack_age_ms >= ackInterval(replica) + SILENT_BEYOND_MS;
+
   function replicaState(replica) {
     if (replica.phase === "stable_sync") {
-      if (replica.lag.ms >= LAGGING_MS) return ["lagging", "warn"];
-      if (replica.ack_age_ms >= SILENT_MS) return ["silent", "warn"];
+      if (replica.lag.ms >= ackInterval(replica) + LAGGING_BEYOND_MS) return ["lagging", "warn"];
+      if (isSilent(replica)) return ["silent", "warn"];
     }
     return named(replica.phase);
   }
@@ -140,7 +145,7 @@
   function replicaDetail(replica) {
     switch (replica.phase) {
       case "full_sync": return percentText(replica.full_sync);
-      case "stable_sync": return replica.lag.records === 0 && replica.ack_age_ms >= SILENT_MS
+      case "stable_sync": return replica.lag.records === 0 && isSilent(replica)
         ? `last ack ${ago(replica.ack_age_ms)}` : behind(replica.lag);
       default: return `for ${duration(replica.phase_ms)}`;
     }
