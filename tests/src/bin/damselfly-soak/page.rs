@@ -60,6 +60,7 @@ pub fn run(scale: &Scale) -> Result {
     camera.stable(&primary, &far)?;
     camera.lagging(&primary, &mut near)?;
     drop(load);
+    camera.seldom_acks(&primary)?;
     camera.broken(&mut primary, &far, network)?;
     match camera.browser.complaints().as_slice() {
         [] => Ok(()),
@@ -139,6 +140,21 @@ impl Camera {
         self.shoot("lagging")?;
         near.thaw();
         self.says("#headline", "Primary of 2 replicas: stable sync.")
+    }
+
+    /// Who says that it acks seldom is neither silent nor lagging when it does.
+    fn seldom_acks(&mut self, primary: &Server) -> Result {
+        let seldom = Server::try_start(&["--replication_acks_interval=20000"])?;
+        follow(&mut seldom.client(), primary.address())?;
+        await_synced(SYNC_DEADLINE, &mut seldom.client())?;
+        primary.client().ok("SET seldom acked");
+        self.open(primary)?;
+        let acked = r"[...document.querySelectorAll('#replicas .peer')]
+            .map((peer) => peer.querySelector('[data-f=ack]').textContent)
+            .find((text) => /^(5|6|7|8|9|1[0-9])\..*s ago$/.test(text))";
+        let acked = self.browser.until(DEADLINE, acked)?;
+        println!("    seldom acks: {acked}");
+        self.says("#headline", "Primary of 3 replicas: stable sync.")
     }
 
     fn broken(&mut self, primary: &mut Server, far: &Server, network: FaultProxy) -> Result {
