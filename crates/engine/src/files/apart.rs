@@ -1,6 +1,7 @@
 //! Big values of a file whose readers know no chunks: their pieces come one by one, and stand together in the file.
 
 use super::error::FileError;
+use super::names;
 use damselfly_snapshot::ValuePiece;
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -49,7 +50,7 @@ impl Apart {
         if value.rest.len() > KEPT_BYTES {
             if value.beside.is_none() {
                 self.files += 1;
-                let path = self.path.with_extension(format!("{}.tmp", self.files));
+                let path = names::beside(&self.path, self.files);
                 let file = unnamed(&path);
                 value.beside = Some(file.map_err(|error| failed(&path, &error))?);
             }
@@ -106,10 +107,12 @@ fn failed(path: &Path, error: &io::Error) -> FileError {
     FileError::system(path, "keeping a part of a big value beside it", error)
 }
 
-/// A file without a name: whatever happens, nothing is left of it.
+/// A file that loses its name at once. A crash in between leaves an empty one, which the next start removes as all that an
+/// unfinished save left; under the same name it is taken over.
 fn unnamed(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).open(path)?;
+    options.read(true).write(true).create(true).truncate(true);
+    let file = options.open(path)?;
     std::fs::remove_file(path)?;
     Ok(file)
 }
@@ -160,6 +163,30 @@ mod tests {
         assert!(apart.is_open());
         assert!(apart.take(1, piece(2, b'!', 0, true)).unwrap().is_some());
         assert!(!apart.is_open());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Killed between creating the file beside and taking its name away.
+    #[test]
+    fn what_a_crash_left_is_in_nobodys_way_and_goes_at_the_next_start() {
+        let dir = std::env::temp_dir().join(format!("damselfly-left-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("dump.rdb.00000000000000aa.damselfly-tmp");
+        let left = names::beside(&path, 1);
+        std::fs::write(&left, "x").unwrap();
+        let mut apart = Apart::new(&path);
+        let taken = apart.take(0, piece(1, b'a', KEPT_BYTES + 1, true));
+        let mut beside = taken.unwrap().unwrap().beside.unwrap();
+        assert_eq!(beside.stream_position().unwrap(), KEPT_BYTES as u64 + 1);
+        assert!(!left.exists());
+        std::fs::write(&left, "x").unwrap();
+        let settings = super::super::FileSettings {
+            dir: dir.clone(),
+            name: "dump".to_owned(),
+            ..Default::default()
+        };
+        assert_eq!(super::super::find(&settings), Ok(None));
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

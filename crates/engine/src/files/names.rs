@@ -130,6 +130,11 @@ impl Target {
     }
 }
 
+/// The name of a file beside a temporary one, which ends as that does.
+pub(super) fn beside(temporary: &Path, number: u64) -> PathBuf {
+    temporary.with_extension(format!("{number}{TEMPORARY}"))
+}
+
 fn file_name(base: &str, part: Part) -> String {
     match part {
         Part::Rdb => format!("{base}{RDB}"),
@@ -292,5 +297,8 @@ mod tests {
         assert_eq!(summary.shard_file(3), Some(target.file(Part::Shard(3))));
         assert!(of_temporary(&target.temporary(Part::Summary)).is_none());
         assert!(of_temporary(&target.file(Part::Shard(3))).is_none());
+        let beside = beside(&target.temporary(Part::Rdb), 2);
+        assert!(beside.to_str().unwrap().ends_with(".2.damselfly-tmp"));
+        assert!(of_temporary(&beside).is_none());
     }
 }

@@ -5,6 +5,7 @@ use super::load::read_whole;
 use super::names::{self, TEMPORARY, entries};
 use super::save::sync_dir;
 use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 /// Gives the files of a set whose summary is there their names, and removes other files that nobody writes any more.
@@ -32,6 +33,13 @@ fn tidy(path: &Path) -> Result<(), FileError> {
             return fs::rename(path, &file).map_err(failed("renaming it"));
         }
     }
-    tracing::warn!(path = %path.display(), "removing what an unfinished save left");
-    fs::remove_file(path).map_err(failed("removing it"))
+    match fs::remove_file(path) {
+        Ok(()) => {
+            tracing::warn!(path = %path.display(), "removed what an unfinished save left");
+            Ok(())
+        }
+        // Another server of this directory, whose file it is, was faster.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("removing it")(error)),
+    }
 }
