@@ -78,11 +78,22 @@ async fn load_and_serve(thread: Rc<Thread>, shared: Shared, source: Option<Sourc
 /// Saves at the end, where a name is configured.
 async fn save_if_named(thread: &Rc<Thread>) -> Result<(), FileError> {
     let settings = thread.engine.files.settings();
-    // What is being loaded is in files already.
-    if settings.name.is_empty() || thread.engine.is_loading() {
+    if settings.name.is_empty() {
         return Ok(());
     }
-    save_at_end(thread, Target::new(&settings, None, None)?).await
+    save_last(thread).await
+}
+
+async fn save_last(thread: &Rc<Thread>) -> Result<(), FileError> {
+    let settings = thread.engine.files.settings();
+    match save_at_end(thread, Target::new(&settings, None, None)?).await {
+        // A part of what is being loaded is not put in the place of what was saved before.
+        Err(error @ FileError::Loading) => {
+            tracing::warn!(%error, "no snapshot at the end");
+            Ok(())
+        }
+        saved => saved,
+    }
 }
 
 /// What SHUTDOWN asks for.
@@ -105,10 +116,7 @@ impl AtEnd {
         match self {
             AtEnd::NoSave => Ok(()),
             AtEnd::AsConfigured => save_if_named(thread).await,
-            AtEnd::Save => {
-                let settings = thread.engine.files.settings();
-                save_at_end(thread, Target::new(&settings, None, None)?).await
-            }
+            AtEnd::Save => save_last(thread).await,
         }
     }
 }
@@ -145,7 +153,7 @@ async fn save_now(thread: &Rc<Thread>) {
         Err(error) => Err(error),
     };
     // What went wrong in the save itself has been said.
-    if let Err(error @ (FileError::Busy | FileError::Name { .. })) = saved {
+    if let Err(error @ (FileError::Busy | FileError::Loading | FileError::Name { .. })) = saved {
         tracing::warn!(%error, "no snapshot at the planned time");
     }
 }

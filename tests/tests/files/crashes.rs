@@ -44,12 +44,13 @@ fn killed_while_it_saves() {
 fn killed_while_it_loads() {
     let dir = directory();
     let mut ours = server(&dir, "dump", 2);
-    ours.client().ok("DEBUG POPULATE 20000 pad 100");
+    ours.client().ok("DEBUG POPULATE 60000 pad 100");
     ours.client().ok("SAVE");
     let expected = digest(&mut ours.client(), Digest::Strict);
     ours.kill();
     let flag = format!("--dir={}", dir.path().display());
     let mut loading = Server::start(&[&flag, "--dbfilename=dump", "--proactor_threads=2"]);
+    assert_eq!(loading.client().info("persistence")["loading"], "1");
     loading.kill();
     let ours = server(&dir, "dump", 2);
     assert_eq!(digest(&mut ours.client(), Digest::Strict), expected);
@@ -146,10 +147,10 @@ fn refused(dir: &TempDir, name: &str) -> String {
 }
 
 /// A file system of one megabyte.
-struct SmallDisk(TempDir);
+pub struct SmallDisk(pub TempDir);
 
 impl SmallDisk {
-    fn mount() -> SmallDisk {
+    pub fn mount() -> SmallDisk {
         let dir = directory();
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])

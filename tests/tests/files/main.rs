@@ -6,6 +6,7 @@ mod foreign;
 mod point_in_time;
 mod reload;
 mod restarts;
+mod unfinished;
 
 use damselfly_resp::Reply;
 use damselfly_tests::{Client, Server, TempDir, eventually};

@@ -3,7 +3,7 @@
 use super::error::FileError;
 use super::load::{Replacement, replace};
 use super::names::{FileSettings, Format, Source, Target};
-use super::save::{begin, save as save_to};
+use super::save::{Of, begin, save as save_to};
 use crate::command::{Command, CommandError, CommandResult, Flags, Group, Handler, Keys};
 use crate::engine::Role;
 use crate::families::options::is_word;
@@ -56,7 +56,7 @@ fn bgsave<'a>(
             _ => &args[1..],
         };
         let target = target(&session.thread.engine.files.settings(), args)?;
-        let saving = begin(&session.thread, target).await?;
+        let saving = begin(&session.thread, target, Of::Whole).await?;
         // How it ends is in the log and in INFO.
         tokio::task::spawn_local(saving.finish());
         ReplyWriter::new(out, session.proto).simple("Background saving started");

@@ -2,7 +2,7 @@
 
 use super::error::FileError;
 use super::names::Target;
-use super::save::begin;
+use super::save::{Of, begin};
 use crate::engine::Role;
 use crate::replicate::{HeldWrites, acks};
 use crate::thread::Thread;
@@ -25,7 +25,7 @@ pub async fn save_at_end(thread: &Rc<Thread>, target: Target) -> Result<(), File
         Role::Replica => None,
     };
     engine.files.give_up().await;
-    let saving = begin(thread, target).await?;
+    let saving = begin(thread, target, Of::Whole).await?;
     let targets = saving.lsns();
     saving.finish().await?;
     if held.is_some() {

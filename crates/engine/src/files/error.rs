@@ -36,6 +36,9 @@ pub enum FileError {
     /// Another one is being written.
     #[error("Background save already in progress")]
     Busy,
+    /// What is there is a part of what is being loaded.
+    #[error("the data set is being loaded: a snapshot would have a part of it")]
+    Loading,
     /// The server ends, or a thread of it has ended.
     #[error("the save was given up")]
     GivenUp,

@@ -76,7 +76,11 @@ pub(super) async fn replace(
         Replacement::File(source) => Ok(source),
         Replacement::Itself(target) => {
             let source = target.source();
-            save::save(thread, target).await.map(|()| source)
+            let begun = save::begin(thread, target, save::Of::BeforeReload).await;
+            match begun {
+                Ok(saving) => saving.finish().await.map(|()| source),
+                Err(error) => Err(error),
+            }
         }
     };
     let result = match saved {

@@ -34,7 +34,16 @@ pub(super) const SHARD_ID_AUX: &[u8] = b"shard-id";
 /// # Errors
 /// [`FileError`]; what was there before is there still.
 pub async fn save(thread: &Rc<Thread>, target: Target) -> Result<(), FileError> {
-    begin(thread, target).await?.finish().await
+    begin(thread, target, Of::Whole).await?.finish().await
+}
+
+/// What a snapshot may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Not of a data set that is being loaded: a part of it would take the place of the file of what was there before.
+    Whole,
+    /// Clients hear that it loads, but what is there stays until the snapshot is complete.
+    BeforeReload,
 }
 
 /// A snapshot whose cut has been made.
@@ -59,6 +68,7 @@ pub(super) struct Saving {
 struct AtCut {
     next_lsn: Lsn,
     keeps_backlog: bool,
+    is_loading: bool,
     changes: u64,
     /// Keys of each database, and those of them that expire.
     sizes: Vec<(u64, u64)>,
@@ -71,17 +81,29 @@ impl AtCut {
 }
 
 /// Creates the files and makes the cut.
-pub(super) async fn begin(thread: &Rc<Thread>, target: Target) -> Result<Saving, FileError> {
+pub(super) async fn begin(
+    thread: &Rc<Thread>,
+    target: Target,
+    of: Of,
+) -> Result<Saving, FileError> {
     let engine = &thread.engine;
+    if of == Of::Whole && engine.is_loading() {
+        return Err(FileError::Loading);
+    }
     let claim = Claim::take(engine)?;
-    let begun = start(thread, target, claim).await;
+    let begun = start(thread, target, of, claim).await;
     if let Err(error) = &begun {
         tracing::error!(%error, "cannot save");
     }
     begun
 }
 
-async fn start(thread: &Rc<Thread>, target: Target, claim: Claim) -> Result<Saving, FileError> {
+async fn start(
+    thread: &Rc<Thread>,
+    target: Target,
+    of: Of,
+    claim: Claim,
+) -> Result<Saving, FileError> {
     let shards = thread.engine.mesh.shards();
     let parts: Vec<Part> = match target.format {
         Format::Rdb => vec![Part::Rdb],
@@ -92,6 +114,10 @@ async fn start(thread: &Rc<Thread>, target: Target, claim: Claim) -> Result<Savi
         writers.push(FileWriter::create(target.temporary(*part)).await?);
     }
     let (at, walks, point, libraries) = cut_all(thread, &writers, &target).await;
+    // A full sync may have begun since: it says so before it discards anything.
+    if of == Of::Whole && at.iter().any(|at| at.is_loading) {
+        return Err(FileError::Loading);
+    }
     let saving = Saving {
         thread: thread.clone(),
         claim,
@@ -149,6 +175,7 @@ async fn cut_all(
                 let at = AtCut {
                     next_lsn: core.journal.next_lsn(),
                     keeps_backlog: core.journal.keeps_backlog(),
+                    is_loading: thread.engine.is_loading(),
                     changes: core.space.changes,
                     sizes: (0..store.dbnum()).map(DbIndex).map(sizes).collect(),
                 };
