@@ -19,8 +19,13 @@ const DELETED_STEP: usize = 5;
 
 /// Runs it.
 pub fn run(scale: &Scale) -> Result {
-    one(RedisVersion::V70, &["--repl-diskless-sync", "yes"], scale)?;
-    one(RedisVersion::V62, &["--repl-diskless-sync", "no"], scale)
+    scale.redis_versions.iter().try_for_each(|version| {
+        let is_diskless = match version {
+            RedisVersion::V70 => "yes",
+            RedisVersion::V62 => "no",
+        };
+        one(*version, &["--repl-diskless-sync", is_diskless], scale)
+    })
 }
 
 fn one(version: RedisVersion, options: &[&str], scale: &Scale) -> Result {

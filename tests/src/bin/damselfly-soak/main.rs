@@ -1,4 +1,4 @@
-//! `cargo xtask soak [--quick] [--seed N] [--only scenario]…`: the long tests of whole servers.
+//! `cargo xtask soak [--quick] [--seed N] [--redis 7.0|6.2] [--only scenario]…`: the long tests of whole servers.
 //!
 //! Each scenario prints figures and a verdict; one that fails does not stop the others. All
 //! processes are ended by their id, whatever happens.
@@ -27,6 +27,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use damselfly_tests::RedisVersion;
+
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 /// How much of everything.
@@ -48,6 +50,8 @@ struct Scale {
     redis_keys: u64,
     /// How often its link is cut.
     redis_cuts: u64,
+    /// Of which versions it is, in turn, where several are followed.
+    redis_versions: &'static [RedisVersion],
     /// Clients that subscribe to something.
     subscribers: u64,
     /// Messages that are published.
@@ -64,6 +68,7 @@ impl Scale {
         big_fields: 2_000_000,
         redis_keys: 2_000_000,
         redis_cuts: 50,
+        redis_versions: &[RedisVersion::V70, RedisVersion::V62],
         subscribers: 10_000,
         messages: 100_000,
     };
@@ -77,6 +82,7 @@ impl Scale {
         big_fields: 100_000,
         redis_keys: 40_000,
         redis_cuts: 10,
+        redis_versions: &[RedisVersion::V70, RedisVersion::V62],
         subscribers: 1_000,
         messages: 20_000,
     };
@@ -222,18 +228,32 @@ fn options(arguments: &[String]) -> Result<Options> {
             "--quick" => {
                 scale = Scale {
                     seed: scale.seed,
+                    redis_versions: scale.redis_versions,
                     ..Scale::QUICK
                 }
             }
             "--seed" => scale.seed = value()?.parse()?,
+            "--redis" => scale.redis_versions = version(value()?)?,
             "--only" => scenarios.push(scenario(value()?)?),
-            other => return Err(format!("{other:?}? There are --quick, --seed and --only").into()),
+            other => {
+                return Err(
+                    format!("{other:?}? There are --quick, --seed, --redis and --only").into(),
+                );
+            }
         }
     }
     if scenarios.is_empty() {
         scenarios = SCENARIOS.iter().collect();
     }
     Ok(Options { scale, scenarios })
+}
+
+fn version(name: &str) -> Result<&'static [RedisVersion]> {
+    match name {
+        "7.0" => Ok(&[RedisVersion::V70]),
+        "6.2" => Ok(&[RedisVersion::V62]),
+        _ => Err(format!("no Redis {name:?}; there are 7.0 and 6.2").into()),
+    }
 }
 
 fn scenario(name: &str) -> Result<&'static Scenario> {

@@ -14,8 +14,10 @@ const AROUND: Duration = Duration::from_secs(3);
 
 /// Runs it.
 pub fn run(scale: &Scale) -> Result {
-    one(RedisVersion::V70, scale)?;
-    one(RedisVersion::V62, scale)
+    scale
+        .redis_versions
+        .iter()
+        .try_for_each(|version| one(*version, scale))
 }
 
 fn one(version: RedisVersion, scale: &Scale) -> Result {

@@ -89,7 +89,10 @@ impl RedisLink {
     /// Waits for stable sync.
     pub fn synced(&self) -> Result {
         let synced = await_synced(SYNC_DEADLINE, &mut self.ours.client());
-        synced.map_err(|error| format!("{error}\n{}", self.ours.log()).into())
+        synced.map_err(|error| {
+            let (ours, redis) = (self.ours.log(), self.redis.log());
+            format!("{error}\n{ours}\nRedis:\n{redis}").into()
+        })
     }
 
     /// Writes of all families to Redis.
