@@ -68,8 +68,9 @@ pub enum RestartedPrimary {
     /// The replica's data gives way to the primary's.
     #[default]
     Follow,
-    /// One that began with nothing is refused for good, as far as it tells (ours do).
-    RefuseBlank,
+    /// One that began with nothing, or out of a file that holds less than the replica has, is refused for good, as far as it
+    /// tells (ours do).
+    RefuseLess,
     /// Every one is refused for good.
     Refuse,
 }

@@ -17,7 +17,7 @@ use damselfly_snapshot::Event;
 use crate::{
     error::DataError,
     ids::{LsnVector, ReplId},
-    lineage::{Lineage, Origin, Resume},
+    lineage::{Fork, Lineage, Origin, Resume},
     part::TransactionPart,
     primary::{FlowHandle, FlowTable},
 };
@@ -130,6 +130,8 @@ pub struct Upstream {
     pub level: u8,
     /// Where its data set stands, if it tells.
     pub origin: Option<Origin>,
+    /// If it was started from a file: which points of earlier histories that held, the latest first ([`Lineage::restored`]).
+    pub restored: Vec<Fork>,
 }
 
 impl Upstream {
@@ -157,6 +159,11 @@ pub trait ReplicaDataSet: Clone + Send + 'static {
     /// Where the data set stands among those of one beginning ([`Lineage::origin`]), if it keeps a lineage.
     fn origin(&self) -> Option<Origin> {
         None
+    }
+
+    /// Out of what the server was started ([`Lineage::restored`]), if it followed nobody since.
+    fn restored(&self) -> Vec<Fork> {
+        Vec::new()
     }
 
     /// The server is to follow the primary at `address`: from here on it takes no writes of clients. What a former

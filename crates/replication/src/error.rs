@@ -121,6 +121,14 @@ pub enum LinkError {
         "the primary has begun anew with nothing; this replica keeps its data (REPLICAOF again follows it all the same, and so does --follow_blank_master)"
     )]
     BlankPrimary,
+    /// The primary came back out of a file that holds less than this replica has.
+    #[error(
+        "the primary has come back with older data ({behind}); this replica keeps its own (REPLICAOF again follows it all the same, and so does --follow_blank_master)"
+    )]
+    OlderPrimary {
+        /// Where it is behind.
+        behind: String,
+    },
     /// The primary is not the one that the link has followed.
     #[error(
         "the primary holds another data set than the one that was followed (--break_replication_on_master_restart)"
@@ -128,7 +136,7 @@ pub enum LinkError {
     OtherPrimary,
     /// The primary was left at a failover.
     #[error(
-        "the primary was left at a failover: its data set is of epoch {theirs}, this replica's of epoch {own}"
+        "the primary was left at a failover: its data set is of epoch {theirs}, this replica's of epoch {own} (to follow it all the same: REPLICAOF NO ONE, then REPLICAOF)"
     )]
     Fenced {
         /// Of this data set.

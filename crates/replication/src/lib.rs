@@ -37,7 +37,7 @@
 //!         b"PING" => answer.extend_from_slice(b"+PONG\r\n"),
 //!         _ => match peer.handle_replconf(&args) {
 //!             ReplconfAnswer::OpenSession => {
-//!                 let identity = PrimaryIdentity { replid, history: replid, flows: 4, level: Some(1), origin: Lineage::new(replid).announced() };
+//!                 let identity = PrimaryIdentity { replid, history: replid, flows: 4, level: Some(1), origin: Lineage::new(replid).announced(), restored: Vec::new() };
 //!                 write_greeting(&mut answer, &identity, SyncId(7));
 //!             }
 //!             _ => answer.extend_from_slice(b"+OK\r\n"),

@@ -26,6 +26,7 @@ pub struct Lineage {
     loaded: Option<Loaded>,
     origin: Origin,
     follows: bool,
+    restored: Vec<Fork>,
 }
 
 /// Where a data set stands among those that came of one beginning: what tells a primary that was left at a failover from the one
@@ -125,6 +126,7 @@ impl Lineage {
             loaded: None,
             origin: Origin::of(replid, true),
             follows: false,
+            restored: Vec::new(),
         }
     }
 
@@ -154,6 +156,22 @@ impl Lineage {
         };
     }
 
+    /// The data came out of a file when this server started, after [`loaded`](Self::loaded) or [`data_replaced`](Self::data_replaced):
+    /// it has what these histories had at these points, the latest first, and of them no more.
+    pub fn restored_from(&mut self, points: Vec<Fork>) {
+        self.restored = points;
+    }
+
+    /// Out of what the server was started, until it follows somebody: whoever followed one of these histories further has more.
+    pub fn restored(&self) -> &[Fork] {
+        &self.restored
+    }
+
+    /// Whether it is a primary's, as it has stood at stable sync with it at least once.
+    pub fn follows(&self) -> bool {
+        self.follows && self.reached_stable
+    }
+
     /// Where it stands among those that came of one beginning.
     pub fn origin(&self) -> Origin {
         self.origin
@@ -168,6 +186,7 @@ impl Lineage {
     /// The data set follows one of this origin, as far as that is known, and is no longer its own.
     pub fn adopt(&mut self, origin: Option<Origin>) {
         self.follows = true;
+        self.restored = Vec::new();
         self.came_of(origin.unwrap_or(Origin::of(self.replid, false)));
     }
 
@@ -289,6 +308,13 @@ impl Lineage {
         offer.lsns.len() == next.len()
             && (0..next.len())
                 .all(|flow| self.admits_flow(offer.id, flow, offer.lsns[flow], next[flow]))
+    }
+
+    /// How many records of a flow somebody has executed of the history that this one left, and that are not in this one.
+    pub fn records_left_out(&self, id: ReplId, flow: usize, lsn: Lsn) -> u64 {
+        let fork = self.fork.as_ref().filter(|fork| fork.history == id);
+        let left = fork.and_then(|fork| fork.lsns.get(flow));
+        left.map_or(0, |left| lsn.0.saturating_sub(left.0))
     }
 
     /// [`admits`](Self::admits) for one flow alone.
@@ -463,6 +489,9 @@ mod tests {
             "it has what this server never had"
         );
         assert!(!lineage.admits(&offer(A, &[10, 21]), &next));
+        let left_out = |n, flow, lsn| lineage.records_left_out(id(n), flow, Lsn(lsn));
+        assert_eq!((left_out(A, 1, 23), left_out(A, 0, 9)), (3, 0));
+        assert_eq!((left_out(B, 1, 23), left_out(A, 2, 23)), (0, 0));
         assert!(lineage.admits(&offer(B, &[15, 25]), &next));
         assert!(!lineage.admits(&offer(B, &[16, 25]), &next));
     }

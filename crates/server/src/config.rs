@@ -94,7 +94,7 @@ pub struct Config {
     pub replica_partial_sync: bool,
     /// Whether a link ends for good when its primary comes back with another data set.
     pub break_replication_on_master_restart: bool,
-    /// Whether a primary that comes back with nothing takes its replicas' data.
+    /// Whether a primary that comes back with nothing, or with less than its replicas have, takes their data.
     pub follow_blank_master: bool,
     /// The address that a replica announces; empty = the one its primary sees.
     pub replica_announce_ip: String,

@@ -170,7 +170,7 @@ pub(crate) fn replication_options(config: &Config) -> ReplicationOptions {
             restarted_primary: match config {
                 _ if config.break_replication_on_master_restart => RestartedPrimary::Refuse,
                 _ if config.follow_blank_master => RestartedPrimary::Follow,
-                _ => RestartedPrimary::RefuseBlank,
+                _ => RestartedPrimary::RefuseLess,
             },
             ..ReplicaConfig::default()
         },

@@ -123,6 +123,7 @@ impl ReplicaDataSet for SimData {
     }
 
     async fn become_replica(&self, address: &str) -> Option<Resume> {
+        world().watch.borrow_mut().on_told(self.node);
         let resume = self.engine.become_replica(address).await;
         note!(
             "node{} follows {address}, may offer {:?}",
@@ -162,7 +163,9 @@ impl ReplicaDataSet for SimData {
             self.node,
             short(upstream.replid)
         );
-        world().watch.borrow_mut().on_full_sync(self.node);
+        let world = world();
+        world.watch.borrow_mut().on_discard(self.node, upstream);
+        world.watch.borrow_mut().on_full_sync(self.node);
         self.engine.begin_full_sync(upstream).await
     }
 
@@ -189,6 +192,7 @@ impl ReplicaDataSet for SimData {
             .watch
             .borrow_mut()
             .on_stable(self.node, own, upstream, full);
+        world().watch.borrow_mut().keep_data_of(self.node, upstream);
         result
     }
 
@@ -222,6 +226,8 @@ impl ReplicaDataSet for SimData {
     async fn link_ended(&self, vector: Option<&LsnVector>) {
         note!("node{}: the link ended at {vector:?}", self.node);
         world().watch.borrow_mut().on_link_ended(self.node, vector);
+        let at = vector.map(Vec::as_slice);
+        world().watch.borrow_mut().keep_what_is_left(self.node, at);
         self.engine.link_ended(vector).await;
     }
 }

@@ -26,13 +26,15 @@ pub enum Fault {
     NoBudget,
     /// A promoted replica lets every follower of the old history go on, whatever it has executed.
     GenerousFork,
+    /// A replica lets a primary that comes back with nothing take its data.
+    FollowBlank,
     /// The snapshots of the shards begin one after another, not at one point.
     SpreadCut,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 12] = [
+    pub const ALL: [Fault; 13] = [
         Fault::SkipBucket,
         Fault::EarlyAck,
         Fault::ResumeAhead,
@@ -44,6 +46,7 @@ impl Fault {
         Fault::SwitchFirst,
         Fault::NoBudget,
         Fault::GenerousFork,
+        Fault::FollowBlank,
         Fault::SpreadCut,
     ];
 
@@ -61,6 +64,7 @@ impl Fault {
             Fault::SwitchFirst => "switch-first",
             Fault::NoBudget => "no-budget",
             Fault::GenerousFork => "generous-fork",
+            Fault::FollowBlank => "follow-blank",
             Fault::SpreadCut => "spread-cut",
         }
     }

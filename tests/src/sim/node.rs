@@ -12,7 +12,8 @@ use damselfly_journal::Lsn;
 use damselfly_replication::driver::{
     LinkOptions, LinkStatus, PrimaryHub, Random, ReplicaOfHandle, serve_connection,
 };
-use damselfly_replication::{Lineage, ReplId, ReplicaConfig};
+use damselfly_replication::replica::LinkPhase;
+use damselfly_replication::{Lineage, LinkError, ReplId, ReplicaConfig, RestartedPrimary};
 
 use super::checkers::{Before, Contents, contents};
 use super::clients;
@@ -127,10 +128,15 @@ impl Node {
     }
 
     fn replica_config(&self) -> ReplicaConfig {
+        let plan = world().plan.replica.clone();
         ReplicaConfig {
             client_id: format!("node{}", self.index),
             announce_port: PORT,
-            ..world().plan.replica.clone()
+            restarted_primary: match world().fault {
+                Some(Fault::FollowBlank) => RestartedPrimary::Follow,
+                _ => plan.restarted_primary,
+            },
+            ..plan
         }
     }
 
@@ -271,6 +277,14 @@ impl Node {
     /// How its link does.
     pub fn link_status(&self) -> Option<LinkStatus> {
         self.handle()?.1.status().1
+    }
+
+    /// Whether it has given up a primary that came back with nothing, and waits to be told.
+    pub fn waits_to_be_told(&self) -> bool {
+        let link = self.link_status();
+        link.is_some_and(|link| {
+            link.phase == LinkPhase::Failed && link.last_error == Some(LinkError::BlankPrimary)
+        })
     }
 
     /// Whether it follows this server, as it says itself.

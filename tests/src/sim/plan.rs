@@ -1,7 +1,7 @@
 //! What a seed means: servers, network, load, and what goes wrong when.
 
 use damselfly_engine::eviction::EvictionPolicy;
-use damselfly_replication::{PrimaryConfig, ReplicaConfig};
+use damselfly_replication::{PrimaryConfig, ReplicaConfig, RestartedPrimary};
 
 use crate::rng::Rng;
 
@@ -145,7 +145,14 @@ impl Plan {
         let rng = &mut rng;
         let theme = *rng.pick(&THEMES);
         let nodes = nodes(theme, rng);
-        let replica = replica(rng);
+        let replica = ReplicaConfig {
+            // Not drawn: seeds of before it stay what they were.
+            restarted_primary: match seed % 2 {
+                0 => RestartedPrimary::RefuseLess,
+                _ => RestartedPrimary::Follow,
+            },
+            ..replica(rng)
+        };
         Plan {
             seed,
             theme,

@@ -229,6 +229,10 @@ async fn rest(world: &World) -> Result<(), String> {
                     state(&node, &primary)
                 ));
             }
+            if node.waits_to_be_told() {
+                world.count("primaries that came back with nothing refused");
+                node.follow(name(primary.index), PORT);
+            }
             pause(20).await;
         }
         compare(&node.contents(), &primary.contents())

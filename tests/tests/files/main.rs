@@ -3,6 +3,7 @@
 mod big_values;
 mod crashes;
 mod foreign;
+mod older;
 mod point_in_time;
 mod reload;
 mod restarts;

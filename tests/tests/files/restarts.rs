@@ -141,29 +141,6 @@ fn another_number_of_shards_begins_a_new_history() {
     assert!(primary.log().contains(NAMED), "{}", primary.log());
 }
 
-/// What a replica has and the file does not is gone: only a full sync makes them equal.
-#[test]
-fn a_replica_that_is_ahead_of_the_file_starts_anew() {
-    let (dir, port) = (directory(), free_address().unwrap().port());
-    let mut primary = on_port(&dir, port, &[]);
-    let replica = Server::replica_of(primary.address(), 2);
-    let mut writer = primary.client();
-    fill(&mut writer);
-    await_synced(DEADLINE, &mut replica.client()).unwrap();
-    writer.ok("SAVE");
-    writer.ok("SET unsaved 1");
-    eventually(DEADLINE, "the write", || {
-        replica.client().integer("EXISTS unsaved") == 1
-    });
-    primary.kill();
-    let primary = on_port(&dir, port, &[]);
-    let mut writer = primary.client();
-    await_loaded(&mut writer);
-    await_synced(DEADLINE, &mut replica.client()).unwrap();
-    same_data(DEADLINE, &mut writer, &mut replica.client(), Digest::Strict);
-    assert_eq!(replica.client().integer("EXISTS unsaved"), 0);
-}
-
 /// A primary that has failed comes back from its file as a replica of the one that took its place.
 #[test]
 fn a_former_primary_follows_its_heir() {

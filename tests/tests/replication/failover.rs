@@ -4,8 +4,17 @@ use damselfly_tests::{Psync, Server, eventually};
 
 use crate::pair::{DEADLINE, error, follow, offsets, psync, settle, synced, write};
 
+/// What became of C.
+struct Found {
+    psync: Psync,
+    /// Records that only one of B and C had when A died.
+    missed: i64,
+    /// The log of B.
+    log: String,
+}
+
 /// One of B and C hears nothing of the last writes.
-fn fail_over(shards: [usize; 3], is_c_behind: bool) -> Psync {
+fn fail_over(shards: [usize; 3], is_c_behind: bool) -> Found {
     let [mut a, b, c] = shards.map(Server::with_shards);
     for replica in [&b, &c] {
         follow(replica, a.address());
@@ -41,29 +50,42 @@ fn fail_over(shards: [usize; 3], is_c_behind: bool) -> Psync {
     settle(&b, &c);
     write(&b, 4, 200);
     settle(&b, &c);
-    psync(&c)
+    let missed = before.iter().zip(&further);
+    Found {
+        psync: psync(&c),
+        missed: missed.map(|(held, other)| other - held).sum(),
+        log: b.log(),
+    }
 }
 
 #[test]
 fn a_sibling_that_is_behind_goes_on_with_partial_sync() {
-    let found = fail_over([2, 2, 2], true);
+    let Found { psync, log, .. } = fail_over([2, 2, 2], true);
     assert_eq!(
-        (found.attempts, found.successes, found.full_syncs),
+        (psync.attempts, psync.successes, psync.full_syncs),
         (1, 1, 0)
     );
+    assert!(!log.contains("a full sync drops them"), "{log}");
 }
 
 #[test]
 fn a_sibling_that_is_ahead_takes_everything_anew() {
-    let found = fail_over([2, 2, 2], false);
-    assert_eq!((found.successes, found.full_syncs), (0, 1));
+    let Found { psync, missed, log } = fail_over([2, 2, 2], false);
+    assert_eq!((psync.successes, psync.full_syncs), (0, 1));
+    let line = log
+        .lines()
+        .find(|line| line.contains("a full sync drops them"));
+    assert!(
+        line.is_some_and(|line| line.contains(&format!("records={missed}"))),
+        "{missed} in {log}"
+    );
 }
 
 /// LSNs of another number of shards mean nothing to each other.
 #[test]
 fn siblings_with_other_shard_counts_take_everything_anew() {
     for is_c_behind in [true, false] {
-        let found = fail_over([2, 3, 2], is_c_behind);
+        let found = fail_over([2, 3, 2], is_c_behind).psync;
         assert_eq!((found.successes, found.full_syncs), (0, 1));
     }
 }

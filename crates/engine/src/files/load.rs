@@ -41,7 +41,11 @@ pub fn find(settings: &FileSettings) -> Result<Option<Source>, FileError> {
 pub async fn load(thread: &Rc<Thread>, source: &Source) -> Result<(), FileError> {
     let point = fill(thread, source).await?;
     let origin = point.journals.as_ref().and_then(|journals| journals.origin);
+    let points = point.journals.as_ref().map(|journals| journals.points());
     adopt(thread, point, origin).await;
+    let points = points.unwrap_or_default();
+    let engine = &thread.engine;
+    engine.change_lineage(|lineage| lineage.restored_from(points));
     Ok(())
 }
 

@@ -2,10 +2,16 @@
 //! sync, and a primary that was lets its old replicas go on.
 
 use damselfly_journal::Lsn;
-use damselfly_replication::{Dialect, Lineage, LsnVector, Origin, ReplId, Resume, Upstream};
+use damselfly_replication::driver::LinkStatus;
+use damselfly_replication::{
+    Dialect, Fork, Lineage, LsnVector, Origin, ReplId, Resume, Upstream, parse_vector, write_vector,
+};
 
-/// Ours: history, upstream's replid, whether a backlog was kept, LSN of each shard, family, epoch.
+/// Ours: history, upstream's replid, whether a backlog was kept, LSN of each shard, family, epoch, and pairs of a history and the LSNs of
+/// each of its flows.
 const LINEAGE: &[u8] = b"damselfly-lineage";
+/// Restarts that a file tells of.
+const MAX_OTHERS: usize = 8;
 /// Redis's fields for the same: its replication id, the offset, the selected database.
 const REPL_ID: &[u8] = b"repl-id";
 const REPL_OFFSET: &[u8] = b"repl-offset";
@@ -28,6 +34,9 @@ pub(super) struct Journals {
     pub(super) lsns: LsnVector,
     /// Where it stands among data sets of one beginning; files of before there were epochs do not say.
     pub(super) origin: Option<Origin>,
+    /// What else it holds of which histories, the latest first: where earlier ones were left at restarts, or the primary's, where its
+    /// LSNs are not those of the journals.
+    pub(super) others: Vec<Fork>,
 }
 
 /// A place in the stream of a Redis.
@@ -130,18 +139,29 @@ impl Point {
 
 impl Journals {
     /// The journals of a data set of this lineage at these LSNs; none if it is not whole.
-    pub(super) fn of(lineage: &Lineage, upstream: Option<ReplId>, lsns: LsnVector) -> Option<Self> {
+    pub(super) fn of(lineage: &Lineage, link: Option<LinkStatus>, lsns: LsnVector) -> Option<Self> {
+        let upstream = link.as_ref().and_then(|link| link.upstream.as_ref());
+        let upstream = upstream.map_or(lineage.history(), |upstream| upstream.replid);
         lineage.reached_stable().then(|| Journals {
             history: lineage.history(),
-            upstream: upstream.unwrap_or(lineage.history()),
+            upstream,
             keeps_backlog: false,
             lsns,
             origin: Some(lineage.origin()),
+            others: others(lineage, link),
         })
     }
 
+    /// All that it holds of which histories, the latest first.
+    pub(super) fn points(&self) -> Vec<Fork> {
+        let own = Fork {
+            history: self.history,
+            lsns: self.lsns.clone(),
+        };
+        std::iter::once(own).chain(self.others.clone()).collect()
+    }
+
     fn text(&self) -> String {
-        let lsns: Vec<_> = self.lsns.iter().map(|lsn| lsn.0.to_string()).collect();
         let Journals {
             history,
             upstream,
@@ -151,10 +171,13 @@ impl Journals {
         let mut text = format!(
             "{history} {upstream} {} {}",
             u8::from(*keeps_backlog),
-            lsns.join("-")
+            vector(&self.lsns)
         );
         if let Some(Origin { family, epoch, .. }) = &self.origin {
             text.push_str(&format!(" {family} {epoch}"));
+            for Fork { history, lsns } in &self.others {
+                text.push_str(&format!(" {history} {}", vector(lsns)));
+            }
         }
         text
     }
@@ -178,14 +201,46 @@ impl Journals {
                 blank: false,
             })
         };
+        let (lsns, origin) = (lsns?, origin());
+        let other = || {
+            Some(Fork {
+                history: ReplId::parse(word()?.as_bytes())?,
+                lsns: parse_vector(word()?.as_bytes())?,
+            })
+        };
         Some(Journals {
             history,
             upstream,
             keeps_backlog,
-            lsns: lsns?,
-            origin: origin(),
+            lsns,
+            origin,
+            others: std::iter::from_fn(other).take(MAX_OTHERS).collect(),
         })
     }
+}
+
+fn vector(lsns: &[Lsn]) -> String {
+    let mut text = Vec::new();
+    write_vector(&mut text, lsns);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// See [`Journals::others`].
+fn others(lineage: &Lineage, link: Option<LinkStatus>) -> Vec<Fork> {
+    let flows = link.filter(|link| !lineage.is_relay() && !link.executed.is_empty());
+    let followed = flows.and_then(|link| {
+        let upstream = link.upstream?;
+        (upstream.dialect == Dialect::Flows).then_some(Fork {
+            history: upstream.history,
+            lsns: link.executed,
+        })
+    });
+    let restored = lineage.restored().iter().cloned();
+    followed
+        .into_iter()
+        .chain(restored)
+        .take(MAX_OTHERS)
+        .collect()
 }
 
 #[cfg(test)]
@@ -205,6 +260,10 @@ mod tests {
                     epoch: 5,
                     blank: false,
                 }),
+                others: vec![Fork {
+                    history: ReplId::from_random([6; 20]),
+                    lsns: vec![Lsn(3), Lsn(4), Lsn(5)],
+                }],
             }),
             redis: Some(RedisPosition {
                 replid: ReplId::from_random([3; 20]),
@@ -220,8 +279,10 @@ mod tests {
         assert_eq!(read.resume().unwrap().lsns, vec![Lsn(100)]);
         let journals = point.journals.as_ref().unwrap();
         let text = journals.text();
-        let (before_epochs, _) = text.rsplit_once(' ').unwrap();
-        let read = Journals::parse(before_epochs.as_bytes()).unwrap();
+        let words = |count: usize| text.split(' ').take(count).collect::<Vec<_>>().join(" ");
+        let read = Journals::parse(words(6).as_bytes()).unwrap();
+        assert_eq!((read.origin, read.others), (journals.origin, vec![]));
+        let read = Journals::parse(words(5).as_bytes()).unwrap();
         assert_eq!((read.origin, read.lsns), (None, journals.lsns.clone()));
         for bad in ["", "x", "1 2 3 4", "0 0 0 0-"] {
             assert_eq!(Journals::parse(bad.as_bytes()), None, "{bad}");

@@ -208,10 +208,9 @@ async fn cut_all(
     let at = std::mem::take(&mut *at.lock().expect("nobody panics while storing it"));
     let seen = seen.lock().expect("nobody panics while storing it").take();
     let (lineage, libraries) = seen.unzip();
-    let upstream = engine.replication().link.status().1;
-    let upstream = upstream.and_then(|link| Some(link.upstream?.replid));
+    let link = engine.replication().link.status().1;
     let lsns = at.iter().map(|at| at.next_lsn).collect();
-    let journals = lineage.and_then(|lineage| Journals::of(&lineage, upstream, lsns));
+    let journals = lineage.and_then(|lineage| Journals::of(&lineage, link, lsns));
     let journals = journals.map(|journals| Journals {
         keeps_backlog: at.iter().any(|at| at.keeps_backlog),
         ..journals

@@ -64,7 +64,7 @@ async fn replicaof_at_once(session: &Session, primary: Option<(&str, u16)>, foll
     let handle = engine.replication().link.clone();
     match primary {
         Some(_) if follows => {}
-        Some((host, port)) => engine.begin_as_replica(host, port),
+        Some((host, port)) => engine.follow_at_once(host, port),
         // What the transaction holds would be waited for.
         None if session.executing_on_shards => {
             tokio::task::spawn_local(async move { handle.follow_no_one().await });

@@ -125,4 +125,10 @@ impl Engine {
         self.set_role(crate::engine::Role::Replica);
         self.replication().link.begin_as_replica(host, port);
     }
+
+    /// The same by a client who cannot wait: whatever the primary has is what the server is to have.
+    pub(crate) fn follow_at_once(&self, host: &str, port: u16) {
+        self.set_role(crate::engine::Role::Replica);
+        self.replication().link.follow_at_once(host, port);
+    }
 }

@@ -41,7 +41,8 @@ impl PrimaryDataSet for EngineDataSet {
         if self.0.is_loading() {
             return Err("LOADING Redis is loading the dataset in memory".to_owned());
         }
-        if self.0.role() == Role::Replica && !self.0.lineage().reached_stable() {
+        // Nor with what it came with, before its primary has vouched for that.
+        if self.0.role() == Role::Replica && !self.0.lineage().follows() {
             return Err("NOMASTERLINK Can't SYNC while not connected with my master".to_owned());
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::thread::Thread;
 use damselfly_journal::{Lsn, MAX_TXID};
 use damselfly_replication::primary::FlowEnd;
 use damselfly_replication::{
-    DataError, Effect, LsnVector, Origin, ReplId, Resume, TransactionPart,
+    DataError, Effect, Fork, LsnVector, Origin, ReplId, Resume, TransactionPart,
 };
 use damselfly_replication::{Dialect, ReplicaDataSet, ReplicaFlowSink, ThreadJob, Upstream};
 use damselfly_snapshot::{Assembled, Assembler, BuildError, Event, LastUse, ModuleId, Refused};
@@ -27,6 +27,10 @@ impl ReplicaDataSet for EngineDataSet {
 
     fn origin(&self) -> Option<Origin> {
         Some(self.0.lineage().origin())
+    }
+
+    fn restored(&self) -> Vec<Fork> {
+        self.0.lineage().restored().to_vec()
     }
 
     async fn become_replica(&self, _address: &str) -> Option<Resume> {

@@ -249,6 +249,7 @@ impl<D: PrimaryDataSet> PrimaryHub<D> {
             flows,
             level: peer.extensions.then_some(level),
             origin: lineage.announced(),
+            restored: lineage.restored().to_vec(),
         };
         Ok((session, identity))
     }

@@ -24,10 +24,10 @@ use crate::{
     dataset::{ReplicaDataSet, Upstream},
     error::{DataError, LinkError},
     ids::ReplId,
-    lineage::{Origin, Resume},
+    lineage::Resume,
     replica::{
         FlowCommand, FlowEvent, FlowSpec, Greeted, Greeting, LinkOutput, LinkPhase, LinkStats,
-        Meeting, ReplicaLink,
+        Meeting, ReplicaLink, Standing,
     },
 };
 
@@ -190,8 +190,8 @@ pub async fn greet<C: Connect>(
     }
 }
 
-/// Starts the link to `host` and `port` on the present thread: with the candidate's connection, or by connecting. `origin` is that of
-/// the data set, if it followed somebody until now.
+/// Starts the link to `host` and `port` on the present thread: with the candidate's connection, or by connecting. `standing` is what
+/// the data set is that it may not undo.
 pub fn start_link<D: ReplicaDataSet, C: Connect>(
     data: D,
     options: LinkOptions<C>,
@@ -199,7 +199,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
     port: u16,
     candidate: Option<Candidate<C::Stream>>,
     resume: Option<Resume>,
-    origin: Option<Origin>,
+    standing: Standing,
 ) -> LinkHandle {
     let clock = Clock::start();
     let (messages, inbox) = unbounded_channel();
@@ -215,7 +215,7 @@ pub fn start_link<D: ReplicaDataSet, C: Connect>(
             None,
         ),
     };
-    link.set_origin(origin);
+    link.set_standing(standing);
     let board = Board {
         phase: link.phase(),
         upstream: link.upstream().cloned(),

@@ -25,7 +25,7 @@ use crate::{
     config::ReplicaConfig,
     dataset::ReplicaDataSet,
     error::LinkError,
-    replica::{CoordinatorOutput, ReplicaOf, ReplicaOfError, Role, Ticket},
+    replica::{CoordinatorOutput, ReplicaOf, ReplicaOfError, Role, Standing, Ticket},
 };
 
 /// The one place where a server's role changes. Cloned to whoever asks; the work is done on the thread that started it.
@@ -62,10 +62,12 @@ enum Request {
         reply: oneshot::Sender<Result<Answer, LinkError>>,
     },
     Configure(Box<ReplicaConfig>),
-    /// Without greeting first: a server's start as a replica.
+    /// Without greeting first.
     Start {
         host: String,
         port: u16,
+        /// By somebody who knows what the server holds; not by the configuration with which it starts.
+        told: bool,
     },
 }
 
@@ -145,13 +147,24 @@ impl ReplicaOfHandle {
         drop(self.requests.send(Request::Configure(Box::new(config))));
     }
 
-    /// Begins as a replica, and connects until it succeeds (`--replicaof`).
+    /// Begins as a replica, and connects until it succeeds (`--replicaof`). A primary that has less than the file out of which the
+    /// server was started is refused.
     pub fn begin_as_replica(&self, host: &str, port: u16) {
+        self.start_following(host, port, false);
+    }
+
+    /// Follows from now on, and connects until that succeeds: REPLICAOF where nobody can wait for it.
+    pub fn follow_at_once(&self, host: &str, port: u16) {
+        self.start_following(host, port, true);
+    }
+
+    fn start_following(&self, host: &str, port: u16, told: bool) {
         // Shown from now on, not only once the coordinator comes to it.
         lock(&self.shared).role = Role::Replica(format!("{host}:{port}"));
         drop(self.requests.send(Request::Start {
             host: host.to_owned(),
             port,
+            told,
         }));
     }
 
@@ -177,6 +190,7 @@ impl ReplicaOfHandle {
 struct Pending<S> {
     host: String,
     port: u16,
+    told: bool,
     reply: Option<Reply>,
     greeting: Option<AbortHandle>,
     candidate: Option<Candidate<S>>,
@@ -220,6 +234,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                     Pending {
                         host,
                         port,
+                        told: true,
                         reply: Some(reply),
                         greeting: None,
                         candidate: None,
@@ -233,6 +248,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                     Pending {
                         host: String::new(),
                         port: 0,
+                        told: true,
                         reply: Some(reply),
                         greeting: None,
                         candidate: None,
@@ -253,7 +269,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                 });
             }
             Request::Configure(config) => self.options.config = *config,
-            Request::Start { host, port } => {
+            Request::Start { host, port, told } => {
                 let ticket = self.machine.request(format!("{host}:{port}"));
                 // Its link greets by itself, as often as it takes.
                 while let Some(output) = self.machine.poll_output() {
@@ -267,6 +283,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
                     Pending {
                         host,
                         port,
+                        told,
                         reply: None,
                         greeting: None,
                         candidate: None,
@@ -352,9 +369,18 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
         };
         let (host, port, candidate) =
             (pending.host.clone(), pending.port, pending.candidate.take());
+        let told = pending.told;
         let old = lock(&self.shared).link.take();
         let address = format!("{host}:{port}");
-        let origin = old.as_ref().and_then(|_| self.data.origin());
+        let restored = match told {
+            true => Vec::new(),
+            false => self.data.restored(),
+        };
+        let keeps = old.is_some() || !restored.is_empty();
+        let standing = Standing {
+            origin: self.data.origin().filter(|_| keeps),
+            restored,
+        };
         let resume = match old {
             Some(link) => {
                 let kept = link.stop().await;
@@ -370,7 +396,7 @@ impl<D: ReplicaDataSet, C: Connect> Task<D, C> {
             port,
             candidate,
             resume,
-            origin,
+            standing,
         );
         lock(&self.shared).link = Some(link);
     }

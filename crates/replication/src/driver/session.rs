@@ -232,6 +232,9 @@ impl<D: PrimaryDataSet> SessionTask<D> {
             };
             let done = data.on_every_shard(Arc::new(action)).await.is_ok();
             let granted = done && granted.load(Relaxed) && data.lineage() == lineage;
+            if !granted {
+                log_left_out(&session, &lineage, &claims);
+            }
             session.send(SessionMessage::ClaimsChecked(claims, granted));
         });
     }
@@ -255,6 +258,28 @@ impl<D: PrimaryDataSet> SessionTask<D> {
             self.hub.data.run_on_shard(index, Box::new(job));
         }
     }
+}
+
+/// What a replica has of the history that this one left at a promotion, or was loaded without, goes with its full sync: nobody gets it back.
+fn log_left_out(session: &SessionShared, lineage: &Lineage, claims: &[FlowClaim]) {
+    let left_out = claims.iter().map(|claim| {
+        let records = lineage.records_left_out(claim.id, claim.flow, claim.lsn);
+        (claim.flow, records)
+    });
+    let left_out: Vec<_> = left_out.filter(|(_, records)| *records > 0).collect();
+    if left_out.is_empty() {
+        return;
+    }
+    let records: u64 = left_out.iter().map(|(_, records)| records).sum();
+    let flows = left_out
+        .iter()
+        .map(|(flow, lost)| format!("{flow}: {lost}"));
+    let flows = flows.collect::<Vec<_>>().join(", ");
+    let (ip, port) = session.name();
+    tracing::warn!(
+        sync_id = %session.sync_id, ip, port, records, flows,
+        "a replica has records that are not in this history; a full sync drops them"
+    );
 }
 
 /// Ends the flow of a link on one shard, and forgets all that was kept for it.

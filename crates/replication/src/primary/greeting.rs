@@ -4,8 +4,8 @@ use damselfly_resp::{Proto, ReplyWriter};
 
 use crate::{
     config::{ACK_INTERVAL_CAPA, VERSION},
-    ids::{ReplId, SyncId},
-    lineage::Origin,
+    ids::{ReplId, SyncId, write_vector},
+    lineage::{Fork, Origin},
 };
 
 /// Longest announced name or address that is kept.
@@ -107,7 +107,7 @@ impl PeerGreeting {
 }
 
 /// Who a primary is, for the array that answers `REPLCONF capa dragonfly`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrimaryIdentity {
     /// Its replid.
     pub replid: ReplId,
@@ -119,16 +119,26 @@ pub struct PrimaryIdentity {
     pub level: Option<u8>,
     /// Where its data set stands, if it leads.
     pub origin: Option<Origin>,
+    /// Out of what it was started ([`Lineage::restored`](crate::Lineage::restored)).
+    pub restored: Vec<Fork>,
 }
+
+/// Longest LSN vector in the greeting, and all of them together: who reads an answer there bounds it.
+const MAX_VECTOR: usize = 4_000;
+const MAX_VECTORS: usize = 8_000;
 
 /// Writes the array that answers `REPLCONF capa dragonfly`.
 pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: SyncId) {
     let mut reply = ReplyWriter::new(out, Proto::Resp2);
     let origin = identity.level.and(identity.origin);
+    let restored = match origin {
+        Some(_) => short_enough(&identity.restored),
+        None => Vec::new(),
+    };
     reply.array(match (identity.level, origin) {
         (None, _) => 5,
         (Some(_), None) => 6,
-        (Some(_), Some(_)) => 9,
+        (Some(_), Some(_)) => 9 + 2 * restored.len(),
     });
     reply.simple(identity.replid.as_str());
     reply.simple(sync_id.to_string());
@@ -143,12 +153,33 @@ pub fn write_greeting(out: &mut Vec<u8>, identity: &PrimaryIdentity, sync_id: Sy
         reply.integer(origin.epoch as i64);
         reply.integer(i64::from(origin.blank));
     }
+    for (history, vector) in restored {
+        reply.simple(history.as_str());
+        reply.simple(vector);
+    }
+}
+
+/// The latest points that fit.
+fn short_enough(points: &[Fork]) -> Vec<(ReplId, String)> {
+    let mut total = 0;
+    let texts = points.iter().map(|point| {
+        let mut text = Vec::new();
+        write_vector(&mut text, &point.lsns);
+        (point.history, String::from_utf8_lossy(&text).into_owned())
+    });
+    texts
+        .take_while(|(_, text)| {
+            total += text.len();
+            text.len() <= MAX_VECTOR && total <= MAX_VECTORS
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lineage::Lineage;
+    use damselfly_journal::Lsn;
 
     fn replconf(peer: &mut PeerGreeting, line: &str) -> ReplconfAnswer {
         let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
@@ -194,6 +225,7 @@ mod tests {
                 flows: 2,
                 level: None,
                 origin: Lineage::new(replid).announced(),
+                restored: Vec::new(),
             },
             SyncId(1),
         );
@@ -212,11 +244,22 @@ mod tests {
                 flows: 2,
                 level,
                 origin: lineage.announced(),
+                restored: lineage.restored().to_vec(),
             };
             write_greeting(&mut out, &identity, SyncId(1));
             out[..2].to_vec()
         };
         assert_eq!(elements(None, &lineage), b"*5");
+        assert_eq!(elements(Some(1), &lineage), b"*9");
+        let point = |lsns: Vec<Lsn>| Fork {
+            history: ReplId::from_random([8; 20]),
+            lsns,
+        };
+        lineage.restored_from(vec![point(vec![Lsn(5), Lsn(6)])]);
+        assert_eq!(elements(None, &lineage), b"*5");
+        assert_eq!(elements(Some(1), &lineage), b"*1", "11");
+        // What the other end would not read is left out.
+        lineage.restored_from(vec![point(vec![Lsn(1_000_000_000); 1_024])]);
         assert_eq!(elements(Some(1), &lineage), b"*9");
         lineage.adopt(None);
         assert_eq!(elements(Some(1), &lineage), b"*6");

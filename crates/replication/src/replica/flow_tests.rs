@@ -28,6 +28,7 @@ fn spec(level: u8) -> FlowSpec {
         version: 4,
         level,
         origin: None,
+        restored: Vec::new(),
     };
     let offer = Some(FlowOffer::Vector {
         history: replid,

@@ -10,8 +10,8 @@ use crate::{
     config::{ACK_INTERVAL_CAPA, ReplicaConfig, VERSION},
     dataset::{Dialect, Upstream},
     error::LinkError,
-    ids::{MAX_FLOWS, ReplId, SyncId},
-    lineage::Origin,
+    ids::{MAX_FLOWS, ReplId, SyncId, parse_vector},
+    lineage::{Fork, Origin},
 };
 
 /// Bounds of an answer in the greeting: nothing in it is long.
@@ -205,6 +205,11 @@ impl Greeting {
             version: number(3).unwrap_or(0),
             level,
             origin: origin(items).filter(|_| level > 0),
+            restored: if level > 0 {
+                restored(items)
+            } else {
+                Vec::new()
+            },
         };
         Ok(Greeted { upstream, sync_id })
     }
@@ -221,6 +226,7 @@ impl Greeting {
                 version: 0,
                 level: 0,
                 origin: None,
+                restored: Vec::new(),
             },
             sync_id: SyncId(0),
         }
@@ -307,6 +313,18 @@ fn origin(items: &[Reply]) -> Option<Origin> {
         epoch: u64::try_from(epoch.as_integer()?).ok()?,
         blank: blank.as_integer()? == 1,
     })
+}
+
+/// Out of what the peer was started, if it tells.
+fn restored(items: &[Reply]) -> Vec<Fork> {
+    let pairs = items.get(9..).unwrap_or_default().chunks_exact(2);
+    let point = |pair: &[Reply]| {
+        Some(Fork {
+            history: ReplId::parse(pair[0].as_text()?)?,
+            lsns: parse_vector(pair[1].as_text()?)?,
+        })
+    };
+    pairs.map_while(point).collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,11 @@
 
 use std::collections::VecDeque;
 
-use damselfly_journal::Lsn;
-
 use super::{
     answer::expect_text,
     backoff::Backoff,
     greeting::{Greeted, Greeting},
-    guard::Guard,
+    guard::{Guard, Standing},
     link_output::{LinkOutput, LinkPhase, LinkStats},
     message::{FlowCommand, FlowEvent},
     request::encode_strings,
@@ -19,8 +17,8 @@ use crate::{
     config::ReplicaConfig,
     dataset::Upstream,
     error::{DataError, LinkError},
-    ids::ReplId,
-    lineage::{Origin, Resume},
+    ids::{ReplId, write_vector},
+    lineage::Resume,
     part::TransactionPart,
 };
 
@@ -178,9 +176,9 @@ impl ReplicaLink {
         self.own_replid = replid;
     }
 
-    /// The data set followed another primary before, and was of this origin then.
-    pub fn set_origin(&mut self, origin: Option<Origin>) {
-        self.guard.stands_at(origin);
+    /// What the data set is, which is not to be undone by an attempt of this link.
+    pub fn set_standing(&mut self, standing: Standing) {
+        self.guard = Guard::of(standing);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -271,9 +269,9 @@ impl ReplicaLink {
             return Ok(());
         };
         if let Some(peer) = greeting.handle_bytes(bytes)? {
-            let lsns = self.resume.iter().flat_map(|resume| &resume.lsns);
-            let has_data = lsns.into_iter().any(|lsn| *lsn > Lsn::FIRST);
-            self.guard.admits(&peer.upstream, &self.config, has_data)?;
+            let policy = self.config.restarted_primary;
+            self.guard
+                .admits(&peer.upstream, policy, self.resume.as_ref())?;
             self.open_flows(now_ms, peer);
             return Ok(());
         }
@@ -346,7 +344,15 @@ impl ReplicaLink {
         };
         session.stage = Stage::Discarding;
         (session.touched, session.calls, session.deadline_ms) = (true, 1, None);
-        self.resume = None;
+        if let Some(resume) = self.resume.take() {
+            let mut held = Vec::new();
+            write_vector(&mut held, &resume.lsns);
+            tracing::info!(
+                history = %resume.history, next = %held.escape_ascii(), primary = self.address,
+                "a full sync takes the place of what had been executed"
+            );
+        }
+        self.guard.discards();
         self.stats.full_syncs += 1;
         self.outputs
             .push_back(LinkOutput::BeginFullSync(session.peer.upstream.clone()));
@@ -514,9 +520,11 @@ impl ReplicaLink {
         };
         session.calls -= 1;
         session.tainted = result.is_err();
+        if result.is_ok() {
+            self.guard.follows(&session.peer.upstream);
+        }
         if session.stage == Stage::Entering {
             session.stage = Stage::Stable;
-            self.guard.follows(&session.peer.upstream);
             match result {
                 Ok(()) => {
                     let lsns = session.executed.clone().unwrap_or_default();

@@ -27,6 +27,7 @@ fn upstream(level: u8) -> Upstream {
         version: 4,
         level,
         origin: None,
+        restored: Vec::new(),
     }
 }
 

@@ -21,6 +21,7 @@ mod streaming;
 pub(crate) use answer::accepted;
 pub use flow::{FlowOutput, ReplicaFlow};
 pub use greeting::{Greeted, Greeting};
+pub use guard::Standing;
 pub use link::ReplicaLink;
 pub use link_output::{LinkOutput, LinkPhase, LinkStats};
 pub use machine::FlowMachine;

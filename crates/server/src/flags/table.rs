@@ -414,7 +414,7 @@ pub static FLAGS: &[Flag] = &[
     flag!("break_replication_on_master_restart", "", Kind::Bool, Runtime, [], truth!(break_replication_on_master_restart),
         "End a link for good when its primary comes back with another data set, whatever it holds"),
     flag!("follow_blank_master", "", Kind::Bool, Runtime, [], truth!(follow_blank_master),
-        "Let a primary that comes back with nothing take its replicas' data, too; without it they keep it until the next REPLICAOF"),
+        "Let a primary that comes back with nothing, or with less than its replicas have, take their data, too; without it they keep it until the next REPLICAOF"),
     flag!("experimental_replicaof_v2", "", Kind::Bool, Startup, [], REPLICAOF_V2,
         "The non-blocking algorithm of REPLICAOF; there is no other"),
     flag!("replica_announce_ip", "ADDRESS", Kind::Text, Runtime, [("replica-announce-ip", 1), ("slave-announce-ip", 1)], text!(replica_announce_ip),

@@ -11,6 +11,7 @@ mod lsn_monotonic;
 mod memory;
 mod resume;
 mod txid_order;
+mod wiped;
 
 pub use atomic::{ACCOUNTS, TWINS, account, twin};
 pub use contents::{Contents, compare, contents};
@@ -73,6 +74,8 @@ pub struct View {
     /// What it follows, from its first stable sync on.
     followed: Option<Followed>,
     torn_promotion: bool,
+    /// What may not be discarded without having been told to.
+    keeps: wiped::Keeps,
     /// What had been executed of the old history when it was promoted.
     fork: Option<Vec<u64>>,
     /// How it last came into stable sync: with whom, and whether after a full sync.

@@ -144,7 +144,7 @@ async fn fail_over(
         role::lead(thread).await;
         return Err(why);
     }
-    link.begin_as_replica(&target.ip, target.port);
+    link.follow_at_once(&target.ip, target.port);
     Ok(())
 }
 

@@ -26,6 +26,7 @@ fn flow_with(config: ReplicaConfig, offer: Option<FlowOffer>) -> PsyncFlow {
         version: 0,
         level: 0,
         origin: None,
+        restored: Vec::new(),
     };
     let spec = FlowSpec {
         flow: 0,
