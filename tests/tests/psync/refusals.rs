@@ -269,3 +269,32 @@ fn functions_are_taken() {
     assert_eq!(replica.call("FUNCTION LIST WITHCODE"), list);
     assert_eq!(list.as_items().map(<[Reply]>::len), Some(1));
 }
+
+/// Sixteen databases of a stream of a few bytes say that they have as many keys as can be written down.
+#[test]
+fn what_is_announced_and_does_not_come_takes_little_memory() {
+    let mut rdb = b"REDIS0010".to_vec();
+    for db in 0..16 {
+        rdb.extend([
+            0xFE, db, 0xFB, 0x81, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0,
+        ]);
+        rdb.extend(b"\0\x01k\x01v");
+    }
+    rdb.extend(b"\xff\0\0\0\0\0\0\0\0");
+    let replica = Server::with_shards(2);
+    let mut client = replica.client();
+    replicaof(&mut client, fake(full_sync(&rdb, "")));
+    synced(&replica);
+    assert_eq!(client.integer("DBSIZE"), 1);
+    let used = |client: &mut Client| client.info("memory")["used_memory"].parse::<u64>();
+    let used_by_stream = used(&mut client).unwrap();
+    assert!(used_by_stream < 400 << 20, "{used_by_stream}");
+    // The length of a file is known: no more than that accounts for.
+    let file = replica.dir().join("hostile.rdb");
+    std::fs::write(&file, &rdb).unwrap();
+    client.ok("REPLICAOF NO ONE");
+    client.ok(&format!("DFLY LOAD {}", file.display()));
+    assert_eq!(client.integer("DBSIZE"), 1);
+    let used_by_file = used(&mut client).unwrap();
+    assert!(used_by_file < 8 << 20, "{used_by_file}");
+}

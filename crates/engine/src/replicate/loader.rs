@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 const BATCH_BYTES: usize = 32 << 10;
 /// Batches that may be on their way to one shard; who reads waits then.
 const MAX_UNDER_WAY: usize = 16;
-/// Keys that a stream may announce to have room made for them (some 150 MB).
+/// Keys that a stream may announce to have room made for them, all its databases together (some 150 MB).
 const MOST_ANNOUNCED: u64 = 16 << 20;
 /// Bytes of the smallest entry: type, no key, no value.
 const SMALLEST_ENTRY: u64 = 3;
@@ -35,8 +35,8 @@ pub(crate) struct ParallelLoader {
     current: usize,
     /// The database that is selected in the stream.
     db: u32,
-    /// Keys that may be prepared for, whatever the stream announces.
-    most_announced: u64,
+    /// Keys that may be prepared for, whatever the stream announces from here on.
+    room: u64,
 }
 
 /// What is on its way to one shard.
@@ -59,8 +59,8 @@ struct Batch {
     /// Where keys stand in it, all of one database.
     keys: Vec<Range<u32>>,
     db: Option<u32>,
-    /// A database, and how many entries of it will come.
-    announced: Option<(DbIndex, usize)>,
+    /// Databases, and how many entries of each will come.
+    announced: Vec<(DbIndex, usize)>,
     /// Bytes from here on (counted as the shard's decoder does) stood there in the stream.
     places: Vec<(u64, u64)>,
 }
@@ -83,13 +83,13 @@ impl ParallelLoader {
             lanes: (0..shards).map(|_| Lane::new()).collect(),
             current: 0,
             db: 0,
-            most_announced: MOST_ANNOUNCED,
+            room: MOST_ANNOUNCED,
         }
     }
 
     /// The stream has so many bytes, and may announce no more keys than fit in.
     pub(crate) fn bound_by(&mut self, bytes: u64) {
-        self.most_announced = MOST_ANNOUNCED.min(bytes / SMALLEST_ENTRY);
+        self.room = MOST_ANNOUNCED.min(bytes / SMALLEST_ENTRY);
     }
 
     /// The header of a stream.
@@ -140,12 +140,15 @@ impl ParallelLoader {
         Ok(true)
     }
 
-    /// Has the shards make room for what is announced of the selected database.
+    /// Has the shards make room for what is announced of the selected database, as far as there is room for a stream.
     fn announce(&mut self, keys: u64) {
-        let each = keys.min(self.most_announced) / self.lanes.len() as u64;
-        if let Ok(db) = known_db(self.db, self.thread.engine.options.dbnum) {
+        let keys = granted(&mut self.room, keys);
+        let each = keys / self.lanes.len() as u64;
+        if let Ok(db) = known_db(self.db, self.thread.engine.options.dbnum)
+            && each > 0
+        {
             for lane in &mut self.lanes {
-                lane.batch.announced = Some((db, each as usize));
+                lane.batch.announce(db, each as usize);
             }
         }
     }
@@ -193,6 +196,23 @@ impl ParallelLoader {
             }
         }
         Ok(())
+    }
+}
+
+/// How many of these keys a stream may still announce; it may announce so many less from then on.
+fn granted(room: &mut u64, keys: u64) -> u64 {
+    let granted = keys.min(*room);
+    *room -= granted;
+    granted
+}
+
+impl Batch {
+    /// A database is in the list once, however often it is announced.
+    fn announce(&mut self, db: DbIndex, keys: usize) {
+        match self.announced.iter_mut().find(|(of, _)| *of == db) {
+            Some((_, announced)) => *announced += keys,
+            None => self.announced.push((db, keys)),
+        }
     }
 }
 
@@ -277,7 +297,7 @@ impl Lane {
 
 impl ShardLoad {
     fn take(&mut self, core: &mut ShardCore, batch: &mut Batch) -> Result<(), DataError> {
-        if let Some((db, entries)) = batch.announced.take() {
+        for (db, entries) in batch.announced.drain(..) {
             core.space.store.reserve(db, entries);
         }
         self.warm(core, batch);
@@ -390,5 +410,27 @@ pub(super) fn passed_over(
         None => {
             tracing::warn!(db, key = %key.escape_ascii(), "an empty collection was left out");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stream_announces_is_bounded_once_for_all_its_databases() {
+        let mut room = MOST_ANNOUNCED;
+        let asked = [1000, u64::MAX, MOST_ANNOUNCED, 1];
+        let all = asked.map(|keys| granted(&mut room, keys));
+        assert_eq!(all, [1000, MOST_ANNOUNCED - 1000, 0, 0]);
+    }
+
+    #[test]
+    fn a_database_is_announced_to_a_shard_once() {
+        let mut batch = Batch::default();
+        for (db, keys) in [(1, 5), (2, 7), (1, 1)] {
+            batch.announce(DbIndex(db), keys);
+        }
+        assert_eq!(batch.announced, [(DbIndex(1), 6), (DbIndex(2), 7)]);
     }
 }
