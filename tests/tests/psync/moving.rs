@@ -29,7 +29,7 @@ fn every_encoding(version: RedisVersion, shards: usize) {
     let exactness = Exactness::with(version);
     let found = differing(&mut redis, &mut replica, exactness.untouched());
     found.unwrap_or_else(|error| panic!("{error}"));
-    let mut writes = RedisWrites::new(1, PREFIX, 100);
+    let mut writes = RedisWrites::new(version, 1, PREFIX, 100);
     let mut pipe = Pipe::connect(stage.redis.address(), DEADLINE).expect("a connection");
     for _ in 0..100 {
         (0..BATCH).for_each(|_| writes.draw(&mut pipe));

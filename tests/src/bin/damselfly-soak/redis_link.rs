@@ -98,10 +98,11 @@ impl RedisLink {
     /// Writes of all families to Redis.
     pub fn writes(&self, round: u64) -> Load {
         let seed = self.seed.wrapping_mul(1_000).wrapping_add(round * 10);
+        let version = self.version;
         Load::start(self.redis.address(), WRITES, move |number| {
             let keys = if number == 0 { HOT_KEYS } else { WIDE_KEYS };
             let prefix = damselfly_tests::migration::PREFIX;
-            RedisWrites::new(seed.wrapping_add(number as u64), prefix, keys)
+            RedisWrites::new(version, seed.wrapping_add(number as u64), prefix, keys)
         })
     }
 
