@@ -10,8 +10,11 @@ use damselfly_engine::thread::Thread;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// How often the log tells how far a load, a save or a full sync is.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How often it is looked whether a time has come.
 const CRON_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,7 @@ pub fn begin(shared: &Shared, config: &Config, engine: &Arc<Engine>) -> io::Resu
     engine.mesh.run_on(
         0,
         Box::new(move |thread| {
+            tokio::task::spawn_local(tell_progress(thread.engine.clone()));
             tokio::task::spawn_local(load_and_serve(thread.clone(), of_task, source));
         }),
     );
@@ -73,6 +77,31 @@ async fn load_and_serve(thread: Rc<Thread>, shared: Shared, source: Option<Sourc
         engine.set_loading(false);
     }
     save_at_times(&thread, &shared).await;
+}
+
+/// Tells how far what takes long is, as long as it does.
+async fn tell_progress(engine: Arc<Engine>) {
+    loop {
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+        let (saving, loading) = (engine.files.status(), &engine.files.loading);
+        if saving.running_since.is_some() {
+            let (keys, of) = (saving.keys_processed, saving.keys_total);
+            tracing::info!(keys, of, "saving goes on");
+        }
+        let of_bytes = loading.total_bytes.load(Relaxed);
+        if of_bytes > 0 {
+            let (bytes, keys) = (
+                loading.loaded_bytes.load(Relaxed),
+                loading.keys.load(Relaxed),
+            );
+            tracing::info!(bytes, of_bytes, keys, "loading goes on");
+        }
+        let link = engine.replication().link.status().1;
+        if let Some(sync) = link.and_then(|link| link.full_sync()) {
+            let (keys, of) = (sync.keys_done, sync.keys_total);
+            tracing::info!(keys, of, ms = sync.elapsed_ms, "the full sync goes on");
+        }
+    }
 }
 
 /// Saves at the end, where a name is configured.

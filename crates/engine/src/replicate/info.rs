@@ -142,6 +142,25 @@ fn replica_line(text: &mut String, index: usize, replica: &ReplicaStatus, words:
     );
 }
 
+/// How far a full sync is. Redis's fields as far as they can be told: nobody says how many bytes will come, but how many keys.
+fn sync_lines(text: &mut String, status: &LinkStatus) {
+    let Some(progress) = status.full_sync() else {
+        return;
+    };
+    let read: u64 = status.flows.iter().map(|flow| flow.received_bytes).sum();
+    let idle = status.flows.iter().map(|flow| flow.last_io_ms).min();
+    let _ = write!(
+        text,
+        "master_sync_read_bytes:{read}\r\nmaster_sync_perc:{:.2}\r\nmaster_sync_last_io_seconds_ago:{}\r\nmaster_sync_keys_loaded:{}\r\n",
+        progress.percent().unwrap_or(0.0),
+        idle.map_or(-1, |ms| (ms / 1000) as i64),
+        progress.keys_done,
+    );
+    if let Some(total) = progress.keys_total {
+        let _ = write!(text, "master_sync_keys_expected:{total}\r\n");
+    }
+}
+
 fn replica_lines(
     text: &mut String,
     engine: &Engine,
@@ -166,6 +185,7 @@ fn replica_lines(
         u8::from(phase == LinkPhase::FullSync),
     );
     if let Some(status) = status {
+        sync_lines(text, status);
         if let Some(ms) = status.down_ms {
             let _ = write!(text, "master_link_down_since_seconds:{}\r\n", ms / 1_000);
         }
