@@ -111,7 +111,7 @@ fn wait_answers_as_redis_does() {
             replicas = line;
             continue;
         }
-        let last = |replies: &[Reply]| format!("{:?}", replies.last().unwrap());
+        let last = |replies: &[Reply]| replies.last().and_then(Reply::as_integer).unwrap();
         println!(
             "| {replicas} | {line} | {} | {} |",
             last(ours),

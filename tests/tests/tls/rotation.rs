@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -60,9 +60,11 @@ fn certificates_are_replaced_under_load_without_losing_a_link() {
         let old = shown(&mut connect(primary.address()));
         assert_eq!(old, certificate(&first));
         let second = replace(&ca, "server");
+        let begun = Instant::now();
         eventually(DEADLINE, "the new certificate is shown", || {
             shown(&mut connect(primary.address())) == certificate(&second)
         });
+        println!("the new certificate is shown after {:.1?}", begun.elapsed());
         let before = written.load(Ordering::Relaxed);
         eventually(DEADLINE, "writers go on", || {
             written.load(Ordering::Relaxed) > before + 100
@@ -80,6 +82,10 @@ fn certificates_are_replaced_under_load_without_losing_a_link() {
     assert!(
         text.contains("master_link_status:up") && text.contains("master_reconnects:0"),
         "{text}"
+    );
+    println!(
+        "{} writes meanwhile on 4 connections over TLS, none of which broke; the replica: master_reconnects:0",
+        written.load(Ordering::Relaxed)
     );
 }
 
