@@ -77,7 +77,8 @@ pub(crate) struct Visit {
 /// Serves a connection of which `input` has been read already, to its end.
 pub(crate) async fn serve(stream: Stream, session: Session, host: Rc<SessionHost>, input: Vec<u8>) {
     let (id, kill) = (session.id, host.entry.kill_token());
-    let stream = stream::HttpStream::new(stream, input, host.clone());
+    let line = stream::Line::new(stream, input);
+    let stream = stream::HttpStream::new(line.clone(), host.clone());
     let session = Rc::new(RefCell::new(session));
     let service = service_fn(|request| {
         let (session, host) = (session.clone(), host.clone());
@@ -94,6 +95,9 @@ pub(crate) async fn serve(stream: Stream, session: Session, host: Rc<SessionHost
     };
     if let Err(error) = served {
         tracing::debug!(id, %error, "HTTP connection failed");
+        if error.is_timeout() {
+            line.say_that_it_took_too_long().await;
+        }
     }
     if let Ok(session) = Rc::try_unwrap(session) {
         session.into_inner().end().await;
