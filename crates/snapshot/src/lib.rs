@@ -58,7 +58,7 @@ pub mod wire;
 pub use crc::{Crc64, crc64};
 pub use decode::{
     Checksum, ChunkId, Event, Format, KeyMeta, LastUse, Limits, ModuleId, Part, RdbDecoder,
-    RunEntry, StreamPart, StreamTotals, ValueKind,
+    RunEntry, StreamPart, StreamTotals, ValueKind, WholeString,
 };
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::{

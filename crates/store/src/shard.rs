@@ -137,9 +137,10 @@ impl Shard {
         self.db(db).table.warm(&self.hasher, keys);
     }
 
-    /// [`Shard::warm`] for keys that are to be inserted, and mostly not there yet: what they will be written to is fetched, too.
-    pub fn warm_for_insert(&self, db: DbIndex, keys: &[&[u8]]) {
-        self.db(db).table.warm_for_insert(&self.hasher, keys);
+    /// [`Shard::warm`] for keys that are to be inserted, and mostly not there yet, by their [hashes](Shard::hash_of): what they will be written to
+    /// is fetched, too.
+    pub fn warm_for_insert(&self, db: DbIndex, hashes: &[u64]) {
+        self.db(db).table.warm_for_insert(hashes);
     }
 
     /// Makes room for so many entries of an empty database at once: they find their places without growth. What is not used of it costs

@@ -7,9 +7,9 @@ use crate::engine::Engine;
 use crate::thread::{Pending, Thread};
 use damselfly_replication::{DataError, LinkError};
 use damselfly_snapshot::wire::type_name;
-use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, Limits, RdbDecoder};
-use damselfly_snapshot::{Refused, RunEntry, ValueBuilder, put_select, put_split_head};
-use damselfly_store::DbIndex;
+use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, LastUse, Limits};
+use damselfly_snapshot::{RdbDecoder, Refused, RunEntry, ValueBuilder, put_select, put_split_head};
+use damselfly_store::{DbIndex, Value};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -71,6 +71,18 @@ struct ShardLoad {
     decoder: RdbDecoder,
     assembler: Assembler,
     last_place: (u64, u64),
+    ahead: Ahead,
+}
+
+/// What the places of the keys of a batch are fetched by, some keys at a time: one after the other, each would be waited for; all at once, the first ones would
+/// be out of the nearest cache when their turn comes.
+#[derive(Default)]
+struct Ahead {
+    db: Option<DbIndex>,
+    hashes: Vec<u64>,
+    fetched: usize,
+    /// Entries that have come of those that were fetched for.
+    used: usize,
 }
 
 impl ParallelLoader {
@@ -102,6 +114,7 @@ impl ParallelLoader {
                 decoder: RdbDecoder::of_entries(self.limits.clone(), format).with_whole_strings(),
                 assembler,
                 last_place: (0, 0),
+                ahead: Ahead::default(),
             })));
         }
     }
@@ -300,7 +313,7 @@ impl ShardLoad {
         for (db, entries) in batch.announced.drain(..) {
             core.space.store.reserve(db, entries);
         }
-        self.warm(core, batch);
+        self.ahead.begin(core, batch);
         self.decoder.feed_buffer(&mut batch.bytes);
         let result = self.load(core);
         let result = result.map_err(|failure| self.failed(failure, &batch.places));
@@ -309,33 +322,31 @@ impl ShardLoad {
         result
     }
 
-    /// Fetches the places of the keys into the cache together: one after the other, each would be waited for.
-    fn warm(&self, core: &ShardCore, batch: &mut Batch) {
-        let known = batch
-            .db
-            .take()
-            .and_then(|db| known_db(db, core.space.store.dbnum()).ok());
-        if let Some(db) = known {
-            let mut group = Vec::with_capacity(WARMED);
-            for keys in batch.keys.chunks(WARMED) {
-                let key =
-                    |range: &Range<u32>| &batch.bytes[range.start as usize..range.end as usize];
-                group.extend(keys.iter().map(key));
-                core.space.store.warm_for_insert(db, &group);
-                group.clear();
-            }
-        }
-        batch.keys.clear();
-    }
-
     fn load(&mut self, core: &mut ShardCore) -> Result<(), Failure> {
-        while let Some(event) = self.decoder.next().map_err(Failure::Rdb)? {
+        loop {
+            self.ahead.next(core);
+            if let Some(string) = self.decoder.take_string() {
+                let db = known_db(string.db, self.engine.options.dbnum);
+                let value = Value::string(string.value);
+                let used = LastUse::Untold;
+                core.space.load(
+                    db.map_err(Failure::Data)?,
+                    string.key,
+                    value,
+                    string.expire_ms,
+                    used,
+                );
+                continue;
+            }
+            let Some(event) = self.decoder.next().map_err(Failure::Rdb)? else {
+                return Ok(());
+            };
             let assembled = self.assembler.take(&event).map_err(refusal);
-            if let Some(assembled) = assembled.map_err(Failure::Data)? {
-                keep(core, &self.engine, assembled).map_err(Failure::Data)?;
+            match assembled.map_err(Failure::Data)? {
+                Some(assembled) => keep(core, &self.engine, assembled).map_err(Failure::Data)?,
+                None => self.ahead.used -= 1,
             }
         }
-        Ok(())
     }
 
     /// A fault, said of the place in the stream.
@@ -357,6 +368,33 @@ impl ShardLoad {
             severity: link.severity(),
             message: link.to_string(),
         }
+    }
+}
+
+impl Ahead {
+    fn begin(&mut self, core: &ShardCore, batch: &mut Batch) {
+        let store = &core.space.store;
+        (self.fetched, self.used) = (0, 0);
+        self.hashes.clear();
+        let db = batch.db.take();
+        self.db = db.and_then(|db| known_db(db, store.dbnum()).ok());
+        let keys = batch.keys.drain(..);
+        let keys = keys.map(|key| &batch.bytes[key.start as usize..key.end as usize]);
+        self.hashes.extend(keys.map(|key| store.hash_of(key)));
+    }
+
+    /// An entry is about to be loaded.
+    #[inline]
+    fn next(&mut self, core: &ShardCore) {
+        if self.used == self.fetched
+            && let Some(db) = self.db
+        {
+            let group = &self.hashes[self.fetched..];
+            let group = &group[..group.len().min(WARMED)];
+            core.space.store.warm_for_insert(db, group);
+            self.fetched += group.len();
+        }
+        self.used += 1;
     }
 }
 

@@ -5,6 +5,7 @@ use super::blob::decompress;
 use super::event::{Checksum, ChunkId, Event, Format, KeyMeta, Part, StreamPart};
 use super::lane::{Lane, LaneKind, Raw, RawKey, RawPart, RawStream, Span, State};
 use super::scan::{Halt, Read};
+use super::whole::WholeString;
 use crate::crc::Crc64;
 use crate::error::{At, RdbError};
 use crate::wire::FIRST_CHECKED_VERSION;
@@ -166,6 +167,23 @@ impl RdbDecoder {
         let rest = self.outer.buf.split_off(self.outer.pos);
         self.hashed = self.hashed.min(self.outer.pos);
         rest
+    }
+
+    /// The next entry, if it is a string that has come to its end: what [`next`](RdbDecoder::next) would give as [`Event::Text`], sooner. Only for
+    /// decoders [`with_whole_strings`](RdbDecoder::with_whole_strings). `None`: ask `next`, which says what there is instead.
+    #[inline]
+    pub fn take_string(&mut self) -> Option<WholeString<'_>> {
+        if self.failed.is_some() || self.window.is_some() || self.blob_at.is_some() {
+            return None;
+        }
+        let taken = self.outer.take_string(&self.limits, &mut self.scratch);
+        let (key, value, expire_ms) = taken?;
+        Some(WholeString {
+            db: self.db,
+            key: self.outer.resolve(key, &self.scratch),
+            value: self.outer.resolve(value, &self.scratch),
+            expire_ms,
+        })
     }
 
     /// The next event; `None`: more bytes are needed, or the trailer has been read.

@@ -189,6 +189,13 @@ impl Lane {
         self.buf.len() - self.pos
     }
 
+    /// So many more bytes have been read, to the end of an entry.
+    #[inline]
+    pub(super) fn passed(&mut self, bytes: usize) {
+        self.pos += bytes;
+        self.need = 0;
+    }
+
     /// Offset of the next byte in the lane.
     pub(super) fn offset(&self) -> u64 {
         self.base + self.pos as u64

@@ -19,7 +19,7 @@ pub use event::{
     Checksum, ChunkId, Event, Format, KeyMeta, LastUse, ModuleId, Part, StreamPart, StreamTotals,
     ValueKind,
 };
-pub use whole::RunEntry;
+pub use whole::{RunEntry, WholeString};
 
 const MIB: u64 = 1024 * 1024;
 

@@ -3,7 +3,7 @@
 //! Nothing here makes an error: whatever is unusual, big or wrong is left to the states that read things one by one.
 
 use super::Limits;
-use super::lane::{Lane, LaneKind, Place, Properties, Raw, RawKey, Span, State};
+use super::lane::{Lane, LaneKind, Place, Properties, Raw, RawKey, Span, State, empty};
 use super::scan::{Read, Scan, StringHead, Token};
 use crate::wire::{opcode, type_byte as types};
 
@@ -37,6 +37,19 @@ impl RunEntry {
     pub fn key_range(&self) -> std::ops::Range<usize> {
         self.key as usize..self.key_end as usize
     }
+}
+
+/// A string entry, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WholeString<'a> {
+    /// Database.
+    pub db: u32,
+    /// The key.
+    pub key: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// Absolute expiry, Unix milliseconds.
+    pub expire_ms: Option<i64>,
 }
 
 impl Lane {
@@ -85,6 +98,36 @@ impl Lane {
             props: std::mem::take(&mut self.props),
         };
         Ok(Raw::Text(key, value))
+    }
+
+    /// Passes over the string that begins here, if it lies in the buffer to its end and nothing but its expiry time is said of it: its key, its
+    /// value, that time. The states would find the same in more steps.
+    #[inline]
+    pub(super) fn take_string(
+        &mut self,
+        limits: &Limits,
+        scratch: &mut Vec<u8>,
+    ) -> Option<(Span, Span, Option<i64>)> {
+        if !self.takes_strings() || !matches!(self.state, State::Opcode) || !self.is_plain() {
+            return None;
+        }
+        let mut scan = Scan::new(&self.buf[self.pos..]);
+        let mut byte = scan.byte().ok()?;
+        let mut expire_ms = None;
+        if byte == opcode::EXPIRE_MS {
+            expire_ms = Some(scan.u64().ok()? as i64);
+            byte = scan.byte().ok()?;
+        }
+        if byte != types::STRING {
+            return None;
+        }
+        let key = scan.string("a key", limits.max_key).ok()?;
+        let (value, behind) = take_string(scan, limits)?;
+        empty(scratch);
+        let key = self.span(key, scratch).ok()?;
+        let value = self.span(value, scratch).ok()?;
+        self.passed(behind);
+        Some((key, value, expire_ms))
     }
 
     /// Whether nothing was said of the next key yet.

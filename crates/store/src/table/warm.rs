@@ -23,15 +23,11 @@ impl Table {
         }
     }
 
-    /// Reads, and throws away, a byte of whatever inserts of these keys are going to look at and to write.
-    pub(crate) fn warm_for_insert(&self, hasher: &TableHasher, keys: &[&[u8]]) {
-        for keys in keys.chunks(BATCH) {
-            let mut hashes = [0; BATCH];
-            for (hash, key) in hashes.iter_mut().zip(keys) {
-                *hash = hasher.hash(key);
-            }
-            self.warm_landing(&hashes[..keys.len()]);
-        }
+    /// Reads, and throws away, a byte of whatever inserts of keys with these hashes are going to look at and to write.
+    pub(crate) fn warm_for_insert(&self, hashes: &[u64]) {
+        hashes
+            .chunks(BATCH)
+            .for_each(|hashes| self.warm_landing(hashes));
     }
 
     fn warm_landing(&self, hashes: &[u64]) {
