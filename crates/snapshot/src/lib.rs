@@ -56,9 +56,11 @@ mod store;
 pub mod wire;
 
 pub use crc::{Crc64, crc64};
+#[cfg(feature = "store")]
+pub use decode::WholeEntry;
 pub use decode::{
     Checksum, ChunkId, Event, Format, KeyMeta, LastUse, Limits, ModuleId, Part, RdbDecoder,
-    RunEntry, StreamPart, StreamTotals, ValueKind, WholeString,
+    RunEntry, StreamPart, StreamTotals, ValueKind,
 };
 pub use dump::{check_dump, finish_dump, read_dump};
 pub use encode::{

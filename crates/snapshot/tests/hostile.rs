@@ -4,6 +4,8 @@ mod support;
 
 use damselfly_snapshot::wire::{opcode, type_byte};
 use damselfly_snapshot::*;
+use damselfly_store::Value;
+use damselfly_store::values::Gather;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use support::{Model, decode, pieces};
@@ -452,4 +454,79 @@ fn a_fault_in_a_chunk_is_placed_alike_whatever_the_pieces() {
         (second, Some(0))
     );
     assert!((1..stream.len()).all(|piece| place(piece) == place(stream.len())));
+}
+
+/// What comes of a stream that is fed in pieces: entries, and the error at its end.
+fn assembled(
+    bytes: &[u8],
+    mut size: impl FnMut() -> usize,
+    at_once: bool,
+) -> (Vec<String>, Option<RdbError>) {
+    let mut decoder = RdbDecoder::default().with_whole_strings();
+    let (mut assembler, mut gather) = (Assembler::new(true), Gather::default());
+    let (mut entries, mut rest) = (Vec::new(), bytes);
+    let shown = |db: u32, key: &[u8], value: &Value, expire_ms: Option<i64>| {
+        let form = (value.kind(), value.heap_size());
+        format!(
+            "{db} {key:?} {form:?} {:?} {expire_ms:?}",
+            dump_value(value)
+        )
+    };
+    while !rest.is_empty() {
+        let piece;
+        (piece, rest) = rest.split_at(size().clamp(1, rest.len()));
+        decoder.feed(piece);
+        loop {
+            if at_once && let Some(entry) = decoder.take_entry(&mut gather) {
+                entries.push(shown(entry.db, entry.key, &entry.value, entry.expire_ms));
+                continue;
+            }
+            let event = match decoder.next() {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(error) => return (entries, Some(error)),
+            };
+            match assembler.take(&event) {
+                Ok(Some(Assembled::Entry {
+                    db,
+                    key,
+                    value,
+                    expire_ms,
+                    ..
+                })) => entries.push(shown(db, key, &value, expire_ms)),
+                Ok(Some(skipped)) => entries.push(format!("{skipped:?}")),
+                Ok(None) => {}
+                Err(refused) => entries.push(refused.to_string()),
+            }
+        }
+    }
+    (entries, None)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Entries that are taken at once are what their parts would make, in any damage.
+    #[test]
+    fn whole_entries_are_the_sum_of_their_parts(
+        items in proptest::collection::vec((model(), any::<Option<i64>>()), 0..12),
+        profile in prop::sample::select(vec![
+            Profile::Flow, Profile::Redis62, Profile::Redis70, Profile::Redis72, Profile::Redis74,
+        ]),
+        form in 0u8..6,
+        seed in any::<u64>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    ) {
+        let items = items.into_iter().map(|(value, expire_ms)| Item {
+            value, expire_ms, sticky: false, mc_flags: None, used: LastUse::Untold,
+        });
+        let mut bytes = stream(&items.collect::<Vec<_>>(), profile, form, seed);
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let parts = assembled(&bytes, pieces(seed, 20_000), false);
+        let wholes = assembled(&bytes, pieces(seed, 20_000), true);
+        prop_assert_eq!(parts, wholes);
+    }
 }

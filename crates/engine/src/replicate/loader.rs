@@ -9,7 +9,8 @@ use damselfly_replication::{DataError, LinkError};
 use damselfly_snapshot::wire::type_name;
 use damselfly_snapshot::{Assembled, Assembler, Event, Format, KeyMeta, LastUse, Limits};
 use damselfly_snapshot::{RdbDecoder, Refused, RunEntry, ValueBuilder, put_select, put_split_head};
-use damselfly_store::{DbIndex, Value};
+use damselfly_store::DbIndex;
+use damselfly_store::values::Gather;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
@@ -70,6 +71,7 @@ struct ShardLoad {
     engine: Arc<Engine>,
     decoder: RdbDecoder,
     assembler: Assembler,
+    gather: Gather,
     last_place: (u64, u64),
     ahead: Ahead,
 }
@@ -113,6 +115,7 @@ impl ParallelLoader {
                 engine,
                 decoder: RdbDecoder::of_entries(self.limits.clone(), format).with_whole_strings(),
                 assembler,
+                gather: Gather::default(),
                 last_place: (0, 0),
                 ahead: Ahead::default(),
             })));
@@ -325,17 +328,11 @@ impl ShardLoad {
     fn load(&mut self, core: &mut ShardCore) -> Result<(), Failure> {
         loop {
             self.ahead.next(core);
-            if let Some(string) = self.decoder.take_string() {
-                let db = known_db(string.db, self.engine.options.dbnum);
-                let value = Value::string(string.value);
-                let used = LastUse::Untold;
-                core.space.load(
-                    db.map_err(Failure::Data)?,
-                    string.key,
-                    value,
-                    string.expire_ms,
-                    used,
-                );
+            if let Some(entry) = self.decoder.take_entry(&mut self.gather) {
+                let db = known_db(entry.db, self.engine.options.dbnum);
+                let (db, used) = (db.map_err(Failure::Data)?, LastUse::Untold);
+                core.space
+                    .load(db, entry.key, entry.value, entry.expire_ms, used);
                 continue;
             }
             let Some(event) = self.decoder.next().map_err(Failure::Rdb)? else {

@@ -5,7 +5,6 @@ use super::blob::decompress;
 use super::event::{Checksum, ChunkId, Event, Format, KeyMeta, Part, StreamPart};
 use super::lane::{Lane, LaneKind, Raw, RawKey, RawPart, RawStream, Span, State};
 use super::scan::{Halt, Read};
-use super::whole::WholeString;
 use crate::crc::Crc64;
 use crate::error::{At, RdbError};
 use crate::wire::FIRST_CHECKED_VERSION;
@@ -31,8 +30,8 @@ use crate::wire::FIRST_CHECKED_VERSION;
 /// ```
 #[derive(Debug)]
 pub struct RdbDecoder {
-    limits: Limits,
-    outer: Lane,
+    pub(super) limits: Limits,
+    pub(super) outer: Lane,
     blob: Lane,
     /// Offset of the opcode of the blob being read.
     blob_at: Option<u64>,
@@ -41,13 +40,13 @@ pub struct RdbDecoder {
     window: Option<(usize, usize)>,
     /// Offset of that chunk's opcode, where it lies in the outer stream.
     chunk_at: u64,
-    scratch: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
     crc: Crc64,
     /// Bytes of the outer buffer that the checksum has.
     hashed: usize,
     /// Nothing is to be hashed: there will be no trailer.
     unchecked: bool,
-    db: u32,
+    pub(super) db: u32,
     failed: Option<RdbError>,
 }
 
@@ -169,21 +168,11 @@ impl RdbDecoder {
         rest
     }
 
-    /// The next entry, if it is a string that has come to its end: what [`next`](RdbDecoder::next) would give as [`Event::Text`], sooner. Only for
-    /// decoders [`with_whole_strings`](RdbDecoder::with_whole_strings). `None`: ask `next`, which says what there is instead.
+    /// The outer stream is what is read: no blob, no chunk.
+    #[cfg(feature = "store")]
     #[inline]
-    pub fn take_string(&mut self) -> Option<WholeString<'_>> {
-        if self.failed.is_some() || self.window.is_some() || self.blob_at.is_some() {
-            return None;
-        }
-        let taken = self.outer.take_string(&self.limits, &mut self.scratch);
-        let (key, value, expire_ms) = taken?;
-        Some(WholeString {
-            db: self.db,
-            key: self.outer.resolve(key, &self.scratch),
-            value: self.outer.resolve(value, &self.scratch),
-            expire_ms,
-        })
+    pub(super) fn is_outside(&self) -> bool {
+        self.failed.is_none() && self.window.is_none() && self.blob_at.is_none()
     }
 
     /// The next event; `None`: more bytes are needed, or the trailer has been read.

@@ -4,6 +4,8 @@
 mod blob;
 mod body;
 mod decoder;
+#[cfg(feature = "store")]
+mod entry;
 mod event;
 mod lane;
 mod magic;
@@ -15,11 +17,13 @@ mod stream;
 mod whole;
 
 pub use decoder::RdbDecoder;
+#[cfg(feature = "store")]
+pub use entry::WholeEntry;
 pub use event::{
     Checksum, ChunkId, Event, Format, KeyMeta, LastUse, ModuleId, Part, StreamPart, StreamTotals,
     ValueKind,
 };
-pub use whole::{RunEntry, WholeString};
+pub use whole::RunEntry;
 
 const MIB: u64 = 1024 * 1024;
 

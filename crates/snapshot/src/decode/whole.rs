@@ -3,14 +3,16 @@
 //! Nothing here makes an error: whatever is unusual, big or wrong is left to the states that read things one by one.
 
 use super::Limits;
-use super::lane::{Lane, LaneKind, Place, Properties, Raw, RawKey, Span, State, empty};
+use super::lane::{Lane, LaneKind, Place, Properties, Raw, RawKey, Span, State};
 use super::scan::{Read, Scan, StringHead, Token};
 use crate::wire::{opcode, type_byte as types};
 
 /// Bytes after which a run ends: who takes it has other things to do, too.
 const MAX_RUN_BYTES: usize = 64 * 1024;
+/// Elements beyond which a collection is left to the states.
+pub(super) const MOST_ELEMENTS: u64 = 1024;
 /// A string that becomes longer than this is not unpacked at once.
-const MAX_UNPACKED: usize = 64 * 1024;
+pub(super) const MAX_UNPACKED: usize = 64 * 1024;
 
 /// Where an entry of [`Event::Run`](super::Event::Run) stands in its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,19 +39,6 @@ impl RunEntry {
     pub fn key_range(&self) -> std::ops::Range<usize> {
         self.key as usize..self.key_end as usize
     }
-}
-
-/// A string entry, all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WholeString<'a> {
-    /// Database.
-    pub db: u32,
-    /// The key.
-    pub key: &'a [u8],
-    /// The value.
-    pub value: &'a [u8],
-    /// Absolute expiry, Unix milliseconds.
-    pub expire_ms: Option<i64>,
 }
 
 impl Lane {
@@ -100,36 +89,6 @@ impl Lane {
         Ok(Raw::Text(key, value))
     }
 
-    /// Passes over the string that begins here, if it lies in the buffer to its end and nothing but its expiry time is said of it: its key, its
-    /// value, that time. The states would find the same in more steps.
-    #[inline]
-    pub(super) fn take_string(
-        &mut self,
-        limits: &Limits,
-        scratch: &mut Vec<u8>,
-    ) -> Option<(Span, Span, Option<i64>)> {
-        if !self.takes_strings() || !matches!(self.state, State::Opcode) || !self.is_plain() {
-            return None;
-        }
-        let mut scan = Scan::new(&self.buf[self.pos..]);
-        let mut byte = scan.byte().ok()?;
-        let mut expire_ms = None;
-        if byte == opcode::EXPIRE_MS {
-            expire_ms = Some(scan.u64().ok()? as i64);
-            byte = scan.byte().ok()?;
-        }
-        if byte != types::STRING {
-            return None;
-        }
-        let key = scan.string("a key", limits.max_key).ok()?;
-        let (value, behind) = take_string(scan, limits)?;
-        empty(scratch);
-        let key = self.span(key, scratch).ok()?;
-        let value = self.span(value, scratch).ok()?;
-        self.passed(behind);
-        Some((key, value, expire_ms))
-    }
-
     /// Whether nothing was said of the next key yet.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
@@ -145,7 +104,7 @@ pub(super) fn take_string(mut scan: Scan<'_>, limits: &Limits) -> Option<(Token,
     (!is_big).then_some((token, scan.at))
 }
 
-/// The entry that begins at `start`, if its value is one string, and all of it is here.
+/// The entry that begins at `start`, if its value is a few strings, and all of it is here.
 #[inline]
 fn whole_entry(bytes: &[u8], start: usize, limits: &Limits) -> Option<RunEntry> {
     let mut scan = Scan::new(bytes);
@@ -155,21 +114,13 @@ fn whole_entry(bytes: &[u8], start: usize, limits: &Limits) -> Option<RunEntry> 
         scan.take(size_of::<u64>()).ok()?;
         byte = scan.byte().ok()?;
     }
-    if !is_one_string(byte) {
-        return None;
-    }
+    let form = Form::of_type(byte)?;
     let StringHead::Raw(key_len) = scan.string_head().ok()? else {
         return None;
     };
     let key = take(&mut scan, key_len, limits.max_key)?;
     let key_end = scan.at;
-    let len = match scan.string_head().ok()? {
-        StringHead::Raw(len) => len,
-        StringHead::Int(_) => 0,
-        StringHead::Lzf { packed, len } if len <= limits.max_string => packed,
-        StringHead::Lzf { .. } => return None,
-    };
-    take(&mut scan, len, limits.max_string)?;
+    form.pass(&mut scan, limits)?;
     Some(RunEntry {
         start: u32::try_from(start).ok()?,
         key: u32::try_from(key).ok()?,
@@ -178,18 +129,21 @@ fn whole_entry(bytes: &[u8], start: usize, limits: &Limits) -> Option<RunEntry> 
     })
 }
 
-#[inline]
-fn take(scan: &mut Scan<'_>, len: u64, limit: u64) -> Option<usize> {
-    let len = usize::try_from(len).ok().filter(|_| len <= limit)?;
-    scan.take(len).ok()
+/// What values are made of that are passed over at once; every version has them in the same way.
+enum Form {
+    /// Strings, and collections that are packed to one.
+    One,
+    /// A number of items: so many strings each, and so many bytes behind.
+    Items(u64, usize),
+    /// A number of strings, each behind a length.
+    Nodes,
 }
 
-/// Strings, and collections that are packed to one, which every version has in the same way.
-#[inline]
-fn is_one_string(type_byte: u8) -> bool {
-    matches!(
-        type_byte,
-        types::STRING
+impl Form {
+    #[inline]
+    fn of_type(type_byte: u8) -> Option<Form> {
+        match type_byte {
+            types::STRING
             | types::HASH_ZIPMAP
             | types::LIST_ZIPLIST
             | types::SET_INTSET
@@ -197,6 +151,52 @@ fn is_one_string(type_byte: u8) -> bool {
             | types::HASH_ZIPLIST
             | types::HASH_LISTPACK
             | types::ZSET_LISTPACK
-            | types::SET_LISTPACK
-    )
+            | types::SET_LISTPACK => Some(Form::One),
+            types::LIST | types::SET | types::LIST_QUICKLIST => Some(Form::Items(1, 0)),
+            types::HASH => Some(Form::Items(2, 0)),
+            types::ZSET => Some(Form::Items(1, size_of::<f64>())),
+            types::LIST_QUICKLIST_2 => Some(Form::Nodes),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn pass(self, scan: &mut Scan<'_>, limits: &Limits) -> Option<()> {
+        if let Form::One = self {
+            return pass_string(scan, limits);
+        }
+        let count = scan.len().ok().filter(|count| *count <= MOST_ELEMENTS)?;
+        for _ in 0..count {
+            match self {
+                Form::Items(strings, behind) => {
+                    for _ in 0..strings {
+                        pass_string(scan, limits)?;
+                    }
+                    scan.take(behind).ok()?;
+                }
+                _ => {
+                    scan.len().ok()?;
+                    pass_string(scan, limits)?;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+#[inline]
+fn pass_string(scan: &mut Scan<'_>, limits: &Limits) -> Option<()> {
+    let len = match scan.string_head().ok()? {
+        StringHead::Raw(len) => len,
+        StringHead::Int(_) => 0,
+        StringHead::Lzf { packed, len } if len <= limits.max_string => packed,
+        StringHead::Lzf { .. } => return None,
+    };
+    take(scan, len, limits.max_string).map(|_| ())
+}
+
+#[inline]
+fn take(scan: &mut Scan<'_>, len: u64, limit: u64) -> Option<usize> {
+    let len = usize::try_from(len).ok().filter(|_| len <= limit)?;
+    scan.take(len).ok()
 }

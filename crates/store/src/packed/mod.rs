@@ -9,8 +9,8 @@ mod item;
 use std::ops::Range;
 
 pub(crate) use entry::{
-    Raw, Scratch, canonical_int, entry_len as element_len, put_int, read as read_element,
-    read_back_len,
+    Raw, Scratch, canonical_int, entry_len as element_len, put_back_len, put_bytes, put_int,
+    put_score, read as read_element, read_back_len,
 };
 pub use item::Item;
 
@@ -246,7 +246,8 @@ impl<const LINKED: bool> Packed<LINKED> {
         );
     }
 
-    fn from_parts(parts: &[&[u8]], entries: usize) -> Self {
+    /// The blob of so many entries, in parts.
+    pub(crate) fn from_parts(parts: &[&[u8]], entries: usize) -> Self {
         assert!(
             entries <= MAX_ENTRIES,
             "limits keep blobs below {MAX_ENTRIES} entries"

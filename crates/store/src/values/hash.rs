@@ -152,6 +152,10 @@ impl Hash {
         Hash(Form::Packed(Packed::new()))
     }
 
+    pub(super) fn of_packed(packed: Packed<false>) -> Self {
+        Hash(Form::Packed(packed))
+    }
+
     /// The number of fields.
     pub fn len(&self) -> usize {
         match self.view() {

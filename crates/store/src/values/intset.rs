@@ -39,6 +39,23 @@ impl IntSet {
         }
     }
 
+    /// The set of these, which ascend.
+    pub(super) fn of_sorted(ints: &[i64]) -> Self {
+        let ends = [ints.first(), ints.last()].into_iter().flatten();
+        let width = ends.map(|int| Width::of(*int));
+        let width = width.fold(
+            Width::W16,
+            |widest, width| if width > widest { width } else { widest },
+        );
+        let mut bytes = Vec::with_capacity(ints.len() * width.bytes());
+        ints.iter()
+            .for_each(|int| bytes.extend_from_slice(&int.to_le_bytes()[..width.bytes()]));
+        IntSet {
+            width,
+            bytes: bytes.into_boxed_slice(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len() / self.width.bytes()
     }

@@ -34,6 +34,7 @@
 
 mod buckets;
 mod elem;
+mod gather;
 mod hash;
 mod intset;
 mod limits;
@@ -50,6 +51,7 @@ mod zset;
 
 pub use crate::packed::Item;
 pub use elem::seed_hashing;
+pub use gather::Gather;
 pub use hash::{Hash, HashAt, HashAtIter, HashIter};
 pub use limits::Limits;
 pub use list::{List, ListIter};

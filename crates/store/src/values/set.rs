@@ -98,6 +98,15 @@ impl Set {
         Set(Form::Ints(IntSet::new()))
     }
 
+    pub(super) fn of_packed(packed: Packed<false>) -> Self {
+        Set(Form::Packed(packed))
+    }
+
+    /// A set of these, which ascend.
+    pub(super) fn of_sorted_ints(ints: &[i64]) -> Self {
+        Set(Form::Ints(IntSet::of_sorted(ints)))
+    }
+
     /// The number of members.
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -54,6 +54,10 @@ impl List {
         List(Form::Small(Blob::new()))
     }
 
+    pub(super) fn of_packed(blob: Blob) -> Self {
+        List(Form::Small(blob))
+    }
+
     /// The number of elements.
     pub fn len(&self) -> usize {
         match &self.0 {

@@ -50,6 +50,10 @@ impl ZSet {
         ZSet(Form::Packed(Packed::new()))
     }
 
+    pub(super) fn of_packed(packed: Packed<false>) -> Self {
+        ZSet(Form::Packed(packed))
+    }
+
     /// The number of members.
     pub fn len(&self) -> usize {
         match &self.0 {
