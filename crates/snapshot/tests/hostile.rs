@@ -504,7 +504,7 @@ fn assembled(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Entries that are taken at once are what their parts would make, in any damage.
     #[test]

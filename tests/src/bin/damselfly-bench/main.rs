@@ -10,6 +10,7 @@ mod files;
 mod full_sync;
 mod import;
 mod memory;
+mod mixed;
 mod report;
 mod scripts;
 mod speed;
