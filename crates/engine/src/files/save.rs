@@ -162,7 +162,11 @@ async fn cut_all(
     let (collected, noted) = (at.clone(), seen.clone());
     let mut walks = Vec::with_capacity(shards);
     cut(thread, Undecided::Follow, |shard| {
-        let outbox = Outbox::new(shards);
+        let told = thread.engine.clone();
+        let outbox = Outbox::new(shards, move || {
+            told.mesh
+                .run_on(shard, Box::new(|thread| thread.wake_later()));
+        });
         let sink = writers[shard % writers.len()].sink(&outbox);
         let (tell, walked) = oneshot::channel();
         walks.push(walked);
@@ -231,9 +235,6 @@ async fn walk(
     let result = loop {
         if outbox.has_failed() || tell.is_closed() || files.gives_up.load(Relaxed) {
             break Err(FileError::GivenUp);
-        }
-        if outbox.wait_for_room().await {
-            thread.wake_later();
         }
         match snapshot.step().await {
             Ok(false) => tokio::task::yield_now().await,

@@ -7,10 +7,11 @@ use damselfly_snapshot::{Crc64, RdbWriter, Sink, ValuePiece};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{Notify, oneshot};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::oneshot;
 
 /// Bytes that wait for the disk, of all shards together, before a walk pauses.
 const ROOM_BYTES: usize = 8 << 20;
@@ -21,18 +22,22 @@ const BUDGET_ROOMS: usize = 2;
 pub(super) struct Outbox {
     waiting: AtomicUsize,
     room: usize,
-    emptied: Notify,
     failed: AtomicBool,
+    /// Walks that wait for room.
+    walks: Mutex<Vec<Waker>>,
+    /// Tells the shard that writes to it may go on.
+    on_room: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Outbox {
-    /// Of one of so many shards.
-    pub(super) fn new(shards: usize) -> Arc<Outbox> {
+    /// Of one of so many shards, which is told by `on_room` whenever there is room again.
+    pub(super) fn new(shards: usize, on_room: impl Fn() + Send + Sync + 'static) -> Arc<Outbox> {
         Arc::new(Outbox {
             waiting: AtomicUsize::new(0),
             room: (ROOM_BYTES / shards).max(64 * 1024),
-            emptied: Notify::new(),
             failed: AtomicBool::new(false),
+            walks: Mutex::default(),
+            on_room: Box::new(on_room),
         })
     }
 
@@ -45,21 +50,31 @@ impl Outbox {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Waits until a walk may go on; true if it had to.
-    pub(super) async fn wait_for_room(&self) -> bool {
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.has_room() {
-            return false;
+            return Poll::Ready(());
         }
-        while !self.has_room() {
-            self.emptied.notified().await;
+        let mut walks = self.walks();
+        // Who makes room takes the lock afterwards.
+        if self.has_room() {
+            return Poll::Ready(());
         }
-        true
+        if !walks.iter().any(|waker| waker.will_wake(context.waker())) {
+            walks.push(context.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn walks(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.walks.lock().expect("nobody panics while holding it")
     }
 
     fn took(&self, bytes: usize) {
         let before = self.waiting.fetch_sub(bytes, Ordering::AcqRel);
         if before >= self.room && before - bytes < self.room {
-            self.emptied.notify_one();
+            let walks = std::mem::take(&mut *self.walks());
+            walks.into_iter().for_each(Waker::wake);
+            (self.on_room)();
         }
     }
 }
@@ -105,6 +120,10 @@ impl Sink for FileSink {
 
     fn has_room(&self) -> bool {
         self.outbox.has_room()
+    }
+
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.outbox.poll_room(context)
     }
 
     fn is_over_budget(&self) -> bool {

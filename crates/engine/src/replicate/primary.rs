@@ -11,8 +11,10 @@ use damselfly_snapshot::{
     Progress, RdbWriter, Sink, Snapshot, SnapshotOptions, put_aux, put_function,
 };
 use damselfly_store::DbIndex;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -144,7 +146,11 @@ impl Sink for FlowSink {
     }
 
     fn has_room(&self) -> bool {
-        self.0.has_room()
+        self.0.has_room() || self.0.has_ended()
+    }
+
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_room(context)
     }
 }
 
@@ -210,6 +216,7 @@ impl ShardSnapshot for EngineSnapshot {
             pace,
             ..
         } = self;
+        poll_fn(|context| snapshot.poll_room(context)).await;
         let begun = Instant::now();
         let (progress, commands) = thread.with_core(|core| {
             let progress = snapshot.step(&mut core.space.store, STEP_BYTES);

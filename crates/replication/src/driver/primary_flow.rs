@@ -20,7 +20,7 @@ use super::{
 use crate::{
     config::PrimaryConfig,
     dataset::{PrimaryShard, ShardSnapshot},
-    primary::{FlowEnd, FlowHandle, FlowStage, FlowTable, PrimaryFlow, SiblingFlow},
+    primary::{FlowEnd, FlowHandle, FlowStage, PrimaryFlow, SiblingFlow},
 };
 
 /// What a flow shows to other threads.
@@ -245,8 +245,7 @@ impl<H: PrimaryShard, S: AsyncRead + AsyncWrite + Unpin> Task<H, S> {
         if let Some(snapshot) = self.shard.flows().take_snapshot(self.handle.sync_id()) {
             self.stats().note_snapshot(snapshot.progress());
             let (handle, session) = (self.handle.clone(), self.session.clone());
-            let flows = self.shard.flows().clone();
-            tokio::task::spawn_local(walk(flows, handle, snapshot, session, self.flow));
+            tokio::task::spawn_local(walk(handle, snapshot, session, self.flow));
         }
         if self.handle.stage() == FlowStage::CatchUp && self.handle.has_room() {
             let handle = &self.handle;
@@ -339,10 +338,9 @@ fn receive(handle: &FlowHandle, now_ms: u64, bytes: &[u8]) -> Result<(), FlowEnd
 }
 
 /// Takes the snapshot's items slice by slice, when there is room. The snapshot ends with it.
-async fn walk<S: ShardSnapshot>(
-    flows: FlowTable<S>,
+async fn walk(
     handle: FlowHandle,
-    mut snapshot: S,
+    mut snapshot: impl ShardSnapshot,
     session: Arc<SessionShared>,
     flow: usize,
 ) {
@@ -351,11 +349,11 @@ async fn walk<S: ShardSnapshot>(
         if handle.has_ended() {
             return;
         }
-        if let Some(other) = flows.without_room(handle.sync_id()) {
-            poll_fn(|context| other.poll_room(context)).await;
-            continue;
-        }
-        let step = snapshot.step().await;
+        let step = tokio::select! {
+            biased;
+            () = poll_fn(|context| handle.poll_end(context)) => return,
+            step = snapshot.step() => step,
+        };
         session.flows[flow].note_snapshot(snapshot.progress());
         match step {
             Ok(false) => tokio::task::yield_now().await,

@@ -36,6 +36,8 @@ struct FlowCell {
     woken: Cell<bool>,
     /// The tasks that walk snapshots, its own and others' of the shard, waiting for room.
     walkers: RefCell<Vec<Waker>>,
+    /// The task that walks its own snapshot, whatever it waits for.
+    walker: RefCell<Option<Waker>>,
     ended: RefCell<Option<FlowEnd>>,
     hook: Rc<RefCell<Option<Hook>>>,
 }
@@ -99,7 +101,10 @@ impl FlowHandle {
     pub fn end(&self, why: FlowEnd) {
         self.0.ended.borrow_mut().get_or_insert(why);
         self.wake();
-        self.wake_walker();
+        self.wake_walkers();
+        if let Some(waker) = self.0.walker.borrow_mut().take() {
+            waker.wake();
+        }
         self.signal(FlowSignal::Room);
     }
 
@@ -117,7 +122,7 @@ impl FlowHandle {
             (result, before && !flow.is_over_budget())
         };
         if self.has_room() {
-            self.wake_walker();
+            self.wake_walkers();
         }
         if room {
             self.signal(FlowSignal::Room);
@@ -159,7 +164,16 @@ impl FlowHandle {
         std::task::Poll::Pending
     }
 
-    fn wake_walker(&self) {
+    /// For the task that walks the flow's snapshot: ready when the flow has ended.
+    pub fn poll_end(&self, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        if self.has_ended() {
+            return std::task::Poll::Ready(());
+        }
+        *self.0.walker.borrow_mut() = Some(context.waker().clone());
+        std::task::Poll::Pending
+    }
+
+    fn wake_walkers(&self) {
         let walkers = std::mem::take(&mut *self.0.walkers.borrow_mut());
         walkers.into_iter().for_each(Waker::wake);
     }
@@ -266,20 +280,6 @@ impl<S> FlowTable<S> {
             .any(|slot| slot.handle.as_ref().is_some_and(FlowHandle::is_over_budget))
     }
 
-    /// A flow in full sync, other than that of `own`, that has no room. A snapshot's walk brings the buckets that it comes to
-    /// to older snapshots, too, so that their flows would grow without a bound if it went on.
-    pub fn without_room(&self, own: SyncId) -> Option<FlowHandle> {
-        let slots = self.slots.borrow();
-        let mut handles = slots.values().filter_map(|slot| slot.handle.as_ref());
-        let found = handles.find(|handle| {
-            handle.sync_id() != own
-                && handle.stage() == FlowStage::FullSync
-                && !handle.has_ended()
-                && !handle.has_room()
-        });
-        found.cloned()
-    }
-
     /// Whether there is no flow.
     pub fn is_empty(&self) -> bool {
         self.slots.borrow().is_empty()
@@ -320,6 +320,7 @@ impl<S> FlowTable<S> {
             sender: RefCell::default(),
             woken: Cell::new(true),
             walkers: RefCell::default(),
+            walker: RefCell::default(),
             ended: RefCell::default(),
             hook: self.hook.clone(),
         };

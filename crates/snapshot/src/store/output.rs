@@ -3,6 +3,7 @@
 use crate::encode::{Encoder, Profile, RdbWriter, lz4_blob};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// Entries are handed on, or compressed, when so many bytes of them are gathered.
 const GATHER_BYTES: usize = 32 * 1024;
@@ -26,9 +27,14 @@ pub trait Sink {
         );
     }
 
-    /// Whether the walk may add more now. Serving a bucket that is about to change does not ask.
+    /// Whether a walk may add more now. Serving a bucket that is about to change does not ask.
     fn has_room(&self) -> bool {
         true
+    }
+
+    /// Ready when [`has_room`](Sink::has_room); wakes the task once it has, whoever of several asked.
+    fn poll_room(&self, _context: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 
     /// Whether writes to the shard should wait until the sink has passed on what it holds: each may have to serve a bucket.
@@ -82,6 +88,10 @@ impl Output {
 
     pub(super) fn has_room(&self) -> bool {
         self.sink.has_room()
+    }
+
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.sink.poll_room(context)
     }
 
     pub(super) fn is_over_budget(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::wire::EOF_TOKEN_LEN;
 use damselfly_store::{BucketId, BucketView, DbIndex, Flushed, Intent, Shard, TableId, WalkCursor};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// Buckets that one step looks at at most.
 const STEP_BUCKETS: usize = 1024;
@@ -21,7 +22,7 @@ const STEP_BUCKETS: usize = 1024;
 pub enum Progress {
     /// There is more to do.
     More,
-    /// The sink has no room.
+    /// A sink has no room: its own, or that of another snapshot of the shard ([`Snapshot::poll_room`]).
     Blocked,
     /// Everything that stood at the cut has been written; the observer is gone.
     Done,
@@ -126,6 +127,13 @@ impl Snapshots {
     pub fn is_over_budget(&self) -> bool {
         let states = self.0.states.borrow();
         states.iter().any(|state| state.borrow().is_over_budget())
+    }
+
+    /// Whether the sinks of all have room. A walk brings the buckets that it comes to to every snapshot that lacks them, so it
+    /// goes on only then: beside a fast one the sink of a slow one would grow with the data.
+    fn have_room(&self) -> bool {
+        let states = self.0.states.borrow();
+        states.iter().all(|state| state.borrow().has_room())
     }
 
     /// Whether a change of this bucket has to wait for a big value of it. Asking makes that value come next.
@@ -289,7 +297,7 @@ impl Snapshot {
         if self.state.borrow().closed {
             return Ok(Progress::Done);
         }
-        if !self.state.borrow().out.has_room() {
+        if !self.all.have_room() {
             return Ok(Progress::Blocked);
         }
         if self.all.0.labels.are_kept() {
@@ -409,6 +417,16 @@ impl Snapshot {
             return Met::Nothing;
         }
         Met::Bucket(bucket.id())
+    }
+
+    /// Ready when [`Snapshot::step`] is not [`Progress::Blocked`]; wakes the task when that may have changed.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let states = self.all.0.states.borrow();
+        let mut open = states.iter().filter(|state| !state.borrow().closed);
+        match open.all(|state| state.borrow().out.poll_room(context).is_ready()) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     /// As [`Snapshots::would_park`], for this snapshot alone.

@@ -228,6 +228,11 @@ impl State {
         }
     }
 
+    /// Whether walks may add to the sink.
+    pub(super) fn has_room(&self) -> bool {
+        self.closed || self.out.has_room()
+    }
+
     /// Whether the sink holds too much for writes to add to it.
     pub(super) fn is_over_budget(&self) -> bool {
         !self.closed && self.out.is_over_budget()
