@@ -60,6 +60,11 @@ impl Exactness {
         }
     }
 
+    /// Digests tell signs of zeros apart, in which the versions differ.
+    pub fn has_digests(self) -> bool {
+        self.is_full
+    }
+
     fn time(self) -> &'static str {
         match self.is_full {
             true => "PEXPIRETIME",

@@ -101,7 +101,9 @@ fn loading_takes_the_time_that_it_takes_and_a_link_is_named() {
     manager.heard.clear();
     let primary = Server::with_shards(2);
     let follow = format!("--replicaof={}", primary.address());
-    let _again = manager.start(&["--proactor_threads=2", &follow], &[]);
+    // Without being told it would keep what is in its file: the primary began with nothing.
+    let told = "--follow_blank_master";
+    let _again = manager.start(&["--proactor_threads=2", &follow, told], &[]);
     let ready = manager.await_line("READY=1");
     assert!(manager.await_line("STATUS=loading: ") < ready);
     assert!(manager.await_line("EXTEND_TIMEOUT_USEC=60000000") < ready);

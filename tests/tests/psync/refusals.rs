@@ -100,11 +100,6 @@ fn what_is_unknown_ends_the_link_for_good_and_is_named() {
             false,
         ),
         (
-            full_sync(EMPTY, "*1\r\n$4\r\nEXEC\r\n"),
-            "EXEC without MULTI",
-            false,
-        ),
-        (
             full_sync(EMPTY, "*1\r\n$99999999999\r\n"),
             "command stream",
             false,

@@ -51,6 +51,29 @@ fn of_6_2() {
     streams(V62, 1);
 }
 
+/// Redis 6.2 ends a transaction that it has not begun where all that changed in it is that a group has a new consumer.
+#[test]
+fn an_exec_too_many_of_6_2_changes_nothing() {
+    let stage = Stage::apart(V62, &[], 2);
+    let mut redis = stage.redis.client();
+    redis.ok("XADD stream 1-1 field value");
+    redis.ok("XGROUP CREATE stream group 0");
+    stage.follow();
+    stage.synced();
+    redis.ok("MULTI");
+    redis.ok("XREADGROUP GROUP group new STREAMS stream 0");
+    redis.ok("EXEC");
+    redis.ok("MULTI");
+    redis.ok("SET one 1");
+    redis.ok("SET other 2");
+    redis.ok("EXEC");
+    stage.settle();
+    let mut replica = stage.replica.client();
+    assert_eq!(replica.integer("EXISTS one other"), 2);
+    let found = stage.psync();
+    assert_eq!((found.full_syncs, found.reconnects), (1, 0));
+}
+
 /// Readers never see one key of a transaction without the other, wherever they live.
 #[test]
 fn transactions_stay_whole() {

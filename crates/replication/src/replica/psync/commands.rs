@@ -141,14 +141,10 @@ impl Commands {
             };
         }
         if is("EXEC") {
-            let (part, _) = self
-                .open
-                .take()
-                .ok_or_else(|| order("EXEC without MULTI"))?;
-            return Ok(Some(if part.is_empty() {
-                Item::Counted
-            } else {
-                Item::Part(part)
+            // Redis 6.2 sends one alone for a transaction that changed nothing but the consumers of a group.
+            return Ok(Some(match self.open.take() {
+                Some((part, _)) if !part.is_empty() => Item::Part(part),
+                _ => Item::Counted,
             }));
         }
         if is("SELECT") {

@@ -264,12 +264,13 @@ fn transactions_are_one_part_and_offsets_stand_between_them() {
         ["3> INCR a; 4> INCR b"]
     );
     assert_eq!(flow.executed(), Some(Lsn(101 + bytes.len() as u64 + 14)));
-    // Newlines, PINGs and empty transactions only count.
+    // Newlines, PINGs, empty transactions and ends of none only count.
     let before = flow.executed().expect("streaming").0;
     let nothing = [
         &b"\n"[..],
         &command(&["PING"]),
         &command(&["MULTI"]),
+        &command(&["EXEC"]),
         &command(&["EXEC"]),
     ]
     .concat();
@@ -398,7 +399,6 @@ fn a_stream_that_breaks_its_rules_ends_the_link() {
     let long = format!("*1\r\n${}\r\n", u64::MAX);
     for bytes in [
         [command(&["MULTI"]), command(&["MULTI"])].concat(),
-        command(&["EXEC"]),
         command(&["SELECT", "70000"]),
         command(&["SELECT"]),
         long.into_bytes(),
